@@ -1,0 +1,47 @@
+"""sf2f-bench: measuring speech-to-face generation honestly.
+
+This module is the public API: what a plug-in imports, nothing else. Names are loaded when first
+used, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "sf2f_bench.types": [
+        "SAMPLE_RATE",
+        "Answer",
+        "Anchor",
+        "AudioFrontend",
+        "BenchError",
+        "Dataset",
+        "DatasetCard",
+        "DatasetSource",
+        "Features",
+        "Identity",
+        "KnownLaw",
+        "MediaError",
+        "Metric",
+        "ModelCard",
+        "ModelSettings",
+        "Score",
+        "SpeechToFace",
+    ],
+    "sf2f_bench.audio": ["LogFilterbank"],
+    "sf2f_bench.faces": ["IMAGENET_MEAN", "IMAGENET_STD", "from_imagenet", "to_imagenet", "to_uint8"],
+    "sf2f_bench.data.training": ["Batch", "TrainingData"],
+    "sf2f_bench.evaluation": ["Evaluation"],
+    "sf2f_bench.training": ["TrainContext"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

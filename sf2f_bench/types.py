@@ -1,0 +1,311 @@
+"""The nouns of the house: what rooms hand to each other.
+
+Images cross rooms as uint8 ``[..., 3, H, W]``, sounds as float32 ``[T]`` at 16 kHz in -1..1,
+features as float32. Nothing here imports torch: `sf2f-bench --help` must stay fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Generator, Tensor
+
+    FloatArray = NDArray[np.floating[Any]]
+    ByteArray = NDArray[np.uint8]
+
+SAMPLE_RATE = 16_000  # Hz
+SPLITS = ("train", "val", "test")
+
+
+class BenchError(Exception):
+    """A wrong input: the message says what was expected, what came and what to do.
+
+    The command line prints the message alone and exits with `exit_code`.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+
+class MediaError(BenchError):
+    """One recording or photo that cannot be used; `prepare` lists it and goes on."""
+
+
+# ---------------------------------------------------------------- data sets
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person (or synthetic person) and what is known of them."""
+
+    id: str
+    gender: str | None = None  # "f" or "m", as the metadata of VoxCeleb has it
+    nationality: str | None = None
+    age: float | None = None  # years
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a reader must know of a data set before believing a number made from it."""
+
+    name: str
+    version: str
+    licence: str
+    real: bool  # recordings and photos of people, not a synthetic world
+    paired: bool  # False: voice and face of an "identity" belong to different people
+    media_shareable: bool  # may faces and voices be shown in a report?
+    description: str
+    limits: str
+
+
+@runtime_checkable
+class Utterance(Protocol):
+    """One recording. `key` is unique within its identity and names the file in error reports."""
+
+    key: str
+
+    def log_filterbank(self, frontend: AudioFrontend) -> FloatArray:
+        """Raw log filter-bank ``[filters, frames]`` float32; raises MediaError for a bad recording."""
+        ...
+
+
+@runtime_checkable
+class Photo(Protocol):
+    """One photo. `key` is unique within its identity and names the file in error reports."""
+
+    key: str
+
+    def image(self, size: int) -> ByteArray:
+        """The photo as uint8 ``[3, size, size]``; raises MediaError for a bad file."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Voices and faces of identities in three identity-disjoint splits. Reading is lazy and per item."""
+
+    card: DatasetCard
+
+    def identities(self, split: str) -> Sequence[Identity]:
+        """The identities of "train", "val" or "test", in a fixed order."""
+        ...
+
+    def utterances(self, identity: str) -> Sequence[Utterance]:
+        """Recordings of one identity, sorted by key."""
+        ...
+
+    def photos(self, identity: str) -> Sequence[Photo]:
+        """Photos of one identity, sorted by key."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A hash of all that decides the content, cheap enough to compute on every run."""
+        ...
+
+
+@runtime_checkable
+class KnownLaw(Protocol):
+    """A data set whose generating law is known, so that the best possible listener can be built."""
+
+    def oracle_face(self, identity: str, size: int) -> ByteArray:
+        """The face with the true shared factors and everything else at its mean: uint8 ``[3, size, size]``."""
+        ...
+
+    def faces_given_shared(self, identity: str, count: int, seed: int, size: int) -> ByteArray:
+        """Faces with the true shared factors, all else drawn anew: uint8 ``[count, 3, size, size]``."""
+        ...
+
+
+# ---------------------------------------------------------------- sound
+
+
+@runtime_checkable
+class AudioFrontend(Protocol):
+    """From a waveform to the raw features that the prepared store keeps."""
+
+    id: str  # decides the store's key: every setting that changes a number is in it
+    filters: int
+    frames_per_second: float
+
+    def __call__(self, waveform: FloatArray) -> FloatArray:
+        """float32 ``[T]`` at 16 kHz -> float32 ``[filters, frames]``, before normalisation."""
+        ...
+
+    def normalise(self, features: Any) -> Any:
+        """The features as a network wants them (array or tensor, any shape)."""
+        ...
+
+
+# ---------------------------------------------------------------- systems
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A system as the tables name it."""
+
+    name: str
+    version: str
+    kind: Literal["system", "anchor"]
+    description: str
+    licence: str = "Apache-2.0"
+    width: float | None = None  # share of the published channel counts; None: not applicable
+    reference: str = ""  # citation or URL of what it implements
+    trained_on: str = "the benchmark's training split"
+    limits: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name in every table: ``sf2f-64 (width 0.25)``."""
+        return self.name if self.width in (None, 1.0) else f"{self.name} (width {self.width:g})"
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the harness decides for a system before it is built: ``Model(settings)``."""
+
+    image_size: int
+    budget: str = "default"  # "smoke", "default" or "paper"
+    accelerator: str = "cpu"  # "cpu" or "cuda": the default width and schedule depend on it
+    width: float | None = None  # the user's wish; None leaves it to the recipe
+    steps: int | None = None  # likewise
+
+
+class SpeechToFace(Protocol):
+    """What a stranger implements, in one file, to have a model in the table.
+
+    The harness builds it as ``Model(settings)`` with `ModelSettings`. `recipe` holds all that decides
+    the training (steps, batch, width, loss weights): it is hashed into the key of the trained model.
+    """
+
+    card: ModelCard
+    frontend: AudioFrontend
+    recipe: Mapping[str, Any]
+
+    def fit(self, data: Any, context: Any) -> None:
+        """Learn from `TrainingData`; `TrainContext` gives device, budget, checkpoints and progress."""
+        ...
+
+    def generate(self, voices: Tensor, *, generator: Generator) -> Tensor:
+        """Normalised segments ``[B, S, filters, frames]`` -> faces uint8 ``[B, 3, H, W]``."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All tensors that `generate` needs."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state_dict` gave."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an anchor answers for the test identities, in one of three forms.
+
+    faces: uint8 ``[N, 3, H, W]``, scored like any system's.
+    embeddings: ``{extractor id: [N, D]}``, queries in the extractors' own spaces; no face is drawn.
+    ranking: ``(probes [N, D], gallery [N, D])`` in a space of the anchor's own, for retrieval alone;
+    equal similarities are ties, and ties count by their expectation, so chance is exact.
+    """
+
+    faces: Tensor | None = None
+    embeddings: dict[str, FloatArray] | None = None
+    ranking: tuple[FloatArray, FloatArray] | None = None
+
+
+class Anchor(Protocol):
+    """A row that needs no training of a generator: chance, oracles, mean face."""
+
+    card: ModelCard
+
+    def applies(self, evaluation: Any) -> str | None:
+        """None where the anchor can be computed, else the reason why it cannot."""
+        ...
+
+    def answer(self, evaluation: Any) -> Answer:
+        """The anchor's answer for `evaluation.identities` (see `sf2f_bench.evaluation.Evaluation`)."""
+        ...
+
+
+# ---------------------------------------------------------------- measuring
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What one extractor saw of one set of faces, one row an identity, rows of both sides aligned.
+
+    embeddings ``[N, D]``: of the drawn face, or the identity's template on the true side.
+    samples ``[N, D]``: one picture an identity, for distributions; None where no picture exists.
+    probabilities ``[N, C]``: the extractor's class probabilities of `samples`; None where it has none.
+    own_space: the embeddings live in a space of the anchor's own and mean nothing but an order.
+    """
+
+    identities: tuple[str, ...]
+    embeddings: FloatArray
+    samples: FloatArray | None = None
+    probabilities: FloatArray | None = None
+    own_space: bool = False
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Which of the metrics' needs these features meet."""
+        have = {"ranking"}
+        if not self.own_space:
+            have.add("embeddings")
+        if self.samples is not None:
+            have.add("samples")
+        if self.probabilities is not None:
+            have.add("probabilities")
+        return frozenset(have)
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A number with what it takes to believe it."""
+
+    value: float
+    n: int  # identities it rests on
+    interval: tuple[float, float] | None = None  # 95 %; None where none is sound
+    per_identity: FloatArray | None = None  # [N], for intervals and paired tests
+    spread: float | None = None  # e.g. standard deviation over the parts of a mutual-information score
+
+
+class Metric(Protocol):
+    """One number from the true and the drawn faces' features."""
+
+    name: str  # the field's term with what decides comparability: "recall@10/g100"
+    version: int
+    higher_is_better: bool
+    needs: tuple[str, ...]  # of "ranking", "embeddings", "samples", "probabilities" (of the drawn side)
+    min_n: int
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Compare row by row; rows are the same identities in the same order."""
+        ...
+
+
+class FeatureExtractor(Protocol):
+    """A frozen network that looks at faces."""
+
+    id: str  # includes the weights' sha256 and the resize rule
+    role: Literal["judge", "training-loss"]
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """uint8 ``[B, 3, H, W]`` -> (embeddings float32 ``[B, D]``, class probabilities ``[B, C]`` or None)."""
+        ...
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """Where a user says a data set lies; each data set takes what it needs and refuses the rest."""
+
+    root: Path | None = None
+    voices: Path | None = None
+    faces: Path | None = None
+    seed: int = 0
+    limits: dict[str, int] = field(default_factory=dict)  # split -> at most this many identities

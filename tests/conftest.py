@@ -1,0 +1,18 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+GOLDEN = Path(__file__).resolve().parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real recordings and photos beside the checkout; skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared (real recordings and photos) is not beside this checkout")
+    return SHARED
