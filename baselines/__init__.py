@@ -1,0 +1,1 @@
+"""Baseline systems and anchors that every table compares with."""

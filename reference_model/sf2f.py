@@ -1,0 +1,230 @@
+"""Speech Fusion to Face: all networks, from the voice to the face, and the two judges of training.
+
+Shapes: B batch, S segments of one identity, T frames, E = 512 * width channels of an embedding.
+Images leave the generator in ImageNet-normalised space. Source: arXiv 2006.05888 and its supplement.
+
+Modules are created in the order of the official release's state dict, entry by entry, so that a
+checkpoint of it is imported by order alone, without a table of names.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from sf2f_bench import BenchError
+from torch import Tensor, nn
+
+EMBEDDING = 512
+VOICE_CHANNELS = (256, 384, 576, 864)
+VOICE_KERNELS = {2: 1, 3: 1, 5: 2, 7: 3}  # kernel: padding
+FACE_CHANNELS = {64: (512, 256, 128, 64, 32), 128: (512, 256, 128, 64, 32, 16)}
+JUDGE_CHANNELS = {64: (64, 128, 256), 128: (64, 128, 256, 512)}
+JUDGE_EMBEDDING = 1024
+
+
+def scaled(channels: int, width: float) -> int:
+    """A published channel count times the width factor, as a positive multiple of 4."""
+    return max(4, 4 * round(channels * width / 4))
+
+
+def resolutions(image_size: int) -> tuple[int, ...]:
+    """The sizes that a generator draws, lowest first. Raises BenchError for a size SF2F does not have."""
+    sizes = tuple(size for size in FACE_CHANNELS if size <= image_size)
+    if image_size not in FACE_CHANNELS:
+        raise BenchError(
+            f"SF2F draws faces of {' or '.join(map(str, FACE_CHANNELS))} pixels, not {image_size}: "
+            "choose a benchmark of one of these sizes"
+        )
+    return sizes
+
+
+# ---------------------------------------------------------------- from the voice to an embedding
+
+
+class InceptionBlock(nn.Module):
+    """Four parallel convolutions over time that halve it: ``[B, C, T] -> [B, channels, ceil(T / 2)]``."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(inputs, channels // 4, kernel, stride=2, padding=padding, bias=False),
+                nn.BatchNorm1d(channels // 4),
+                nn.ReLU(),
+            )
+            for kernel, padding in VOICE_KERNELS.items()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, T] -> [B, channels, ceil(T / 2)]``."""
+        frames = (x.shape[2] + 1) // 2  # the even kernel gives one frame more for an even T
+        return torch.cat([branch(x)[:, :, :frames] for branch in self.branches], dim=1)
+
+
+class VoiceEncoder(nn.Module):
+    """1-D inception encoder: normalised log filter-bank ``[B, 40, T]`` -> unit embedding ``[B, E]``."""
+
+    def __init__(self, width: float, filters: int = 40) -> None:
+        super().__init__()
+        channels = [filters, *(scaled(c, width) for c in VOICE_CHANNELS)]
+        self.blocks = nn.Sequential(*(InceptionBlock(a, b) for a, b in pairwise(channels)))
+        self.project = nn.Conv1d(channels[-1], scaled(EMBEDDING, width), 3, stride=2, padding=1)
+
+    def forward(self, voices: Tensor) -> Tensor:
+        """``[B, 40, T] -> [B, E]``, each row of length 1."""
+        return F.normalize(self.project(self.blocks(voices)).mean(dim=2), dim=1)
+
+
+class Fuser(nn.Module):
+    """General attention over the segments' embeddings: ``[B, S, E] -> [B, E]``, each row of length 1.
+
+    q = W_in e, weights = softmax(q e^T) unscaled, out = mean over segments of W_out [weights e ; q].
+    """
+
+    def __init__(self, width: float = 1.0, embedding: int = EMBEDDING) -> None:
+        super().__init__()
+        size = scaled(embedding, width)
+        self.query = nn.Linear(size, size, bias=False)
+        self.out = nn.Linear(2 * size, size, bias=False)
+
+    def start_at_mean(self) -> None:
+        """Make the fused embedding the (nearly uniformly weighted) mean embedding, as a start of training."""
+        size = self.out.out_features
+        with torch.no_grad():
+            self.query.weight.copy_(torch.eye(size))
+            self.out.weight.copy_(torch.eye(size, 2 * size))
+
+    def attend(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, S, E]`` -> the fused embedding before normalisation ``[B, E]`` and weights ``[B, S, S]``."""
+        query = self.query(embeddings)
+        weights = torch.softmax(query @ embeddings.transpose(1, 2), dim=2)
+        mixed = self.out(torch.cat([weights @ embeddings, query], dim=2))
+        return mixed.mean(dim=1), weights
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """``[B, S, E] -> [B, E]``."""
+        return F.normalize(self.attend(embeddings)[0], dim=1)
+
+
+# ---------------------------------------------------------------- from the embedding to a face
+
+
+def upsampling_block(inputs: int, outputs: int) -> nn.Sequential:
+    """``[B, inputs, H, W] -> [B, outputs, 2H, 2W]``; the gate of the GLU takes half of the channels."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="nearest"),
+        nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(2 * outputs),
+        nn.GLU(dim=1),
+    )
+
+
+def image_head(channels: int) -> nn.Sequential:
+    """``[B, channels, H, W] -> [B, 3, H, W]``; no bounded activation, the space is ImageNet-normalised."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(channels, 3, 1)
+    )
+
+
+class FaceDecoder(nn.Module):
+    """Embedding ``[B, E]`` -> images ``[B, 3, 64, 64]`` and, at 128, ``[B, 3, 128, 128]`` from one trunk."""
+
+    def __init__(self, image_size: int, width: float) -> None:
+        super().__init__()
+        channels = [scaled(c, width) for c in FACE_CHANNELS[image_size]]
+        heads = len(resolutions(image_size))
+        flat = channels[0] * 4 * 4
+        self.start = nn.Sequential(
+            nn.Linear(scaled(EMBEDDING, width), 2 * flat, bias=False),
+            nn.BatchNorm1d(2 * flat),
+            nn.GLU(dim=1),
+        )
+        self.blocks = nn.ModuleList(upsampling_block(a, b) for a, b in pairwise(channels))
+        self.heads = nn.ModuleList(image_head(c) for c in channels[-heads:])
+
+    def forward(self, embedding: Tensor) -> tuple[Tensor, ...]:
+        """``[B, E]`` -> one image tensor per head, lowest resolution first."""
+        x = self.start(embedding)
+        x = x.view(x.shape[0], -1, 4, 4)
+        trunk = len(self.blocks) - len(self.heads)
+        images = []
+        for depth, block in enumerate(self.blocks):
+            x = block(x)
+            if depth >= trunk:
+                images.append(self.heads[depth - trunk](x))
+        return tuple(images)
+
+
+class Generator(nn.Module):
+    """Voice to face: encoder, optional fuser over several segments, decoder."""
+
+    def __init__(self, image_size: int = 64, width: float = 1.0, fuser: bool = False) -> None:
+        super().__init__()
+        resolutions(image_size)
+        self.encoder = VoiceEncoder(width)
+        self.fuser = Fuser(width) if fuser else None
+        self.decoder = FaceDecoder(image_size, width)
+
+    def forward(self, voices: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """One segment ``[B, 40, T]`` or several ``[B, S, 40, T]`` -> (images, conditioning ``[B, E]``).
+
+        Images are ``[B, 3, H, W]`` each, lowest resolution first. Several segments need the fuser:
+        BenchError without it.
+        """
+        embedding = self.encoder(voices) if voices.dim() == 3 else self.fuse(voices)
+        return self.decoder(embedding), embedding
+
+    def fuse(self, segments: Tensor) -> Tensor:
+        """Segments ``[B, S, 40, T]`` -> fused embedding ``[B, E]``."""
+        if self.fuser is None:
+            raise BenchError(
+                f"voices of shape {tuple(segments.shape)} hold several segments, but this generator has "
+                "no fuser: give one segment [B, 40, T] or build it with fuser=True"
+            )
+        return self.fuser(self.encoder(segments.flatten(0, 1)).unflatten(0, segments.shape[:2]))
+
+
+# ---------------------------------------------------------------- the judges of training
+
+
+def judge_trunk(image_size: int, width: float) -> nn.Sequential:
+    """``[B, 3, H, W] -> [B, C, 6, 6]``: strided convolutions, normalised and rectified only in between."""
+    channels = [3, *(scaled(c, width) for c in JUDGE_CHANNELS[image_size])]
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(channels):
+        if layers:
+            layers += [nn.BatchNorm2d(inputs), nn.LeakyReLU(0.1)]
+        layers.append(nn.Conv2d(inputs, outputs, 4, stride=2))
+    return nn.Sequential(*layers)
+
+
+class ImageDiscriminator(nn.Module):
+    """Is the image real? ``[B, 3, H, W]`` -> a map of patch scores (logits) ``[B, 1, 6, 6]``."""
+
+    def __init__(self, image_size: int = 64, width: float = 1.0) -> None:
+        super().__init__()
+        self.trunk = judge_trunk(image_size, width)
+        self.score = nn.Conv2d(scaled(JUDGE_CHANNELS[image_size][-1], width), 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, 3, H, W] -> [B, 1, 6, 6]``."""
+        return self.score(self.trunk(images))
+
+
+class IdentityDiscriminator(nn.Module):
+    """Is the image real, and who is it? ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``)."""
+
+    def __init__(self, identities: int, image_size: int = 64, width: float = 1.0) -> None:
+        super().__init__()
+        self.trunk = judge_trunk(image_size, width)
+        hidden = scaled(JUDGE_EMBEDDING, width)
+        self.project = nn.Linear(scaled(JUDGE_CHANNELS[image_size][-1], width), hidden)
+        self.real = nn.Linear(hidden, 1)
+        self.identity = nn.Linear(hidden, identities)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, 3, H, W] -> ([B, 1], [B, identities])``."""
+        hidden = self.project(self.trunk(images).mean(dim=(2, 3)))
+        return self.real(hidden), self.identity(hidden)
