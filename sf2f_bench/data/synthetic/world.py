@@ -1,0 +1,151 @@
+"""The law of `synthetic/1`: who a person is, how they look, and what changes from photo to photo.
+
+Gender and seven standard normal factors are shared by voice and face; a face trait that follows a shared
+factor is ``sqrt(.8) * shared + sqrt(.2) * face-only``, so its correlation with the factor is ``sqrt(.8)``
+within a gender. Everything comes from NumPy's legacy `RandomState`, whose stream is frozen by NumPy's policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+from numpy.random import RandomState
+
+from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance
+
+NAME = "synthetic/1"
+SHARED_SHARE = 0.8  # of a face trait's variance within a gender
+
+SHARED_TRAITS = {  # shared factor -> the face trait that follows it
+    "age": "age",
+    "vocal_tract": "face_height",
+    "pitch": "jaw_width",
+    "breathiness": "skin_tone",
+    "speaking_rate": "brow_height",
+    "upper_formants": "nose_length",
+    "sibilance": "mouth_width",
+}
+FACE_ONLY_TRAITS = (
+    "hair_length",
+    "hair_colour",
+    "hair_volume",
+    "fringe",
+    "eye_size",
+    "eye_spacing",
+    "eye_colour",
+    "nose_width",
+    "lip_thickness",
+    "ear_size",
+    "brow_thickness",
+    "brow_angle",
+    "face_taper",
+)
+# Men's mean less women's, in standard deviations of the trait within a gender.
+GENDER_SHIFT = {
+    "face_height": 0.7,
+    "jaw_width": 0.9,
+    "brow_height": -0.6,
+    "hair_length": -2.2,
+    "eye_size": -0.8,
+    "lip_thickness": -0.9,
+    "brow_thickness": 1.1,
+    "face_taper": -0.8,
+}
+GLASSES_SHARE = 0.25
+BEARD_SHARE = 0.4  # of the men
+
+
+@dataclass(frozen=True)
+class Person:
+    """The latent vector of one identity; factors and traits are independent and standard normal."""
+
+    gender: str  # "f" or "m"
+    shared: dict[str, float]  # the keys of SHARED_TRAITS
+    face_only: dict[str, float]  # the values of SHARED_TRAITS (their own part) and FACE_ONLY_TRAITS
+    glasses: bool
+    beard: float  # 0..1, what a man's would be
+
+    @property
+    def age(self) -> float:
+        """Years, from the age factor."""
+        return round(float(np.clip(42 + 12 * self.shared["age"], 18, 80)), 1)
+
+
+def random_of(seed: int, stream: str, index: int, purpose: str) -> RandomState:
+    """The random numbers of one purpose ("person", "photo/2") of one identity of one stream."""
+    digest = hashlib.sha256(f"{NAME}|{seed}|{stream}|{index}|{purpose}".encode()).digest()
+    return RandomState(np.frombuffer(digest, dtype="<u4").astype(np.uint32))
+
+
+def _normal(random: RandomState) -> float:
+    """A standard normal number, rounded so that the last bit of a logarithm does not matter."""
+    return round(float(random.standard_normal()), 6)
+
+
+def person_of(seed: int, stream: str, index: int) -> Person:
+    """The identity with this index of a stream ("benchmark", "judge", "perceptual")."""
+    random = random_of(seed, stream, index, "person")
+    gender = "m" if random.random_sample() < 0.5 else "f"
+    shared = {factor: _normal(random) for factor in SHARED_TRAITS}
+    return _with_face_only(Person(gender, shared, {}, False, 0.0), random_of(seed, stream, index, "face"))
+
+
+def _with_face_only(person: Person, random: RandomState) -> Person:
+    """The person with a face-only part drawn anew."""
+    traits = (*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS)
+    face_only = {trait: _normal(random) for trait in traits}
+    glasses = bool(random.random_sample() < GLASSES_SHARE)
+    has_beard, fullness = random.random_sample() < BEARD_SHARE, round(random.uniform(0.3, 1.0), 6)
+    return replace(person, face_only=face_only, glasses=glasses, beard=fullness if has_beard else 0.0)
+
+
+def someone_like(person: Person, random: RandomState) -> Person:
+    """Somebody with the same gender and shared factors and another face-only part."""
+    return _with_face_only(person, random)
+
+
+def face_of(person: Person) -> FaceParameters:
+    """How a person looks."""
+    traits = {
+        trait: sqrt(SHARED_SHARE) * person.shared[factor] + sqrt(1 - SHARED_SHARE) * person.face_only[trait]
+        for factor, trait in SHARED_TRAITS.items()
+    } | {trait: person.face_only[trait] for trait in FACE_ONLY_TRAITS}
+    side = 0.5 if person.gender == "m" else -0.5
+    for trait, shift in GENDER_SHIFT.items():
+        traits[trait] += side * shift
+    beard = person.beard if person.gender == "m" else 0.0
+    return FaceParameters(gender=person.gender, glasses=person.glasses, beard=beard, **traits)
+
+
+def expected_face_of(person: Person) -> FaceParameters:
+    """The face with the true shared factors and the face-only part at its mean (no glasses, no beard)."""
+    nothing = dict.fromkeys((*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS), 0.0)
+    return face_of(replace(person, face_only=nothing, glasses=False, beard=0.0))
+
+
+def photo_nuisance(random: RandomState) -> PhotoNuisance:
+    """What is special about one photo: pose, light, expression, clothing, noise."""
+
+    def within(width: float, centre: float = 0.0) -> float:
+        return round(
+            float(np.clip(centre + width * random.standard_normal(), centre - 2 * width, centre + 2 * width)),
+            6,
+        )
+
+    grey = within(26, 128)
+    return PhotoNuisance(
+        shift=(within(0.022), within(0.022)),
+        roll=within(2.2),
+        yaw=within(0.45),
+        gain=within(0.045, 1.0),
+        gradient=(within(0.06), within(0.03)),
+        cast=(within(0.015, 1.0), within(0.01, 1.0), within(0.02, 1.0)),
+        smile=within(0.45),
+        brow_raise=within(0.45),
+        eye_opening=within(0.10, 1.0),
+        clothing=(grey + within(10), grey + within(10), grey + within(10)),
+        noise_seed=int(random.randint(2**31)),
+    )
