@@ -1,0 +1,126 @@
+"""Any recording to 16 kHz mono."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+from sf2f_bench.types import SAMPLE_RATE, MediaError
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import FloatArray
+
+INT16_SCALE = 32_768
+SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg"})
+AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".opus", ".webm"}
+# Containers round their stated duration to a packet or two, so only a larger gap means a cut file.
+TRUNCATION_SECONDS = 0.2
+
+
+def decode(path: Path | str) -> FloatArray:
+    """A recording as float32 ``[T]`` at 16 kHz, mono, -1..1, every value a multiple of 1/32768.
+
+    Channels are averaged and higher rates resampled (polyphase, scipy). Raises MediaError for a
+    file that is missing, unreadable, cut short, silent or sampled below 16 kHz.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"{path}: expected a recording, found no such file; check the data set's folder.")
+    read = _read_soundfile if path.suffix.lower() in SOUNDFILE_SUFFIXES else _read_container
+    samples, rate = read(path)
+    if not samples.size:
+        raise MediaError(f"{path}: the recording holds no samples; fetch it again or remove it.")
+    if rate < SAMPLE_RATE:
+        raise MediaError(
+            f"{path}: sampled at {rate} Hz, expected {SAMPLE_RATE} Hz or more: the band above {rate // 2} Hz "
+            "that the front end measures is not in it. Use the original recording, not an upsampled copy."
+        )
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise MediaError(f"{path}: holds samples that are not numbers (NaN or infinite); fetch it again.")
+    if rate != SAMPLE_RATE:
+        divisor = math.gcd(rate, SAMPLE_RATE)
+        mono = resample_poly(mono, SAMPLE_RATE // divisor, rate // divisor)
+    grid = to_int16(mono)
+    if not grid.any():
+        raise MediaError(f"{path}: the recording is silent (every sample is zero); leave it out.")
+    return grid.astype(np.float32) / INT16_SCALE
+
+
+def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
+    """A waveform ``[T]`` in -1..1 to the nearest int16 ``[T]``; what lies outside is clipped."""
+    return np.clip(np.rint(waveform * INT16_SCALE), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+
+
+def _read_soundfile(path: Path) -> tuple[FloatArray, int]:
+    """Samples float64 ``[T, channels]`` and the rate in Hz, by libsndfile."""
+    try:
+        with soundfile.SoundFile(path) as recording:
+            stated, rate = recording.frames, recording.samplerate
+            samples = recording.read(dtype="float64", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise MediaError(f"{path}: cannot be read as a recording ({error}); fetch it again.") from error
+    stated = max(stated, _stated_by_wav_header(path) or 0)
+    _refuse_truncated(path, len(samples) / rate, stated / rate)
+    return np.asarray(samples), rate
+
+
+def _stated_by_wav_header(path: Path) -> int | None:
+    """Samples a channel that a RIFF header promises; None for other formats and streamed files.
+
+    libsndfile silently trusts the file's length over its header, so a cut wav has to be found here.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return None
+        block_align = 0
+        while len(chunk := stream.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"fmt ":
+                block_align = int.from_bytes(stream.read(size)[12:14], "little")
+            elif chunk[:4] == b"data":
+                # A program that writes to a pipe leaves the size at its largest value.
+                return size // block_align if block_align and size < 0xFFFF_FF00 else None
+            else:
+                stream.seek(size + size % 2, 1)
+    return None
+
+
+def _read_container(path: Path) -> tuple[FloatArray, int]:
+    """Samples float64 ``[T, channels]`` and the rate in Hz, by FFmpeg's libraries."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise MediaError(f"{path}: holds no sound track; expected a recording of speech.")
+            stream = container.streams.audio[0]
+            stated = (
+                float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+            )
+            rate, channels = stream.rate, stream.layout.nb_channels
+            planar = av.AudioResampler(format="dblp", layout=stream.layout, rate=rate)
+            blocks = [
+                converted.to_ndarray()
+                for frame in container.decode(stream)
+                for converted in planar.resample(frame)
+            ]
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path}: cannot be decoded ({error}); fetch it again.") from error
+    samples = np.concatenate([np.zeros((channels, 0)), *blocks], axis=1).T
+    _refuse_truncated(path, len(samples) / rate, stated)
+    return np.asarray(samples), rate
+
+
+def _refuse_truncated(path: Path, found: float, stated: float) -> None:
+    """Raise MediaError where a file holds less sound (in seconds) than its header states."""
+    if found + TRUNCATION_SECONDS < stated:
+        raise MediaError(
+            f"{path}: cut short: the header states {stated:.2f} s, {found:.2f} s are there; fetch it again."
+        )

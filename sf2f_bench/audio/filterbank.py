@@ -1,0 +1,156 @@
+"""The log filter-bank that SF2F and voice2face (as SF2F compares it) listen to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from sf2f_bench.audio.decode import decode, to_int16
+from sf2f_bench.audio.vad import PADDING_MS, keep_speech
+from sf2f_bench.types import SAMPLE_RATE, BenchError, MediaError
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import FloatArray
+
+VERSION = 1  # raise it when the same settings give other numbers
+FRAMES_AT_ONCE = 64  # the spectra of one block stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class LogFilterbank:
+    """Log energies of triangular mel filters over the speech of a recording.
+
+    The defaults are SF2F's: 40 filters over 0..8000 Hz, 25 ms rectangular windows every 10 ms, on
+    samples at int16 scale. `mean` and `std` are the data set's constants of the official code; they
+    only enter `normalise`, so they are not part of `id`.
+    """
+
+    filters: int = 40
+    low: float = 0.0  # Hz
+    high: float = 8000.0  # Hz
+    nfft: int = 512
+    window_seconds: float = 0.025
+    step_seconds: float = 0.010
+    preemphasis: float = 0.97
+    vad_mode: int = 1
+    vad_frame_ms: int = 30
+    mean: float = 10.9915
+    std: float = 3.1661
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= SAMPLE_RATE / 2:
+            raise BenchError(
+                f"filter-bank band {self.low:g}..{self.high:g} Hz: "
+                f"expected 0 <= low < high <= {SAMPLE_RATE // 2}."
+            )
+        if not 1 <= self.step <= self.window <= self.nfft:
+            raise BenchError(
+                f"filter-bank step {self.step}, window {self.window}, nfft {self.nfft} samples: "
+                "expected 1 <= step <= window <= nfft."
+            )
+        if self.vad_mode not in range(4) or self.vad_frame_ms not in (10, 20, 30):
+            raise BenchError(
+                f"voice activity detection mode {self.vad_mode} on {self.vad_frame_ms} ms frames: "
+                "expected a mode of 0..3 and frames of 10, 20 or 30 ms."
+            )
+
+    @property
+    def id(self) -> str:
+        """Every setting that changes a stored number, and the version of this code."""
+        return (
+            f"log-filterbank-v{VERSION}-{self.filters}-{self.low:g}-{self.high:g}hz-{self.nfft}"
+            f"-{self.window}x{self.step}-pre{self.preemphasis:g}-vad{self.vad_mode}x{self.vad_frame_ms}ms"
+        )
+
+    @property
+    def window(self) -> int:
+        """Samples in a window."""
+        return round(self.window_seconds * SAMPLE_RATE)
+
+    @property
+    def step(self) -> int:
+        """Samples from one window to the next."""
+        return round(self.step_seconds * SAMPLE_RATE)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Windows a second of speech."""
+        return SAMPLE_RATE / self.step
+
+    @property
+    def silence(self) -> float:
+        """What a padded frame is after normalisation: raw 0."""
+        return -self.mean / self.std
+
+    def __call__(self, waveform: FloatArray) -> FloatArray:
+        """float32 ``[T]`` at 16 kHz in -1..1 -> raw float32 ``[filters, frames]`` of its speech.
+
+        Raises MediaError where less than one window of speech is found.
+        """
+        return self.raw(waveform).astype(np.float32)
+
+    def raw(self, waveform: FloatArray) -> NDArray[np.float64]:
+        """As `__call__`, in double precision."""
+        speech = keep_speech(to_int16(waveform), self.vad_mode, self.vad_frame_ms)
+        if len(speech) < self.window:
+            raise MediaError(
+                f"no speech found in {len(waveform) / SAMPLE_RATE:.2f} s of sound (voice activity detection "
+                f"needs {PADDING_MS} ms of voice on end); leave the recording out."
+            )
+        return self.of_signal(speech)
+
+    def of_signal(self, signal: NDArray[Any]) -> NDArray[np.float64]:
+        """A signal ``[T]``, all of it, to log energies ``[filters, frames]``, natural logarithm.
+
+        frames = 1 + ceil((T - window) / step), the last padded with zeros; an energy of exactly 0
+        counts as the smallest double above 1, less 1. Davis and Mermelstein 1980.
+        """
+        emphasised = np.asarray(signal, dtype=np.float64).copy()
+        emphasised[1:] -= self.preemphasis * emphasised[:-1].copy()
+        frames = 1 + max(0, -(-(len(signal) - self.window) // self.step))
+        padded = np.zeros((frames - 1) * self.step + self.window)
+        padded[: len(signal)] = emphasised
+        windows = sliding_window_view(padded, self.window)[:: self.step]
+        bank = mel_filters(self.filters, self.low, self.high, self.nfft)
+        energies = np.empty((frames, self.filters))
+        for at in range(0, frames, FRAMES_AT_ONCE):
+            block = slice(at, at + FRAMES_AT_ONCE)
+            spectrum = np.fft.rfft(windows[block], n=self.nfft, axis=1)
+            energies[block] = (spectrum.real**2 + spectrum.imag**2) @ bank
+        energies /= self.nfft
+        energies[energies == 0] = np.finfo(np.float64).eps
+        return np.log(energies).T
+
+    def normalise(self, features: Any) -> Any:
+        """(features - mean) / std, of an array or a tensor of any shape."""
+        return (features - self.mean) / self.std
+
+
+@lru_cache(maxsize=8)
+def mel_filters(filters: int, low: float, high: float, nfft: int) -> NDArray[np.float64]:
+    """Triangular filters ``[nfft // 2 + 1, filters]``, evenly spaced on the mel scale.
+
+    mel = 2595 log10(1 + hz / 700); corners are floored to bins of (nfft + 1) / rate, each filter
+    rises from its left corner to 1 at its centre and falls to 0 at its right corner.
+    """
+    lowest, highest = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
+    mels = np.linspace(lowest, highest, filters + 2)
+    corners = np.floor((nfft + 1) * 700 * (10 ** (mels / 2595) - 1) / SAMPLE_RATE)
+    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
+    bins = np.arange(nfft // 2 + 1)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a side without width has no bins either
+        rising = np.where((bins >= left) & (bins < centre), (bins - left) / (centre - left), 0.0)
+        falling = np.where((bins >= centre) & (bins < right), (right - bins) / (right - centre), 0.0)
+    return rising + falling
+
+
+def log_filterbank_of(path: Path | str) -> NDArray[np.float64]:
+    """SF2F's features of a recording: ``[40, frames]`` after voice activity detection, not normalised."""
+    return LogFilterbank().raw(decode(path))

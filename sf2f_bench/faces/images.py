@@ -1,0 +1,98 @@
+"""Photos to uint8, and the two spaces that faces live in: bytes, and ImageNet's mean and deviation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from sf2f_bench.types import MediaError
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp", ".tif", ".tiff"})
+# Left, top, right, bottom as shares of the picture: the face within a VGGFace-style photo.
+VGG_BOX = (0.235, 0.195, 0.765, 0.915)
+
+Images = TypeVar("Images", Tensor, np.ndarray)
+
+
+def read_photo(path: Path | str, size: int) -> ByteArray:
+    """A photo as RGB uint8 ``[3, size, size]``, resized bilinearly with antialiasing, aspect not kept.
+
+    Turned upright by its EXIF orientation; transparency is laid on white, the background of the
+    masked faces of HQ-VoxCeleb. Raises MediaError for a file that is missing, cut short or no picture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"{path}: expected a photo, found no such file; check the data set's folder.")
+    try:
+        with Image.open(path) as photo:
+            colour = _to_rgb(ImageOps.exif_transpose(photo))
+    # Pillow's decoders raise all of these on damaged files; SyntaxError is a broken PNG's.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path}: cannot be read as a photo ({error}); fetch it again.") from error
+    resized = colour.resize((size, size), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+
+
+def _to_rgb(photo: Image.Image) -> Image.Image:
+    """Any mode of Pillow to RGB: transparency on white, 16-bit grey scaled to 8 bits."""
+    if photo.has_transparency_data:
+        layer = photo.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    if photo.mode.startswith("I"):
+        photo = Image.fromarray((np.asarray(photo).clip(0, 65_535) // 257).astype(np.uint8))
+    return photo.convert("RGB")
+
+
+def to_imagenet(images: Tensor) -> Tensor:
+    """uint8 ``[..., 3, H, W]`` -> float32 of the same shape: (x / 255 - mean) / std a channel."""
+    mean, std = _channels(images)
+    return (images.float() / 255 - mean) / std
+
+
+def from_imagenet(images: Tensor) -> Tensor:
+    """ImageNet-normalised float ``[..., 3, H, W]`` -> 0..1, what lies outside clamped."""
+    mean, std = _channels(images)
+    return (images * std + mean).clamp(0, 1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """ImageNet-normalised float ``[..., 3, H, W]`` -> uint8 of the same shape, fractions cut off.
+
+    Cut, not rounded, as the official SF2F code does: a byte can come back one lower from the trip
+    through `to_imagenet`.
+    """
+    mean, std = _channels(images)
+    return ((images * std + mean) * 255).clamp(0, 255).to(torch.uint8)
+
+
+def vgg_crop(images: Images) -> Images:
+    """The face of ``[..., H, W]`` by the box of SF2F's scoring, both ends included: ``[..., h, w]``.
+
+    64x64 gives rows 12..58 and columns 15..48; 128x128 rows 24..117 and columns 30..97.
+    """
+    height, width = images.shape[-2:]
+    left, top, right, bottom = VGG_BOX
+    rows = slice(int(top * height), int(bottom * height) + 1)
+    columns = slice(int(left * width), int(right * width) + 1)
+    return images[..., rows, columns]
+
+
+def _channels(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation ``[3, 1, 1]`` in float of the images' kind, on their device."""
+    dtype = like.dtype if like.is_floating_point() else torch.float32
+    mean, std = (
+        torch.tensor(values, dtype=dtype, device=like.device)[:, None, None]
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return mean, std
