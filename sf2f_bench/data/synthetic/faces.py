@@ -114,15 +114,15 @@ class _Sketch:
         c, s = cos(radians(photo.roll)), sin(radians(photo.roll))
         self.rotation = ZOOM * np.array([[c, s], [-s, c]])
         self.width = 0.50  # of the head, at the cheek bones
-        self.height = 0.60 * (1 + 0.085 * self.trait("face_height"))  # from the eyes' level to the chin
+        self.height = 0.60 * (1 + 0.10 * self.trait("face_height"))  # from the eyes' level to the chin
         self.eye_y = -0.06
-        self.nose_y = 0.21 + 0.048 * self.trait("nose_length")
+        self.nose_y = 0.21 + 0.056 * self.trait("nose_length")
         self.mouth_y = 0.40 + 0.6 * (self.height - 0.60) + 0.012 * self.trait("nose_length")
-        self.eye_x = 0.205 + 0.017 * self.trait("eye_spacing")
-        self.eye_w = 0.098 * (1 + 0.11 * self.trait("eye_size"))
+        self.eye_x = 0.205 + 0.010 * self.trait("eye_spacing")
+        self.eye_w = 0.098 * (1 + 0.07 * self.trait("eye_size"))
         self.skin = _ramp(SKIN_RAMP, 0.45 + 0.21 * self.trait("skin_tone"))
         greying = min(max(0.22 + 0.34 * self.trait("age"), 0.0), 0.95)
-        hair = _ramp(HAIR_RAMP, 0.36 + 0.22 * self.trait("hair_colour"))
+        hair = _ramp(HAIR_RAMP, 0.36 + 0.15 * self.trait("hair_colour"))
         self.hair = _mix(hair, GREY_HAIR, greying)
 
     def trait(self, name: str) -> float:
@@ -191,8 +191,8 @@ def _bytes(colour: Colour) -> tuple[int, int, int, int]:
 def _face_outline(s: _Sketch, grow: float = 1.0) -> Points:
     """The head ``[48, 2]``, clockwise from the right cheek: jaw, chin, left cheek, skull."""
     c, si = np.cos(_QUARTER), np.sin(_QUARTER)
-    squareness = 0.62 + 0.10 * s.trait("face_taper")  # exponent: small is a square chin
-    jaw = 1 + 0.13 * s.trait("jaw_width") * np.sin(2 * _QUARTER)
+    squareness = 0.62 + 0.06 * s.trait("face_taper")  # exponent: small is a square chin
+    jaw = 1 + 0.15 * s.trait("jaw_width") * np.sin(2 * _QUARTER)
     x = s.width * grow * c**squareness * jaw
     y = s.eye_y + (s.height - s.eye_y) * si
     skull_x, skull_y = s.width * grow * c, s.eye_y - (0.56 + 0.5 * (s.height - 0.6)) * grow * si
@@ -210,7 +210,7 @@ def _hair_length(s: _Sketch) -> float:
 
 
 def _back_hair(s: _Sketch) -> None:
-    end, spread = _hair_length(s), s.width * (1.13 + 0.07 * s.trait("hair_volume"))
+    end, spread = _hair_length(s), s.width * (1.13 + 0.045 * s.trait("hair_volume"))
     if end < s.eye_y:
         return
     top = s.eye_y - 0.2
@@ -231,7 +231,7 @@ def _body(s: _Sketch) -> None:
 
 
 def _head(s: _Sketch) -> None:
-    ear = 0.105 * (1 + 0.22 * s.trait("ear_size"))
+    ear = 0.105 * (1 + 0.15 * s.trait("ear_size"))
     for side in (-1, 1) if _hair_length(s) < 0.15 else ():  # else under the hair
         x = side * (s.width + 0.3 * ear) - 0.5 * s.turn(1.0)
         s.shape(_ellipse(x, 0.02, 0.6 * ear, ear), _mix(s.skin, INK, 0.10))
@@ -272,7 +272,7 @@ def _beard(s: _Sketch) -> None:
 
 
 def _nose(s: _Sketch) -> None:
-    x, half = s.turn(1.0), 0.078 * (1 + 0.20 * s.trait("nose_width"))
+    x, half = s.turn(1.0), 0.078 * (1 + 0.13 * s.trait("nose_width"))
     shade, dark = _mix(s.skin, INK, 0.15), _mix(s.skin, INK, 0.55)
     bridge_x = 0.3 * x
     s.shape(
@@ -295,8 +295,8 @@ def _nose(s: _Sketch) -> None:
 
 def _mouth(s: _Sketch) -> None:
     smile = s.photo.smile
-    half = 0.165 * (1 + 0.19 * s.trait("mouth_width")) * (1 + 0.06 * smile)
-    thick = 0.042 * (1 + 0.26 * s.trait("lip_thickness"))
+    half = 0.165 * (1 + 0.23 * s.trait("mouth_width")) * (1 + 0.06 * smile)
+    thick = 0.042 * (1 + 0.18 * s.trait("lip_thickness"))
     red = (196, 52, 66) if s.face.gender == "f" else (172, 78, 72)
     lips = _mix(_mix(s.skin, red, 0.62 if s.face.gender == "f" else 0.45), INK, 0.06)
     x = half * _BOW + s.turn(0.75)
@@ -310,7 +310,7 @@ def _mouth(s: _Sketch) -> None:
 
 def _eyes(s: _Sketch) -> None:
     opening = 0.62 * s.eye_w * s.photo.eye_opening
-    iris = _ramp(IRIS_RAMP, 0.40 + 0.26 * s.trait("eye_colour"))
+    iris = _ramp(IRIS_RAMP, 0.40 + 0.18 * s.trait("eye_colour"))
     lid = _mix(s.skin, INK, 0.9 if s.face.gender == "f" else 0.72)
     for side in (-1, 1):
         x = side * s.eye_x + s.turn(0.6)
@@ -328,12 +328,12 @@ def _eyes(s: _Sketch) -> None:
 
 
 def _front_hair(s: _Sketch) -> None:
-    volume = 1.06 + 0.045 * s.trait("hair_volume")
+    volume = 1.06 + 0.028 * s.trait("hair_volume")
     end = min(max(_hair_length(s), s.eye_y - 0.08), 0.72)
     skull = s.eye_y - (0.56 + 0.5 * (s.height - 0.6)) * volume
     c, si = np.cos(_QUARTER), np.sin(_QUARTER)
     crown = _curve(s.width * volume * c, s.eye_y + (skull - s.eye_y - 0.02) * si)  # right to top
-    line = max(s.eye_y - 0.40 + 0.055 * s.trait("fringe"), skull + 0.05)
+    line = max(s.eye_y - 0.40 + 0.035 * s.trait("fringe"), skull + 0.05)
     side = s.width * 0.90
     right = _curve(
         [0.0, 0.45 * side, 0.86 * side, side, s.width * (1.0 if end < 0.1 else 0.97)],
@@ -347,9 +347,9 @@ def _front_hair(s: _Sketch) -> None:
 
 
 def _brows(s: _Sketch) -> None:
-    thick = 0.042 * (1 + 0.26 * s.trait("brow_thickness"))
-    level = s.eye_y - 0.155 - 0.038 * s.trait("brow_height") - 0.014 * s.photo.brow_raise
-    tilt = 0.024 * s.trait("brow_angle")
+    thick = 0.042 * (1 + 0.16 * s.trait("brow_thickness"))
+    level = s.eye_y - 0.155 - 0.046 * s.trait("brow_height") - 0.014 * s.photo.brow_raise
+    tilt = 0.013 * s.trait("brow_angle")
     colour = _mix(s.hair, INK, 0.45)
     for side in (-1, 1):
         x = side * (s.eye_x + 0.125 * _BOW) + s.turn(0.55)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import exp, sqrt
 
 import numpy as np
 from numpy.random import RandomState
 
 from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance
+from sf2f_bench.data.synthetic.voices import VoiceParameters
 
 NAME = "synthetic/1"
 SHARED_SHARE = 0.8  # of a face trait's variance within a gender
@@ -57,6 +58,20 @@ GENDER_SHIFT = {
 GLASSES_SHARE = 0.25
 BEARD_SHARE = 0.4  # of the men
 
+GENDER_F0 = {"f": 205.0, "m": 120.0}  # Hz
+GENDER_FORMANTS = {"f": 1.16, "m": 1.0}
+# Voice-only parameters: how much one standard deviation multiplies the neutral value, as an exponent.
+VOICE_ONLY_SPREAD = {
+    "jitter": 0.3,
+    "shimmer": 0.3,
+    "intonation": 0.2,
+    "vowel_space": 0.06,
+    "front_shift": 0.03,
+    "nasality": 0.3,
+    "resonance_width": 0.12,
+    "pauses": 0.2,
+}
+
 
 @dataclass(frozen=True)
 class Person:
@@ -65,6 +80,7 @@ class Person:
     gender: str  # "f" or "m"
     shared: dict[str, float]  # the keys of SHARED_TRAITS
     face_only: dict[str, float]  # the values of SHARED_TRAITS (their own part) and FACE_ONLY_TRAITS
+    voice_only: dict[str, float]  # the keys of VOICE_ONLY_SPREAD and "tremor"
     glasses: bool
     beard: float  # 0..1, what a man's would be
 
@@ -90,21 +106,19 @@ def person_of(seed: int, stream: str, index: int) -> Person:
     random = random_of(seed, stream, index, "person")
     gender = "m" if random.random_sample() < 0.5 else "f"
     shared = {factor: _normal(random) for factor in SHARED_TRAITS}
-    return _with_face_only(Person(gender, shared, {}, False, 0.0), random_of(seed, stream, index, "face"))
+    random = random_of(seed, stream, index, "voice")
+    voice_only = {factor: _normal(random) for factor in (*VOICE_ONLY_SPREAD, "tremor")}
+    person = Person(gender, shared, {}, voice_only, False, 0.0)
+    return someone_like(person, random_of(seed, stream, index, "face"))
 
 
-def _with_face_only(person: Person, random: RandomState) -> Person:
-    """The person with a face-only part drawn anew."""
+def someone_like(person: Person, random: RandomState) -> Person:
+    """Somebody with the same gender, shared factors and voice, and a face-only part drawn anew."""
     traits = (*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS)
     face_only = {trait: _normal(random) for trait in traits}
     glasses = bool(random.random_sample() < GLASSES_SHARE)
     has_beard, fullness = random.random_sample() < BEARD_SHARE, round(random.uniform(0.3, 1.0), 6)
     return replace(person, face_only=face_only, glasses=glasses, beard=fullness if has_beard else 0.0)
-
-
-def someone_like(person: Person, random: RandomState) -> Person:
-    """Somebody with the same gender and shared factors and another face-only part."""
-    return _with_face_only(person, random)
 
 
 def face_of(person: Person) -> FaceParameters:
@@ -124,6 +138,26 @@ def expected_face_of(person: Person) -> FaceParameters:
     """The face with the true shared factors and the face-only part at its mean (no glasses, no beard)."""
     nothing = dict.fromkeys((*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS), 0.0)
     return face_of(replace(person, face_only=nothing, glasses=False, beard=0.0))
+
+
+def voice_of(person: Person) -> VoiceParameters:
+    """How a person sounds; one standard deviation of pitch is a factor of ``e^.15`` in F0, and so on."""
+    shared, own, neutral = person.shared, person.voice_only, VoiceParameters()
+    only_heard = {
+        name: round(getattr(neutral, name) * exp(spread * own[name]), 6)
+        for name, spread in VOICE_ONLY_SPREAD.items()
+    }
+    return VoiceParameters(
+        f0=round(GENDER_F0[person.gender] * exp(0.15 * shared["pitch"]), 6),
+        formant_scale=round(GENDER_FORMANTS[person.gender] * exp(-0.06 * shared["vocal_tract"]), 6),
+        rate=round(exp(0.28 * shared["speaking_rate"]), 6),
+        breathiness=round(exp(0.75 * shared["breathiness"]), 6),
+        tilt_db_per_octave=round(-2.6 * shared["age"], 6),
+        upper_formant_scale=round(exp(0.055 * shared["upper_formants"]), 6),
+        sibilance=round(exp(0.20 * shared["sibilance"]), 6),
+        tremor=round(0.1 * abs(own["tremor"]), 6),
+        **only_heard,
+    )
 
 
 def photo_nuisance(random: RandomState) -> PhotoNuisance:
