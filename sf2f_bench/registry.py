@@ -47,4 +47,4 @@ def unknown(kind: str, name: str, known: list[str]) -> str:
 MODELS = Registry("model", "sf2f_bench.models")
 DATASETS = Registry("data set", "sf2f_bench.datasets")
 EXTRACTORS = Registry("extractor", "sf2f_bench.extractors")
-METRICS = Registry("metric", "sf2f_bench.metrics")
+METRICS = Registry("set of metrics", "sf2f_bench.metrics")  # (gallery size, ks, identities) -> list of Metric

@@ -113,7 +113,7 @@ class KnownLaw(Protocol):
     """A data set whose generating law is known, so that the best possible listener can be built."""
 
     def oracle_face(self, identity: str, size: int) -> ByteArray:
-        """The face with the true shared factors and everything else at its mean: uint8 ``[3, size, size]``."""
+        """The true shared factors, everything else at its mean: uint8 ``[3, size, size]``."""
         ...
 
     def faces_given_shared(self, identity: str, count: int, seed: int, size: int) -> ByteArray:
@@ -128,9 +128,20 @@ class KnownLaw(Protocol):
 class AudioFrontend(Protocol):
     """From a waveform to the raw features that the prepared store keeps."""
 
-    id: str  # decides the store's key: every setting that changes a number is in it
-    filters: int
-    frames_per_second: float
+    @property
+    def id(self) -> str:
+        """Decides the store's key: every setting that changes a stored number is in it."""
+        ...
+
+    @property
+    def filters(self) -> int:
+        """Rows of the features."""
+        ...
+
+    @property
+    def frames_per_second(self) -> float:
+        """Columns of the features for a second of speech."""
+        ...
 
     def __call__(self, waveform: FloatArray) -> FloatArray:
         """float32 ``[T]`` at 16 kHz -> float32 ``[filters, frames]``, before normalisation."""
@@ -208,14 +219,16 @@ class Answer:
     """What an anchor answers for the test identities, in one of three forms.
 
     faces: uint8 ``[N, 3, H, W]``, scored like any system's.
-    embeddings: ``{extractor id: [N, D]}``, queries in the extractors' own spaces; no face is drawn.
+    embeddings: ``{extractor's role: [N, D]}``, queries in the extractors' own spaces; no face is drawn.
     ranking: ``(probes [N, D], gallery [N, D])`` in a space of the anchor's own, for retrieval alone;
     equal similarities are ties, and ties count by their expectation, so chance is exact.
+    rows: bool ``[identities]`` where the anchor answers for some identities only; None: for all.
     """
 
-    faces: Tensor | None = None
+    faces: ByteArray | None = None
     embeddings: dict[str, FloatArray] | None = None
     ranking: tuple[FloatArray, FloatArray] | None = None
+    rows: NDArray[np.bool_] | None = None
 
 
 class Anchor(Protocol):
@@ -292,11 +305,12 @@ class Metric(Protocol):
 class FeatureExtractor(Protocol):
     """A frozen network that looks at faces."""
 
-    id: str  # includes the weights' sha256 and the resize rule
+    id: str  # includes the weights' hash and the resize rule
+    sha256: str  # of the weights
     role: Literal["judge", "training-loss"]
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """uint8 ``[B, 3, H, W]`` -> (embeddings float32 ``[B, D]``, class probabilities ``[B, C]`` or None)."""
+        """uint8 ``[B, 3, H, W]`` -> (embeddings ``[B, D]``, class probabilities ``[B, C]`` or None), float32."""
         ...
 
 

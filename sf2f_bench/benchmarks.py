@@ -1,0 +1,92 @@
+"""Named, versioned benchmarks: a data set, a picture size and the protocol `sf2f-bench/1`.
+
+Same major.minor of a protocol means comparable results; any change to it raises the version and says so
+in the changelog.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from sf2f_bench.registry import unknown
+from sf2f_bench.types import BenchError
+
+PROTOCOL = "sf2f-bench/1"
+SEGMENTS = 20  # evaluation segments of an identity, at most
+SEGMENT_FRAMES = 125  # 1.25 s
+ANCHORS = (
+    "chance",
+    "gender-oracle",
+    "mean-face",
+    "nearest-training-face",
+    "linear-listener",
+    "shared-factor-oracle-face",
+    "shared-factor-oracle-embedding",
+    "real-photo-oracle",
+)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a number is measured on. `smoke_limits`: identities a split in the budget "smoke"."""
+
+    name: str
+    dataset: str
+    image_size: int = 64
+    version: int = 1
+    gallery_size: int = 100
+    ks: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
+    systems: tuple[str, ...] = ("voice2face-64", "sf2f-64")
+    anchors: tuple[str, ...] = ANCHORS
+    judge: str = "embedded-judge"
+    training_loss: str = "embedded-perceptual"
+    smoke_limits: dict[str, int] = field(default_factory=dict)
+    description: str = ""
+
+    def for_budget(self, budget: str) -> Benchmark:
+        """The benchmark itself, or its small sibling (another name: not comparable) for "smoke"."""
+        if budget != "smoke" or not self.smoke_limits:
+            return self
+        return replace(self, name=f"{self.name}-smoke")
+
+    def check(self) -> None:
+        """Raise BenchError when the galleries cannot give the asked recalls."""
+        if max(self.ks) >= self.gallery_size:
+            raise BenchError(
+                f"a gallery of {self.gallery_size} cannot give recall@{max(self.ks)}: "
+                "use --ks with values below the gallery's size, or a larger --gallery"
+            )
+
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            "synthetic-64",
+            "synthetic",
+            smoke_limits={"train": 200, "val": 20, "test": 100},
+            description="the embedded world: drawn faces and source-filter voices with a known law; no download",
+        ),
+        Benchmark(
+            "hq-voxceleb-64",
+            "hq-voxceleb",
+            description="HQ-VoxCeleb's photos and VoxCeleb's recordings, the paper's split; needs --root",
+        ),
+        Benchmark(
+            "null-pairs",
+            "null-pairs",
+            gallery_size=10,
+            ks=(1, 2, 5),
+            description="negative control: real voices and photos of different people; needs --voices and --faces",
+        ),
+    )
+}
+ALIASES = {"hq-voxceleb": "hq-voxceleb-64", "synthetic": "synthetic-64"}
+
+
+def benchmark_named(name: str) -> Benchmark:
+    """The benchmark of that name. Raises BenchError with the nearest names when there is none."""
+    name = ALIASES.get(name, name)
+    if name not in BENCHMARKS:
+        raise BenchError(unknown("benchmark", name, list(BENCHMARKS)))
+    return BENCHMARKS[name]

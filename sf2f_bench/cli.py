@@ -1,0 +1,181 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sf2f_bench import __version__
+from sf2f_bench.types import BenchError
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+SETTINGS = [
+    click.option(
+        "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with these options."
+    ),
+    click.option("--root", type=FOLDER, help="Folder of HQ-VoxCeleb (faces, recordings, metadata)."),
+    click.option("--voices", type=FOLDER, help="Folder of recordings, for null-pairs."),
+    click.option("--faces", type=FOLDER, help="Folder of photos, for null-pairs."),
+    click.option("--cache", type=FOLDER, help="Where stages keep what they made.  [default: .sf2f-bench]"),
+    click.option("--jobs", type=int, help="Processes that prepare data.  [default: 2]"),
+    click.option("--budget", type=click.Choice(["smoke", "default", "paper"]), help="How long to train."),
+]
+
+
+class Commands(click.Group):
+    """Prints a BenchError as one message and exits with its code: no traceback for a wrong input."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except BenchError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on from here", err=True)
+            sys.exit(130)
+
+
+def _with_settings(command: Any) -> Any:
+    for option in reversed(SETTINGS):
+        command = option(command)
+    return command
+
+
+def _numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"expected numbers with commas between, like 1,5,10; got {value!r}"
+        ) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Measure speech-to-face generation honestly: run, report, prepare, list, weights.
+
+    This is an instrument for comparing models. It is not a tool to identify people.
+    """
+
+
+@main.command()
+@click.argument("benchmark", required=False)
+@_with_settings
+@click.option("--models", "-m", multiple=True, help="A system by name, or mine.py:Mine. Repeat for more.")
+@click.option("--seed", type=int, help="Seed of training.  [default: 0]")
+@click.option("--results", type=FOLDER, help="Where records go.  [default: results]")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto: CUDA where there is one]"
+)
+@click.option("--width", type=float, help="Share of the published channel counts.  [default: the budget's]")
+@click.option("--steps", type=int, help="Training steps.  [default: the budget's]")
+@click.option("--gallery", type=int, help="Gallery size.  [default: the benchmark's]")
+@click.option("--ks", callback=_numbers, help="The k of recall@k, like 1,5,10.  [default: the benchmark's]")
+def run(config: Path | None, **options: Any) -> None:
+    """Train, score and compare on BENCHMARK (default: synthetic-64); ends with the table.
+
+    What is done is kept: killed at any moment, the same command goes on.
+    """
+    from sf2f_bench.config import load_config
+
+    settings = load_config(config, options)
+    from rich.console import Console
+
+    from sf2f_bench.pipeline import run as run_all
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.report.tables import terminal
+
+    made = run_all(settings, Reporter())
+    terminal(made, Console())
+    click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
+
+
+@main.command()
+@click.argument("results", type=FOLDER, default=Path("results"))
+@click.option("--out", type=FOLDER, help="Where the files go.  [default: RESULTS/report]")
+def report(results: Path, out: Path | None) -> None:
+    """Write tables (Markdown, CSV, LaTeX) and pictures (PNG, SVG) from the records in RESULTS."""
+    from rich.console import Console
+
+    from sf2f_bench.records import load_all
+    from sf2f_bench.report import write_report
+    from sf2f_bench.report.tables import terminal
+
+    found = load_all(results)
+    written = write_report(found, out or results / "report")
+    terminal(found, Console())
+    for path in written:
+        click.echo(path)
+
+
+@main.command()
+@click.argument("benchmark", default="synthetic-64")
+@_with_settings
+@click.option("--out", type=FOLDER, help="The store's folder.  [default: in the cache]")
+def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
+    """Write BENCHMARK's features and faces into a prepared store; restartable; lists every bad file."""
+    from sf2f_bench.config import load_config
+
+    settings = load_config(config, options)
+    from sf2f_bench.benchmarks import benchmark_named
+    from sf2f_bench.pipeline import dataset_of, prepare_store
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.types import SPLITS
+
+    benchmark = benchmark_named(settings.benchmark)
+    store = prepare_store(settings, benchmark, dataset_of(settings, benchmark), Reporter(), out)
+    counts = ", ".join(f"{len(store.identities(split))} {split}" for split in SPLITS)
+    click.echo(f"{store.folder}: {counts} identities, data hash {store.data_hash}")
+    for row in store.left_out.itertuples(index=False):
+        click.echo(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}")
+
+
+@main.command(name="list")
+def list_command() -> None:
+    """Show benchmarks, systems, anchors, data sets and extractors."""
+    from sf2f_bench.benchmarks import ANCHORS, BENCHMARKS
+    from sf2f_bench.registry import DATASETS, EXTRACTORS, MODELS
+
+    click.echo("benchmarks")
+    for benchmark in BENCHMARKS.values():
+        click.echo(f"  {benchmark.name:<32}{benchmark.description}")
+    systems = {name: target for name, target in MODELS.targets().items() if name not in ANCHORS}
+    anchors = {name: target for name, target in MODELS.targets().items() if name in ANCHORS}
+    groups = {
+        "systems": systems,
+        "anchors": anchors,
+        "data sets": DATASETS.targets(),
+        "extractors": EXTRACTORS.targets(),
+    }
+    for title, entries in groups.items():
+        click.echo(title)
+        for name, target in entries.items():
+            click.echo(f"  {name:<32}{target}")
+
+
+@main.group()
+def weights() -> None:
+    """The networks that score and their weights."""
+
+
+@weights.command(name="build-embedded")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the safetensors files.")
+def build_embedded(out: Path) -> None:
+    """Train the two embedded networks anew, as the shipped ones were."""
+    from sf2f_bench.extractors.build_embedded import build
+    from sf2f_bench.extractors.embedded import SPECS
+
+    for name in SPECS:
+        click.echo(build(name, out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

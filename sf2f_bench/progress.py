@@ -1,0 +1,79 @@
+"""Progress on the terminal: bars where somebody watches, a line now and then in a log file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_EVERY = 20.0  # seconds between lines where there is no terminal
+
+
+class Bar:
+    """One task's progress. `advance` counts; `note` shows a few words behind the bar."""
+
+    def __init__(self, console: Console, name: str, total: int, progress: Progress | None) -> None:
+        self.console, self.name, self.total, self.progress = console, name, total, progress
+        self.done, self.words, self.started = 0, "", time.monotonic()
+        self.last_line = self.started
+        self.task = progress.add_task(name, total=total, words="") if progress else None
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` more steps as done."""
+        self.done += count
+        if self.progress and self.task is not None:
+            self.progress.update(self.task, completed=self.done, words=self.words)
+        elif time.monotonic() - self.last_line > LINE_EVERY and self.done < self.total:
+            self.last_line = time.monotonic()
+            self._line(f"{self.done}/{self.total} {self.words}".rstrip() + f", {self._left()} left")
+
+    def note(self, words: str) -> None:
+        """Show `words` behind the bar from the next `advance` on."""
+        self.words = words
+
+    def _left(self) -> str:
+        seconds = (self.last_line - self.started) / max(self.done, 1) * (self.total - self.done)
+        return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"
+
+    def _line(self, text: str) -> None:
+        self.console.print(f"{self.name}: {text}", highlight=False, soft_wrap=True)
+
+
+class Reporter:
+    """Where stages say what they do."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+
+    def say(self, text: str) -> None:
+        """One line of plain text."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(self, name: str, total: int) -> Iterator[Bar]:
+        """A progress bar over `total` steps; ends with a line that says how long it took."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+        )
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        if self.console.is_terminal:
+            with Progress(*columns, *times, console=self.console, transient=True) as progress:
+                bar = Bar(self.console, name, total, progress)
+                yield bar
+        else:
+            bar = Bar(self.console, name, total, None)
+            yield bar
+        bar._line(f"{bar.done} done in {time.monotonic() - bar.started:.1f} s {bar.words}".rstrip())

@@ -1,0 +1,222 @@
+"""From a system's faces, or an anchor's answer, to a saved record."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import sf2f_bench
+from sf2f_bench import records
+from sf2f_bench.benchmarks import PROTOCOL, SEGMENTS, Benchmark
+from sf2f_bench.evaluation import Evaluation, take
+from sf2f_bench.files import seed_of
+from sf2f_bench.registry import METRICS
+from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray
+
+FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
+
+
+@dataclass
+class Scores:
+    """What scoring an answer gives: the record's lists and the per-identity table's columns."""
+
+    scores: list[records.ScoreRecord] = field(default_factory=list)
+    absent: list[records.AbsentScore] = field(default_factory=list)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    rows: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a record says of how it came to be."""
+
+    key: str
+    card: ModelCard
+    recipe: Mapping[str, Any]
+    seed: int
+    budget: str
+    device: str
+    wall_seconds: float
+    train_seconds: float = 0.0
+    samples_per_second: float | None = None
+
+
+def metrics_for(benchmark: Benchmark, identities: int) -> list[Metric]:
+    """Every installed metric, built for the benchmark's galleries and this many test identities."""
+    factories = [METRICS.get(name) for name in METRICS]
+    return [metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)]
+
+
+def score(evaluation: Evaluation, answer: Answer) -> Scores:
+    """Every metric of the benchmark by every extractor; what cannot be measured is named with its reason."""
+    rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
+    found = Scores(rows=rows)
+    if answer.ranking is not None:
+        names = tuple(identity.id for identity in evaluation.identities)
+        probes, gallery = (Features(names, side, own_space=True) for side in answer.ranking)
+        _score(evaluation, found, None, gallery, probes)
+        return found
+    for role in evaluation.extractors:
+        real = take(evaluation.real(role), rows)
+        if answer.faces is not None:
+            embeddings, probabilities = evaluation.embed(role, answer.faces)
+            fake = Features(real.identities, embeddings, embeddings, probabilities)
+        else:
+            fake = Features(real.identities, (answer.embeddings or {})[role])
+        _score(evaluation, found, role, real, fake)
+    return found
+
+
+def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Features, fake: Features) -> None:
+    extractor = evaluation.extractors[role].id if role else None
+    for metric in metrics_for(evaluation.benchmark, len(real.identities)):
+        lacking = set(metric.needs) - fake.offers
+        reason = f"needs {', '.join(sorted(lacking))}, which this row does not give" if lacking else None
+        if len(real.identities) < metric.min_n:
+            reason = f"needs {metric.min_n} identities, there are {len(real.identities)}"
+        if reason:
+            found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
+            continue
+        result = metric(real, fake, np.random.default_rng(seed_of(metric.name, extractor)))
+        found.scores.append(
+            records.ScoreRecord(
+                metric=metric.name,
+                version=metric.version,
+                extractor=extractor,
+                extractor_role=evaluation.extractors[role].role if role else "none",
+                value=float(result.value),
+                n=result.n,
+                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
+                spread=None if result.spread is None else float(result.spread),
+                higher_is_better=metric.higher_is_better,
+            )
+        )
+        if result.per_identity is not None:
+            found.columns[f"{metric.name}|{extractor or 'none'}"] = result.per_identity
+
+
+def save_record(
+    evaluation: Evaluation,
+    found: Scores,
+    provenance: Provenance,
+    folder: Path,
+    faces: ByteArray | None = None,
+    curve: Sequence[Mapping[str, Any]] = (),
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write the record of `found` into `folder` and return its path.
+
+    faces: uint8 ``[N, 3, H, W]`` of the identities in `found.rows`, in their order.
+    """
+    assert found.rows is not None
+    names = [identity.id for identity, keep in zip(evaluation.identities, found.rows, strict=True) if keep]
+    shown = min(FACES_KEPT, len(names)) if faces is not None and evaluation.store.card.media_shareable else 0
+    record = records.RunRecord(
+        key=provenance.key,
+        benchmark=_benchmark_part(evaluation),
+        system=_system_part(provenance),
+        seed=provenance.seed,
+        budget=provenance.budget,
+        scores=tuple(found.scores),
+        absent=tuple(found.absent),
+        environment=_environment(provenance.device),
+        weights={extractor.id: extractor.sha256 for extractor in evaluation.extractors.values()},
+        cost=records.Cost(
+            wall_seconds=provenance.wall_seconds,
+            train_seconds=provenance.train_seconds,
+            peak_memory_mb=peak_memory_mb(),
+            samples_per_second=provenance.samples_per_second,
+        ),
+        files=records.SideFiles(face_identities=tuple(names[:shown])),
+        created=datetime.now(UTC),
+        notes=tuple(notes),
+    )
+    return records.save(
+        record,
+        folder,
+        pd.DataFrame({"identity": names, **found.columns}),
+        pd.DataFrame(curve) if curve else None,
+        faces[:shown] if shown and faces is not None else None,
+    )
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory of this process or of one worker so far, in MB."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / unit
+
+
+def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
+    benchmark, card = evaluation.benchmark, evaluation.store.card
+    counts = {split: len(evaluation.store.identities(split)) for split in SPLITS}
+    return records.BenchmarkPart(
+        name=benchmark.name,
+        version=str(benchmark.version),
+        protocol=PROTOCOL,
+        dataset=card.name,
+        dataset_version=card.version,
+        data_hash=evaluation.store.data_hash,
+        image_size=evaluation.image_size,
+        paired=card.paired,
+        real=card.real,
+        media_shareable=card.media_shareable,
+        identities=records.IdentityCounts(**counts),
+        gallery_size=benchmark.gallery_size,
+        ks=benchmark.ks,
+        segments=SEGMENTS,
+    )
+
+
+def _system_part(provenance: Provenance) -> records.SystemPart:
+    card = provenance.card
+    return records.SystemPart(
+        name=card.name,
+        label=card.label,
+        kind=card.kind,
+        version=card.version,
+        width=card.width,
+        licence=card.licence,
+        reference=card.reference,
+        description=card.description,
+        limits=card.limits,
+        recipe=dict(provenance.recipe),
+    )
+
+
+def _environment(device: str) -> records.Environment:
+    return records.Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        torch=torch.__version__,
+        numpy=np.__version__,
+        device=device,
+        threads=torch.get_num_threads(),
+        package=sf2f_bench.__version__,
+        commit=_commit(),
+    )
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this code runs from; None for an installed package."""
+    folder = Path(__file__).parents[1]
+    if not (folder / ".git").exists():
+        return None
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or None

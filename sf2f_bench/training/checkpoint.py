@@ -1,0 +1,52 @@
+"""Checkpoints without pickle: tensors in safetensors, everything else as JSON in the same file's header.
+
+One file, written atomically, so that a step's weights, optimiser state and curve can never disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sf2f_bench.files import load_tensors, save_tensors
+
+Stateful = nn.Module | torch.optim.Optimizer
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Stateful], facts: Mapping[str, Any]) -> None:
+    """Write modules, optimisers and JSON-able `facts`; floats survive exactly."""
+    tensors: dict[str, Tensor] = {}
+    groups: dict[str, Any] = {}
+    for name, part in state.items():
+        if isinstance(part, torch.optim.Optimizer):
+            content = part.state_dict()
+            groups[name] = content["param_groups"]
+            for index, entry in content["state"].items():
+                tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in entry.items()}
+        else:
+            tensors |= {f"{name}/{key}": value for key, value in part.state_dict().items()}
+    save_tensors(path, tensors, {"groups": groups, "facts": dict(facts)})
+
+
+def load_checkpoint(path: Path, state: Mapping[str, Stateful]) -> dict[str, Any]:
+    """Put the file's content back into `state` and return the facts."""
+    tensors, header = load_tensors(path)
+    for name, part in state.items():
+        own = {
+            key.removeprefix(f"{name}/"): value
+            for key, value in tensors.items()
+            if key.startswith(f"{name}/")
+        }
+        if isinstance(part, torch.optim.Optimizer):
+            entries: dict[int, dict[str, Tensor]] = {}
+            for key, value in own.items():
+                index, _, field = key.partition("/")
+                entries.setdefault(int(index), {})[field] = value
+            part.load_state_dict({"state": entries, "param_groups": header["groups"][name]})
+        else:
+            part.load_state_dict(own)
+    return header["facts"]
