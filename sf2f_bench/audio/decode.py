@@ -54,6 +54,17 @@ def decode(path: Path | str) -> FloatArray:
     return grid.astype(np.float32) / INT16_SCALE
 
 
+def stated_seconds(path: Path) -> float:
+    """How long a recording is by its header, without decoding it; 0 where the header cannot be read."""
+    try:
+        if path.suffix.lower() in SOUNDFILE_SUFFIXES:
+            return float(soundfile.info(path).duration)
+        with av.open(str(path)) as container:
+            return (container.duration or 0) / av.time_base
+    except (soundfile.LibsndfileError, av.FFmpegError, OSError):
+        return 0.0
+
+
 def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
     """A waveform ``[T]`` in -1..1 to the nearest int16 ``[T]``; what lies outside is clipped."""
     return np.clip(np.rint(waveform * INT16_SCALE), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)

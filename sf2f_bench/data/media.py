@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,3 +42,33 @@ class PhotoFile:
     def image(self, size: int) -> ByteArray:
         """The photo as uint8 ``[3, size, size]``; raises MediaError for a bad file."""
         return read_photo(self.path, size)
+
+
+def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files of these suffixes (lower case, with dot) at any depth of a folder, sorted."""
+    return sorted(_walk(folder, suffixes))
+
+
+def has_files(folder: Path, suffixes: Collection[str]) -> bool:
+    """Whether `files_in` would find any; stops at the first."""
+    return next(_walk(folder, suffixes), None) is not None
+
+
+def _walk(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Hidden files are passed over: archives made on a Mac hold one beside every photo."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
+                yield path
+
+
+def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 over (label, file) pairs: each label, the file's name and its size, but not its content.
+
+    Hashing hundreds of thousands of recordings on every run would take longer than using them.
+    """
+    digest = hashlib.sha256()
+    for label, path in entries:
+        digest.update(f"{label}\0{path.name}\0{path.stat().st_size}\n".encode())
+    return digest.hexdigest()
