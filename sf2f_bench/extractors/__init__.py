@@ -1,0 +1,1 @@
+"""Frozen networks that look at faces: the judges of the benchmark and the network of the training loss."""

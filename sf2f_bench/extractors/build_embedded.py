@@ -1,0 +1,172 @@
+"""Training the embedded face networks anew: the command `sf2f-bench weights build-embedded`.
+
+Both learn to tell synthetic people apart with a cosine softmax. The photos are worn down on the way in
+(blur, noise, shift, light, two photos of a person blended), because what is judged later are generated
+faces, which are soft and speckled; a network that knew only clean drawings would see in them their
+softness more than their owner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save
+from torch import Tensor
+
+from sf2f_bench.data.synthetic.dataset import stream_photos
+from sf2f_bench.extractors.embedded import SIZE, EmbeddedSpec, FaceNetwork, network_from, spec_of
+from sf2f_bench.files import write_atomically
+from sf2f_bench.progress import Reporter
+from sf2f_bench.types import BenchError
+
+BATCH = 64
+LEARNING_RATE = 3e-3  # peak of a one-cycle schedule
+HELD_OUT = 200  # people after the training ones, for the rank-1 accuracy
+MAX_BYTES = 1_300_000  # of one file; the two together stay under 2 MB
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a rebuild gave: the file, its checksum and how well the network recognises new people."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+    rank1: float  # held-out people found at rank 1 by another photo of them
+    rank1_blurred: float  # the same with the probes blurred to 16 x 16 pixels
+    held_out: int  # people
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.size} bytes, sha256 {self.sha256}\n"
+            f"rank 1 among {self.held_out} held-out people: {self.rank1:.3f}, "
+            f"{self.rank1_blurred:.3f} with probes of 16 x 16 pixels"
+        )
+
+
+def build(name: str, out: Path, reporter: Reporter | None = None) -> Built:
+    """Train an embedded network as its spec says and write the weights to the folder `out`.
+
+    The same machine gives the same bytes; another may round otherwise and give another checksum, which is
+    then another judge, whose scores do not compare with the shipped one's. Raises BenchError for an unknown
+    name.
+    """
+    return build_spec(spec_of(name), out, reporter or Reporter())
+
+
+def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
+    """As `build`, for any spec. The weights are rounded to half precision before they are measured."""
+    photos = draw(spec, range(spec.identities), spec.photos, reporter)
+    network = train(spec, photos, reporter)
+    content = save(_half(network))
+    if len(content) > MAX_BYTES:
+        raise BenchError(f"{spec.filename} would take {len(content)} bytes, at most {MAX_BYTES} are allowed.")
+    path = write_atomically(out / spec.filename, lambda temporary: temporary.write_bytes(content))
+
+    strangers = range(spec.identities, spec.identities + HELD_OUT)
+    held_out = draw(spec, strangers, 2, reporter)
+    rounded = network_from(content, spec)
+    return Built(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        rank1=rank1(rounded, held_out[:, 0], held_out[:, 1]),
+        rank1_blurred=rank1(rounded, blur(held_out[:, 0], 16), held_out[:, 1]),
+        held_out=HELD_OUT,
+    )
+
+
+def _half(network: FaceNetwork) -> dict[str, Tensor]:
+    """What `network_from` needs: the state with floating tensors in half precision."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def draw(spec: EmbeddedSpec, people: range, count: int, reporter: Reporter) -> Tensor:
+    """Photos of people of the spec's stream: uint8 ``[len(people), count, 3, 64, 64]``."""
+    photos = torch.empty(len(people), count, 3, SIZE, SIZE, dtype=torch.uint8)
+    with reporter.bar(f"draw people for {spec.name}", len(people)) as bar:
+        for row, index in enumerate(people):
+            photos[row] = torch.from_numpy(stream_photos(spec.stream, index, count, SIZE))
+            bar.advance()
+    return photos
+
+
+def train(spec: EmbeddedSpec, photos: Tensor, reporter: Reporter) -> FaceNetwork:
+    """The spec's network after its steps over uint8 ``[people, photos, 3, 64, 64]``, in evaluation mode."""
+    generator = torch.Generator().manual_seed(spec.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        network = spec.network(spec.identities).train()
+    network = network.to(memory_format=torch.channels_last)  # faster on a CPU
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=spec.steps)
+    with reporter.bar(f"train {spec.name}", spec.steps) as bar:
+        for _ in range(spec.steps):
+            people, images = batch(photos, generator)
+            _, logits = network(images.contiguous(memory_format=torch.channels_last))
+            optimiser.zero_grad()
+            loss = F.cross_entropy(logits, people)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            bar.note(f"loss {loss.item():.2f}")
+            bar.advance()
+    return network.eval()
+
+
+def batch(photos: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random people ``[B]`` and a worn photo of each, float ``[B, 3, 64, 64]`` in 0..1."""
+    people = torch.randint(photos.shape[0], (BATCH,), generator=generator)
+    pair = torch.randint(photos.shape[1], (2, BATCH), generator=generator)
+    first, second = (photos[people, which].float() / 255 for which in pair)
+    # A generator that cannot know the pose answers with something like a mean over poses: a third of the
+    # pictures are blends of two photos of the person.
+    share = _uniform(0.0, 0.5, generator) * (_uniform(0, 1, generator) < 1 / 3)
+    return people, wear(first.lerp(second, share), generator)
+
+
+def wear(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift and scale, blur, light and noise at random for each image, ``[B, 3, 64, 64]`` in 0..1."""
+    images = _move(images, generator)
+    kind = torch.randint(6, (BATCH,), generator=generator)  # half of the images stay sharp
+    for which, pixels in enumerate((32, 20, 12)):
+        images[kind == which] = blur(images[kind == which], pixels)
+    images = images * _uniform(0.88, 1.12, generator) + _uniform(-0.06, 0.06, generator)
+    noise = torch.randn(images.shape, generator=generator)
+    return (images + noise * _uniform(-0.06, 0.06, generator).clamp(min=0)).clamp(0, 1)
+
+
+def blur(images: Tensor, pixels: int) -> Tensor:
+    """Images ``[B, 3, H, W]`` with no more detail than ``pixels x pixels``; uint8 stays uint8."""
+    if not len(images):
+        return images
+    small = F.interpolate(images.float(), (pixels, pixels), mode="bilinear", antialias=True)
+    soft = F.interpolate(small, images.shape[-2:], mode="bicubic")
+    return soft if images.is_floating_point() else soft.round().clamp(0, 255).to(images.dtype)
+
+
+def rank1(network: FaceNetwork, probes: Tensor, gallery: Tensor) -> float:
+    """The share of people whose photo in `gallery` is nearest by cosine to their photo in `probes`.
+
+    probes, gallery: uint8 ``[N, 3, H, W]``, row i of both is the same person.
+    """
+    with torch.no_grad():
+        a, b = (network(side.float() / 255)[0] for side in (probes, gallery))
+    return float((a @ b.T).argmax(dim=1).eq(torch.arange(len(a))).double().mean())
+
+
+def _move(images: Tensor, generator: torch.Generator) -> Tensor:
+    theta = torch.zeros(BATCH, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = _uniform(0.94, 1.06, generator).flatten()
+    theta[:, :, 2] = torch.rand(BATCH, 2, generator=generator).sub(0.5) * (12 / SIZE)  # up to 3 pixels
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(BATCH, 1, 1, 1, generator=generator)

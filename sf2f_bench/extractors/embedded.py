@@ -1,0 +1,246 @@
+"""The two small face networks that ship with the package, for runs that download nothing.
+
+Both were trained here, on drawn faces of the synthetic world, so their ids say `embedded` and their
+scores must never be read as those of a published recogniser. `embedded-judge` scores; `embedded-perceptual`
+is the training loss. They differ in architecture and share no training identity, so that a generator
+cannot please the judge by having seen it. `sf2f-bench weights build-embedded` trains them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from sf2f_bench.registry import unknown
+from sf2f_bench.types import BenchError
+
+SIZE = 64  # pixels, the side of the picture that the networks look at
+CHUNK = 256  # images that go through a network at once: bounds the memory of a long call
+
+
+class CosineHead(nn.Module):
+    """Class scores from angles: ``scale * cos(embedding, class centre)``, so that cosine ranks people.
+
+    Formula: normalised softmax, Wang et al., "NormFace" (arXiv 1704.06369), eq. 6, with a fixed scale.
+    """
+
+    def __init__(self, width: int, classes: int, scale: float = 20.0) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.randn(classes, width))
+        self.scale = scale
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """L2-normalised ``[B, D]`` -> logits ``[B, C]``."""
+        return self.scale * embeddings @ F.normalize(self.centres, dim=1).T
+
+
+class FaceNetwork(nn.Module):
+    """Three blocks of feature maps, an embedding, and class scores over the training identities."""
+
+    def __init__(self, blocks: Sequence[nn.Module], tail: nn.Module, width: int, classes: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.tail = tail
+        self.head = CosineHead(width, classes)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What a perceptual loss compares; differentiable in the images.
+
+        images: float ``[B, 3, H, W]`` in 0..1, resized to 64 x 64 (bilinear, antialiased) where needed.
+        Returns three maps ``[B, C, h, w]``, finest first, and the L2-normalised embedding ``[B, D]``.
+        """
+        if images.shape[-2:] != (SIZE, SIZE):
+            images = F.interpolate(images, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+        maps = [2 * images - 1]
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        return [*maps[1:], F.normalize(self.tail(maps[-1]), dim=1)]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images as in `features` -> (L2-normalised embeddings ``[B, D]``, logits ``[B, C]``)."""
+        embeddings = self.features(images)[-1]
+        return embeddings, self.head(embeddings)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a shortcut: ``[B, c, h, w]`` -> ``[B, d, h / stride, w / stride]``."""
+
+    def __init__(self, c: int, d: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(c, d, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(d),
+            nn.ReLU(),
+            nn.Conv2d(d, d, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(d),
+        )
+        shortcut = [nn.Conv2d(c, d, 1, stride, bias=False), nn.BatchNorm2d(d)]
+        self.shortcut = nn.Sequential(*shortcut) if (c, stride) != (d, 1) else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, c, h, w]`` -> ``[B, d, h / stride, w / stride]``, not negative."""
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+def judge_network(classes: int) -> FaceNetwork:
+    """The judge: a residual network, 64 -> 32 -> 16 -> 8 -> 4, 112-d embedding."""
+    stem = [nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    blocks = [nn.Sequential(*stem, Residual(16, 16, 1)), Residual(16, 40, 2), Residual(40, 80, 2)]
+    tail = nn.Sequential(Residual(80, 80, 2), nn.Flatten(), _embed(80 * 4 * 4, 112))
+    return FaceNetwork(blocks, tail, 112, classes)
+
+
+def perceptual_network(classes: int) -> FaceNetwork:
+    """The training loss: plain convolutions in the manner of VGG, average pooling, 64-d embedding.
+
+    Average pooling, because a maximum would pass gradient to one pixel of four.
+    """
+    pool = nn.AvgPool2d(2)
+    blocks = [
+        nn.Sequential(*_convolution(3, 16), pool, *_convolution(16, 24), *_convolution(24, 24)),
+        nn.Sequential(pool, *_convolution(24, 48), *_convolution(48, 48)),
+        nn.Sequential(pool, *_convolution(48, 96)),
+    ]
+    tail = nn.Sequential(pool, nn.Flatten(), _embed(96 * 4 * 4, 64))
+    return FaceNetwork(blocks, tail, 64, classes)
+
+
+def _convolution(c: int, d: int) -> list[nn.Module]:
+    return [nn.Conv2d(c, d, 3, 1, 1, bias=False), nn.BatchNorm2d(d), nn.ReLU()]
+
+
+def _embed(c: int, d: int) -> nn.Module:
+    """Positions are kept, not averaged: where brows and mouth sit tells faces apart."""
+    return nn.Sequential(nn.Linear(c, d, bias=False), nn.BatchNorm1d(d))
+
+
+@dataclass(frozen=True)
+class EmbeddedSpec:
+    """All that decides one embedded network, its training included."""
+
+    name: str
+    version: int
+    role: Literal["judge", "training-loss"]
+    network: Callable[[int], FaceNetwork]  # from the number of classes
+    stream: str  # of synthetic people outside every benchmark
+    identities: int  # trained on people 0..identities-1 of the stream
+    photos: int  # of each of them
+    steps: int
+    seed: int
+    sha256: str  # of the weights file that ships with this version
+
+    @property
+    def filename(self) -> str:
+        """The weights file's name inside the package's `extractors/weights`."""
+        return f"{self.name}.safetensors"
+
+
+SPECS = {
+    spec.name: spec
+    for spec in (
+        EmbeddedSpec(
+            name="embedded-judge",
+            version=1,
+            role="judge",
+            network=judge_network,
+            stream="judge",
+            identities=2000,
+            photos=6,
+            steps=1500,
+            seed=11,
+            sha256="",
+        ),
+        EmbeddedSpec(
+            name="embedded-perceptual",
+            version=1,
+            role="training-loss",
+            network=perceptual_network,
+            stream="perceptual",
+            identities=1200,
+            photos=6,
+            steps=1500,
+            seed=12,
+            sha256="",
+        ),
+    )
+}
+
+
+def spec_of(name: str) -> EmbeddedSpec:
+    """The spec of an embedded network; raises BenchError for an unknown name."""
+    if name not in SPECS:
+        raise BenchError(unknown("embedded extractor", name, list(SPECS)))
+    return SPECS[name]
+
+
+def network_from(weights: bytes, spec: EmbeddedSpec) -> FaceNetwork:
+    """The frozen float32 network, in evaluation mode, from the bytes of a safetensors file."""
+    network = spec.network(spec.identities)
+    network.load_state_dict(load(weights))  # copies half precision into float32
+    # Channels last is the faster layout on a CPU; images of either layout are accepted.
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+_REMEDY = "reinstall sf2f-bench, or restore the file from the release"
+
+
+@cache
+def _weights(spec: EmbeddedSpec) -> bytes:
+    path = files("sf2f_bench.extractors") / "weights" / spec.filename
+    if not path.is_file():
+        raise BenchError(f"the weights of {spec.name} are not at {path}: {_REMEDY}.")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != spec.sha256:
+        raise BenchError(
+            f"the weights of {spec.name} at {path} have sha256 {found[:16]}..., expected "
+            f"{spec.sha256[:16]}...: {_REMEDY}. After a rebuild, write the new checksum and a higher "
+            "version into sf2f_bench/extractors/embedded.py."
+        )
+    return content
+
+
+class EmbeddedExtractor:
+    """An embedded network as the harness uses it: `EmbeddedExtractor("embedded-judge")`.
+
+    `module` is the frozen network itself, for a training loss. Raises BenchError for an unknown name and
+    for weights that are missing or do not have the checksum of this version.
+    """
+
+    def __init__(self, name: str) -> None:
+        spec = spec_of(name)
+        self.role = spec.role
+        self.sha256 = spec.sha256
+        self.id = f"{spec.name}/{spec.version}@{spec.sha256[:8]}/bilinear-{SIZE}"
+        self.module = network_from(_weights(spec), spec)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees, the same for any batch size.
+
+        images: uint8 ``[B, 3, H, W]`` of any size. Returns L2-normalised embeddings float32 ``[B, D]`` and
+        probabilities over the training identities ``[B, C]``, on the device of `module`.
+        """
+        _check(images)
+        device = self.module.head.centres.device
+        seen = [self.module(part.to(device).float() / 255) for part in images.split(CHUNK)]
+        embeddings, logits = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        return embeddings, logits.softmax(dim=1)
+
+
+def _check(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise BenchError(f"faces must be a torch tensor, got {type(images).__name__}: use torch.from_numpy.")
+    if images.dtype != torch.uint8:
+        raise BenchError(f"faces must be uint8 in 0..255, got {images.dtype}: see sf2f_bench.to_uint8.")
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise BenchError(f"faces must be [B, 3, H, W] and not empty, got {list(images.shape)}.")
