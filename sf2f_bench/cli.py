@@ -76,6 +76,7 @@ def main() -> None:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto: CUDA where there is one]"
 )
 @click.option("--width", type=float, help="Share of the published channel counts.  [default: the budget's]")
+@click.option("--checkpoint-every", type=float, help="Seconds between checkpoints.  [default: 20]")
 @click.option("--steps", type=int, help="Training steps.  [default: the budget's]")
 @click.option("--gallery", type=int, help="Gallery size.  [default: the benchmark's]")
 @click.option("--ks", callback=_numbers, help="The k of recall@k, like 1,5,10.  [default: the benchmark's]")

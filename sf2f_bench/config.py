@@ -29,6 +29,7 @@ class RunConfig(BaseModel):
     width: float | None = Field(None, gt=0, le=4)
     steps: int | None = Field(None, ge=1)
     jobs: int = Field(2, ge=1)
+    checkpoint_every: float = Field(20.0, ge=0)  # seconds
     gallery: int | None = Field(None, ge=2)
     ks: tuple[int, ...] | None = None
 

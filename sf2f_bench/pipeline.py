@@ -236,7 +236,13 @@ def _trained(run: Run, system: SpeechToFace, key: str) -> dict[str, Any]:
             run.device
         )
         context = TrainContext(
-            checkpoints, system.card.label, run.config.seed, run.device, perceptual, run.reporter
+            checkpoints,
+            system.card.label,
+            run.config.seed,
+            run.device,
+            perceptual,
+            run.reporter,
+            run.config.checkpoint_every,
         )
         system.fit(TrainingData(run.store, system.frontend, run.config.seed, run.device), context)
         save_tensors(done, system.state_dict(), {"curve": context.curve, "seconds": context.seconds})

@@ -17,7 +17,6 @@ from sf2f_bench.progress import Reporter
 from sf2f_bench.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from sf2f_bench.types import BenchError
 
-SAVE_EVERY = 20.0  # seconds; when a checkpoint is written never changes a result
 CURVE_POINTS = 200  # the curve keeps at most this many means of consecutive steps
 WARM_UP = 5  # steps left out of the throughput
 
@@ -45,7 +44,8 @@ class TrainContext:
     """Handed to `SpeechToFace.fit`.
 
     folder: where checkpoints live; name: the system's, for the progress bar; perceptual: a frozen network
-    with ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``.
+    with ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``; checkpoint_every: seconds
+    between checkpoints (when one is written never changes a result).
     """
 
     def __init__(
@@ -56,9 +56,10 @@ class TrainContext:
         device: torch.device,
         perceptual: nn.Module | None,
         reporter: Reporter,
+        checkpoint_every: float = 20.0,
     ) -> None:
         self.folder, self.name, self.seed, self.device = folder, name, seed, device
-        self.perceptual, self.reporter = perceptual, reporter
+        self.perceptual, self.reporter, self.checkpoint_every = perceptual, reporter, checkpoint_every
         self.curve: list[dict[str, Any]] = []
         self.seconds = 0.0  # of training, over all interrupted runs
         self._logged: dict[str, Tensor | float] = {}
@@ -102,7 +103,7 @@ class TrainContext:
                     yield step
                     curve.add(step, window, self._checked(stage, step, path), stage)
                     self._show(bar, step, curve)
-                    if time.monotonic() - saved > SAVE_EVERY and step + 1 < steps:
+                    if time.monotonic() - saved > self.checkpoint_every and step + 1 < steps:
                         save(step + 1)
                         saved = time.monotonic()
                 seconds += time.monotonic() - started

@@ -12,7 +12,7 @@ from rich.console import Console
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.data.training import TrainingData
 from sf2f_bench.progress import Reporter
-from sf2f_bench.training import TrainContext, loop
+from sf2f_bench.training import TrainContext
 from sf2f_bench.types import BenchError
 from tests.tiny import TinyDataset, TinyFrontend
 
@@ -69,12 +69,12 @@ def test_a_short_recording_is_padded_with_raw_zero(data):
     assert (crop[:140] != 0).any()
 
 
-def train(folder, steps, stop_at=None, monkeypatch=None):
+def train(folder, steps, stop_at=None):
     """A small regression trained in a TrainContext; returns (weights, curve)."""
     torch.manual_seed(0)
     net = torch.nn.Linear(8, 1)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
-    context = TrainContext(folder, "toy", 1, CPU, None, Reporter(Console(file=io.StringIO())))
+    context = TrainContext(folder, "toy", 1, CPU, None, Reporter(Console(file=io.StringIO())), 0.0)
     for step in context.loop("fit", steps, {"net": net, "optimiser": optimiser}):
         if step == stop_at:
             return None
@@ -87,9 +87,8 @@ def train(folder, steps, stop_at=None, monkeypatch=None):
     return net.weight.detach().clone(), context.curve
 
 
-def test_a_resumed_loop_equals_an_uninterrupted_one(tmp_path, monkeypatch):
+def test_a_resumed_loop_equals_an_uninterrupted_one(tmp_path):
     whole = train(tmp_path / "a", 40)
-    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
     assert train(tmp_path / "b", 40, stop_at=23) is None
     resumed = train(tmp_path / "b", 40)
     assert torch.equal(whole[0], resumed[0])

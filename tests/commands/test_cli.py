@@ -1,0 +1,59 @@
+"""The commands as a user types them: help, lists, and wrong input with a message and an exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def command(*words, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "sf2f_bench", *words], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def test_help_names_the_commands_and_what_it_is_not_for():
+    done = command("--help")
+    assert done.returncode == 0
+    for word in ("run", "report", "prepare", "list", "weights", "not a tool to identify people"):
+        assert word in " ".join(done.stdout.split())
+
+
+def test_list_shows_every_kind_without_heavy_imports():
+    code = "import sys; sys.argv = ['sf2f-bench', 'list']\nfrom sf2f_bench.cli import main\n"
+    code += (
+        "try: main()\nexcept SystemExit: pass\nprint(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+    for word in (
+        "synthetic-64",
+        "null-pairs",
+        "hq-voxceleb",
+        "sf2f-64",
+        "voice2face-64",
+        "chance",
+        "embedded-judge",
+    ):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "sintetic-64"], "did you mean 'synthetic-64'"),
+        (["run", "hq-voxceleb", "--root", "nowhere"], "nowhere"),
+        (["run", "null-pairs"], "--voices"),
+        (["run", "--gallery", "5"], "a gallery of 5 cannot give recall@50"),
+        (["run", "--ks", "1,x"], "expected numbers"),
+        (["run", "--config", "no.toml"], "no.toml"),
+        (["report", "nothing-here"], "nothing-here"),
+    ],
+)
+def test_wrong_input_gets_a_message_and_a_code(words, message, tmp_path):
+    done = command(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
