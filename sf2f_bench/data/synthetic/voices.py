@@ -73,15 +73,18 @@ CONSONANTS = np.array(
         (0.055, 0.000, 0.10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 500, 1500, 2500),  # h
     ]
 )
-GLOTTAL_FORMANT = 1.3  # peak of the glottal spectrum relative to F0
+HOLD, RELEASE, HOLD_LEVELS, RELEASE_LEVELS, LOCUS = 0, 1, slice(2, 8), slice(8, 14), slice(14, 17)
+GLOTTAL_FORMANT, GLOTTAL_QUALITY = 1.1, 1.0  # the glottal spectrum's peak relative to F0, its sharpness
 RETURN_PHASE = 2500.0  # Hz, where a pulse's finite closing makes its spectrum steeper
 HIGHER_POLES = 1.43e-7  # per square Hz, what the formants above F7 add below them: the sum of 1/F^2
 PULSE_SECONDS = 0.004  # how far the phase spreads a pulse, so that it needs little headroom
 DB_PER_OCTAVE = 20 * np.log10(2)  # of a spectrum that is proportional to frequency
 # amplitudes of noise beside a pulse train's: in voiced sounds, in "h" and after "p", in fricatives
-BREATH, WHISPER, FRICTION = 0.02, 0.1, 0.25
+BREATH, WHISPER, FRICTION = 0.04, 0.1, 0.25
 VOWEL_SECONDS = 0.13
 VOWEL_LEVELS = np.array([1.0, 0, 0, 0, 0, 0])
+STRESS_DB = 2.0  # standard deviation of the syllables' loudness
+PAUSE_SHARE = 0.11  # of the syllables
 PAUSE_SECONDS = (0.12, 0.35)
 
 
@@ -103,7 +106,7 @@ class VoiceParameters:
 
     jitter: float = 0.01  # standard deviation of a period relative to the period
     shimmer: float = 0.06  # standard deviation of a pulse's amplitude relative to the amplitude
-    intonation: float = 2.0  # semitones, standard deviation of the slow movement of F0
+    intonation: float = 1.6  # semitones, standard deviation of the slow movement of F0
     tremor: float = 0.0  # semitones, depth of a 5 Hz vibrato
     vowel_space: float = 1.0  # distance of the vowels from the neutral vowel in F1 and F2
     front_shift: float = 1.0  # F2 of all vowels: larger is a tongue further in front
@@ -155,34 +158,36 @@ def speak(voice: VoiceParameters, random: np.random.RandomState, seconds: float)
 def _articulate(voice: VoiceParameters, random: np.random.RandomState, frames: int) -> _Tracks:
     """Random syllables of consonant, vowel, consonant and perhaps a pause, as tracks."""
     count = int(frames * HOP_SECONDS / 0.08 * max(voice.rate, 1)) + 2  # more syllables than fit
-    onset, coda = random.choice(len(CONSONANTS), (2, count))
-    coda[random.uniform(size=count) < 0.55] = 0
-    vowel = _vowels(voice)[random.choice(len(VOWELS), count)]
-    pausing = random.uniform(size=count) < 0.11 * voice.pauses
+    onset, coda = _dealt(random, len(CONSONANTS), count), _dealt(random, len(CONSONANTS), count)
+    coda[_dealt(random, 9, count) < 5] = 0
+    vowel = _vowels(voice)[_dealt(random, len(VOWELS), count)]
+    due = np.cumsum(PAUSE_SHARE * voice.pauses * random.uniform(0.5, 1.5, count))
+    pausing = np.diff(np.floor(due), prepend=0) > 0
     shortest, longest = PAUSE_SECONDS
     pause = np.where(pausing, shortest + (longest - shortest) * random.uniform(size=count) ** voice.rate, 0)
     stretch = np.exp(random.normal(0, 0.22, count)) * np.where(pausing, 1.3, 1)
     clipped = voice.rate**-0.4  # consonants give way less than vowels when speech is fast
-    held, released, spoken = CONSONANTS[:, 0], CONSONANTS[:, 1], VOWEL_SECONDS * voice.rate**-1.3
-    durations = np.stack(
-        [held[onset] * clipped, released[onset] * clipped, spoken * stretch, held[coda] * clipped, pause], 1
-    )
+    first, last = CONSONANTS[onset], CONSONANTS[coda]
+    spoken = VOWEL_SECONDS * voice.rate**-1.3 * stretch
+    parts = [first[:, HOLD] * clipped, first[:, RELEASE] * clipped, spoken, last[:, HOLD] * clipped, pause]
+    durations = np.stack(parts, 1)  # [syllables, 5], as the levels and targets below
     stress = random.normal(0, 1, count)
-    loudness = 10 ** (2.0 * stress / 20)[:, None]
-    quiet = np.zeros((count, len(LEVELS)))
-    levels = [
-        CONSONANTS[onset, 2:8],
-        CONSONANTS[onset, 8:14],
-        quiet + VOWEL_LEVELS,
-        CONSONANTS[coda, 2:8],
-        quiet,
-    ]
-    level = np.stack([part * loudness for part in levels], 1).reshape(-1, len(LEVELS))
-    locus, end = 0.5 * (CONSONANTS[onset, 14:] + vowel), 0.5 * (CONSONANTS[coda, 14:] + vowel)
-    target = np.stack([locus, locus, vowel, end, end], 1).reshape(-1, 3)
+    voiced = np.zeros((count, len(LEVELS))) + VOWEL_LEVELS
+    level = np.stack(
+        [first[:, HOLD_LEVELS], first[:, RELEASE_LEVELS], voiced, last[:, HOLD_LEVELS], 0 * voiced], 1
+    )
+    level = (level * 10 ** (STRESS_DB * stress / 20)[:, None, None]).reshape(-1, len(LEVELS))
+    start, end = 0.5 * (first[:, LOCUS] + vowel), 0.5 * (last[:, LOCUS] + vowel)
+    target = np.stack([start, start, vowel, end, end], 1).reshape(-1, 3)
     ends = np.cumsum(durations.ravel())
     segment = np.minimum(np.searchsorted(ends, np.arange(frames) * HOP_SECONDS, side="right"), ends.size - 1)
     return _Tracks(level[segment], _smooth(target[segment], 5), _smooth(stress[segment // 5, None], 13)[:, 0])
+
+
+def _dealt(random: np.random.RandomState, kinds: int, count: int) -> NDArray[np.intp]:
+    """`count` numbers below `kinds` dealt from shuffled decks, so that even a short text is balanced."""
+    decks = random.uniform(size=(-(-count // kinds), kinds))
+    return np.argsort(decks, axis=1, kind="stable").ravel()[:count]
 
 
 def _vowels(voice: VoiceParameters) -> Array:
@@ -204,14 +209,13 @@ def _pulses(voice: VoiceParameters, random: np.random.RandomState, stress: Array
     seconds = np.arange(frames) * HOP_SECONDS
     melody = stress * (voice.intonation / max(stress.std(), 1e-3))
     melody += voice.tremor * np.sin(2 * np.pi * (5 * seconds + random.uniform()))
-    melody += np.clip(random.normal(0, 0.5), -1, 1) - np.median(melody)
+    melody += np.clip(random.normal(0, 0.3), -0.6, 0.6) - np.median(melody)
     f0 = voice.f0 * 2 ** (melody / 12)
-    phase = np.cumsum(f0) * HOP_SECONDS
-    instants = np.interp(np.arange(1, int(phase[-1])), phase, seconds + HOP_SECONDS)
+    periods = np.append(0, np.cumsum(f0) * HOP_SECONDS)
+    instants = np.interp(np.arange(1, int(periods[-1])), periods, np.arange(frames + 1) * HOP_SECONDS)
     count = instants.size
-    instants += (
-        random.normal(0, voice.jitter / np.sqrt(2), count) / voice.f0
-    )  # a period is two instants' difference
+    # a period is the difference of two instants, hence the root of two
+    instants += random.normal(0, voice.jitter / np.sqrt(2), count) / voice.f0
     amplitude = np.interp(instants, seconds, level / np.sqrt(f0))
     amplitude *= np.maximum(1 + random.normal(0, voice.shimmer, count), 0)
     position = np.clip(instants * SAMPLE_RATE, 0, frames * HOP) + FRAME // 2
@@ -223,7 +227,7 @@ def _pulses(voice: VoiceParameters, random: np.random.RandomState, stress: Array
 
 
 def _filtered(voice: VoiceParameters, curves: _Curves, pulses: Array, noise: Array, tracks: _Tracks) -> Array:
-    """Both sources ``[frames * HOP + FRAME]`` through the filters: ``[frames * HOP]``, whole from FRAME - HOP on.
+    """Both sources ``[frames * HOP + FRAME]`` through the filters: speech, whole from FRAME - HOP on.
 
     Works block by block, since a block's spectra fit into the processor's cache and all of them do not.
     """
@@ -247,7 +251,7 @@ def _gains(voice: VoiceParameters, curves: _Curves, levels: Array, formants: Arr
     """What the spectra of the pulses and of the noise are multiplied with, ``[frames, 257]`` each."""
     breath = BREATH * voice.breathiness * levels[:, :1] + WHISPER * levels[:, 1:2]
     nasal = 0.7 * levels[:, 5:] + 0.2 * voice.nasality * levels[:, :1]
-    tract = nasal * curves.nose
+    tract = np.minimum(nasal, 0.95) * curves.nose
     tract += 1
     tract *= curves.tract
     upper = np.array([1, 1, voice.upper_formant_scale])
@@ -276,7 +280,7 @@ def _curves(voice: VoiceParameters, random: np.random.RandomState) -> _Curves:
     """The filters of one utterance that do not move; the channel (microphone and room) is drawn anew."""
     hz = FREQUENCIES.clip(20)
     ratio = hz / (GLOTTAL_FORMANT * voice.f0)
-    glottis = 1 / (ratio + 1 / ratio) / np.hypot(1, hz / RETURN_PHASE)
+    glottis = 1 / np.hypot(ratio - 1 / ratio, 1 / GLOTTAL_QUALITY) / np.hypot(1, hz / RETURN_PHASE)
     glottis *= (hz.clip(250) / 1000) ** (voice.tilt_db_per_octave / DB_PER_OCTAVE)
     delay = PULSE_SECONDS * (FREQUENCIES - 1000 * (1 - np.exp(-FREQUENCIES / 1000)))
     zero = np.exp(-(((hz / voice.formant_scale - 950) / 350) ** 2))
@@ -286,7 +290,7 @@ def _curves(voice: VoiceParameters, random: np.random.RandomState) -> _Curves:
     high = HIGH_FORMANTS * voice.formant_scale * np.array([voice.upper_formant_scale, 1, 1, 1])
     tract = np.exp(HIGHER_POLES * (hz / voice.formant_scale) ** 2)
     tract /= _resonances(high[None], BANDWIDTHS[3:] * voice.resonance_width)[0]
-    channel = 1 / (1 + (random.uniform(50, 110) / hz) ** 2)
+    channel = 1 / (1 + (random.uniform(40, 70) / hz) ** 2)
     channel *= (hz / 1000) ** (np.clip(random.normal(0, 0.4), -1, 1) / DB_PER_OCTAVE)
     octaves = np.log2(hz / 100)
     ripple_db = 1.2 * np.sin(octaves * random.uniform(1, 2.5) + 2 * np.pi * random.uniform())
