@@ -8,7 +8,9 @@ within a gender. Everything comes from NumPy's legacy `RandomState`, whose strea
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import exp, sqrt
 
 import numpy as np
@@ -23,7 +25,7 @@ SHARED_SHARE = 0.8  # of a face trait's variance within a gender
 SHARED_TRAITS = {  # shared factor -> the face trait that follows it
     "age": "age",
     "vocal_tract": "face_height",
-    "pitch": "jaw_width",
+    "vocal_folds": "jaw_width",  # long folds speak low
     "breathiness": "skin_tone",
     "speaking_rate": "brow_height",
     "upper_formants": "nose_length",
@@ -78,9 +80,9 @@ class Person:
     """The latent vector of one identity; factors and traits are independent and standard normal."""
 
     gender: str  # "f" or "m"
-    shared: dict[str, float]  # the keys of SHARED_TRAITS
-    face_only: dict[str, float]  # the values of SHARED_TRAITS (their own part) and FACE_ONLY_TRAITS
-    voice_only: dict[str, float]  # the keys of VOICE_ONLY_SPREAD and "tremor"
+    shared: Mapping[str, float]  # the keys of SHARED_TRAITS
+    face_only: Mapping[str, float]  # the values of SHARED_TRAITS (their own part) and FACE_ONLY_TRAITS
+    voice_only: Mapping[str, float]  # the keys of VOICE_ONLY_SPREAD and "tremor"
     glasses: bool
     beard: float  # 0..1, what a man's would be
 
@@ -101,6 +103,7 @@ def _normal(random: RandomState) -> float:
     return round(float(random.standard_normal()), 6)
 
 
+@lru_cache(maxsize=4096)  # every utterance and photo asks again
 def person_of(seed: int, stream: str, index: int) -> Person:
     """The identity with this index of a stream ("benchmark", "judge", "perceptual")."""
     random = random_of(seed, stream, index, "person")
@@ -141,20 +144,20 @@ def expected_face_of(person: Person) -> FaceParameters:
 
 
 def voice_of(person: Person) -> VoiceParameters:
-    """How a person sounds; one standard deviation of pitch is a factor of ``e^.15`` in F0, and so on."""
+    """How a person sounds; one standard deviation of the vocal folds divides F0 by ``e^.15``, and so on."""
     shared, own, neutral = person.shared, person.voice_only, VoiceParameters()
     only_heard = {
         name: round(getattr(neutral, name) * exp(spread * own[name]), 6)
         for name, spread in VOICE_ONLY_SPREAD.items()
     }
     return VoiceParameters(
-        f0=round(GENDER_F0[person.gender] * exp(0.15 * shared["pitch"]), 6),
+        f0=round(GENDER_F0[person.gender] * exp(-0.15 * shared["vocal_folds"]), 6),
         formant_scale=round(GENDER_FORMANTS[person.gender] * exp(-0.06 * shared["vocal_tract"]), 6),
         rate=round(exp(0.28 * shared["speaking_rate"]), 6),
         breathiness=round(exp(0.75 * shared["breathiness"]), 6),
         tilt_db_per_octave=round(-2.6 * shared["age"], 6),
         upper_formant_scale=round(exp(0.055 * shared["upper_formants"]), 6),
-        sibilance=round(exp(0.20 * shared["sibilance"]), 6),
+        sibilance=round(exp(0.35 * shared["sibilance"]), 6),
         tremor=round(0.1 * abs(own["tremor"]), 6),
         **only_heard,
     )
