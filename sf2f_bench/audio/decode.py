@@ -22,13 +22,16 @@ SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg"})
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".opus", ".webm"}
 # Containers round their stated duration to a packet or two, so only a larger gap means a cut file.
 TRUNCATION_SECONDS = 0.2
+SAMPLES_AT_ONCE = 1 << 22
+UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC that was written to a pipe
 
 
 def decode(path: Path | str) -> FloatArray:
     """A recording as float32 ``[T]`` at 16 kHz, mono, -1..1, every value a multiple of 1/32768.
 
     Channels are averaged and higher rates resampled (polyphase, scipy). Raises MediaError for a
-    file that is missing, unreadable, cut short, silent or sampled below 16 kHz.
+    file that is missing, unreadable, cut short, silent or sampled below 16 kHz. An mp3 does not state its
+    length, so a cut one is read as far as it goes.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,13 +77,20 @@ def _read_soundfile(path: Path) -> tuple[FloatArray, int]:
     """Samples float64 ``[T, channels]`` and the rate in Hz, by libsndfile."""
     try:
         with soundfile.SoundFile(path) as recording:
-            stated, rate = recording.frames, recording.samplerate
-            samples = recording.read(dtype="float64", always_2d=True)
+            rate, channels = recording.samplerate, recording.channels
+            stated = recording.frames
+            if stated == UNKNOWN_LENGTH:
+                return _read_container(path)
+            blocks = [np.zeros((0, channels))]
+            # In blocks, because a damaged header can state more than fits in memory.
+            while len(block := recording.read(SAMPLES_AT_ONCE, dtype="float64", always_2d=True)):
+                blocks.append(block)
     except (soundfile.LibsndfileError, OSError) as error:
         raise MediaError(f"{path}: cannot be read as a recording ({error}); fetch it again.") from error
+    samples = np.concatenate(blocks)
     stated = max(stated, _stated_by_wav_header(path) or 0)
     _refuse_truncated(path, len(samples) / rate, stated / rate)
-    return np.asarray(samples), rate
+    return samples, rate
 
 
 def _stated_by_wav_header(path: Path) -> int | None:

@@ -45,6 +45,8 @@ class LogFilterbank:
     std: float = 3.1661
 
     def __post_init__(self) -> None:
+        if self.filters < 1:
+            raise BenchError(f"filter-bank of {self.filters} filters: expected 1 or more.")
         if not 0 <= self.low < self.high <= SAMPLE_RATE / 2:
             raise BenchError(
                 f"filter-bank band {self.low:g}..{self.high:g} Hz: "

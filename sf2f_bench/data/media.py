@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sf2f_bench.audio import decode
 from sf2f_bench.faces import read_photo
+from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import AudioFrontend, ByteArray, FloatArray
@@ -29,7 +30,11 @@ class AudioFile:
 
     def log_filterbank(self, frontend: AudioFrontend) -> FloatArray:
         """Raw features float32 ``[filters, frames]``; raises MediaError for a bad recording."""
-        return frontend(self.waveform())
+        waveform = self.waveform()
+        try:
+            return frontend(waveform)
+        except MediaError as error:  # a front end sees no file names
+            raise MediaError(f"{self.path}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,207 @@
+"""Decoding, voice activity detection and the front end on made-up sound."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sf2f_bench.audio import LogFilterbank, decode
+from sf2f_bench.audio.decode import stated_seconds, to_int16
+from sf2f_bench.audio.vad import keep_speech, speech_runs
+from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, MediaError
+
+
+def tone(seconds=1.0, hertz=440.0, rate=SAMPLE_RATE, loudness=0.5):
+    return loudness * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+
+
+def buzz(seconds=3.0, seed=0):
+    """A vowel-like sound that WebRTC's detector takes for voice: harmonics of 120 Hz under two formants."""
+    times = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    harmonics = np.arange(1, 40) * 120.0
+    weights = np.exp(-(((harmonics - 600) / 300) ** 2)) + 0.5 * np.exp(-(((harmonics - 1700) / 400) ** 2))
+    phases = np.random.RandomState(seed).uniform(0, 2 * np.pi, len(harmonics))
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * times)
+    waves = np.sin(2 * np.pi * times[:, None] * harmonics + phases) @ weights
+    return (0.3 * swell * waves / np.abs(waves).max()).astype(np.float32)
+
+
+def write_m4a(path, samples, rate, layout="mono"):
+    """samples ``[T, channels]`` in -1..1 as AAC."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples.T, dtype=np.float32), format="fltp", layout=layout
+        )
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+class TestDecode:
+    @pytest.mark.parametrize("suffix", [".wav", ".flac"])
+    def test_sixteen_bit_files_come_back_exactly(self, tmp_path, suffix):
+        samples = to_int16(tone())
+        soundfile.write(tmp_path / f"a{suffix}", samples, SAMPLE_RATE)
+        waveform = decode(tmp_path / f"a{suffix}")
+        assert waveform.dtype == np.float32
+        np.testing.assert_array_equal(waveform * 32768, samples)
+
+    @pytest.mark.parametrize(
+        ("suffix", "subtype"), [(".wav", "PCM_24"), (".wav", "FLOAT"), (".flac", "PCM_24")]
+    )
+    def test_finer_files_are_put_on_the_grid(self, tmp_path, suffix, subtype):
+        soundfile.write(tmp_path / f"a{suffix}", tone(), SAMPLE_RATE, subtype=subtype)
+        scaled = decode(tmp_path / f"a{suffix}") * 32768
+        np.testing.assert_array_equal(scaled, np.rint(scaled))
+        np.testing.assert_allclose(scaled, to_int16(tone()), atol=1)
+
+    def test_lossy_formats_keep_the_tone(self, tmp_path):
+        soundfile.write(tmp_path / "a.mp3", tone(2.0), SAMPLE_RATE)
+        write_m4a(tmp_path / "a.m4a", tone(2.0)[:, None], SAMPLE_RATE)
+        for name in ("a.mp3", "a.m4a"):
+            waveform = decode(tmp_path / name)
+            spectrum = np.abs(np.fft.rfft(waveform[8000:24000]))
+            assert spectrum.argmax() == 440, name
+            assert waveform.size == pytest.approx(2 * SAMPLE_RATE, abs=3000)
+
+    def test_channels_are_averaged(self, tmp_path):
+        both = np.stack([tone(loudness=0.6), tone(loudness=0.2)], axis=1)
+        soundfile.write(tmp_path / "a.wav", both, SAMPLE_RATE, subtype="FLOAT")
+        np.testing.assert_allclose(decode(tmp_path / "a.wav"), tone(loudness=0.4), atol=1e-4)
+        write_m4a(tmp_path / "a.m4a", both, SAMPLE_RATE, layout="stereo")
+        middle = decode(tmp_path / "a.m4a")[4000:12000]
+        assert np.abs(middle).max() == pytest.approx(0.4, abs=0.02)
+
+    @pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+    def test_higher_rates_are_resampled_without_aliases(self, tmp_path, rate):
+        soundfile.write(tmp_path / "a.wav", tone(rate=rate) + tone(hertz=9500, rate=rate) * 0.5, rate)
+        waveform = decode(tmp_path / "a.wav")
+        assert len(waveform) == SAMPLE_RATE
+        spectrum = np.abs(np.fft.rfft(waveform[2000:14000] * np.hanning(12000)))
+        assert spectrum.argmax() == 330  # 440 Hz in bins of 4/3 Hz
+        alias = round((SAMPLE_RATE - 9500) / SAMPLE_RATE * 12000)
+        assert spectrum[alias - 5 : alias + 6].max() < 0.01 * spectrum.max()
+
+    def test_header_tells_the_length(self, tmp_path):
+        soundfile.write(tmp_path / "a.flac", tone(1.5), SAMPLE_RATE)
+        write_m4a(tmp_path / "a.m4a", tone(1.5)[:, None], SAMPLE_RATE)
+        assert stated_seconds(tmp_path / "a.flac") == 1.5
+        assert stated_seconds(tmp_path / "a.m4a") == pytest.approx(1.5, abs=0.2)
+        (tmp_path / "b.wav").write_bytes(b"nothing")
+        assert stated_seconds(tmp_path / "b.wav") == 0
+
+
+class TestSpeechRuns:
+    def test_needs_all_ten_frames_to_begin_and_ten_to_end(self):
+        assert speech_runs([True] * 9 + [False] + [True] * 9, 10) == []
+        assert speech_runs([False] * 3 + [True] * 10 + [False] * 10 + [True] * 4, 10) == [(3, 23)]
+        assert speech_runs([True] * 10 + ([False] * 9 + [True]) * 3, 10) == [(0, 40)]
+
+    def test_the_last_run_is_kept_and_an_untriggered_tail_lost(self):
+        assert speech_runs([True] * 12, 10) == [(0, 12)]
+        assert speech_runs([True] * 10 + [False] * 10 + [True] * 9, 10) == [(0, 20)]
+
+    def test_a_ring_starts_empty_after_each_switch(self):
+        # The ten voiced frames that began the run do not count as voiced ones inside it.
+        assert speech_runs([True] * 10 + [False] * 10 + [True] * 10, 10) == [(0, 20), (20, 30)]
+
+    @given(st.lists(st.booleans(), max_size=120), st.sampled_from([10, 15, 30]))
+    def test_equals_a_walk_with_a_ring(self, voiced, ring):
+        kept, buffer, triggered, runs = [], [], False, []
+        for index, verdict in enumerate(voiced):
+            buffer = [*buffer, (index, verdict)][-ring:]
+            agreeing = sum(flag != triggered for _, flag in buffer)
+            if triggered:
+                kept.append(index)
+            if 10 * agreeing > 9 * ring:
+                if triggered:
+                    runs.append(kept)
+                    kept = []
+                else:
+                    kept = [place for place, _ in buffer]
+                triggered, buffer = not triggered, []
+        if kept:
+            runs.append(kept)
+        assert speech_runs(voiced, ring) == [(run[0], run[-1] + 1) for run in runs]
+
+    def test_a_last_frame_that_fits_exactly_is_lost(self):
+        samples = to_int16(buzz(1.5))
+        assert len(samples) == 50 * 480
+        assert len(keep_speech(samples, 1, 30)) == 49 * 480
+        assert len(keep_speech(np.append(samples, samples[:1]), 1, 30)) == 50 * 480
+
+
+class TestLogFilterbank:
+    def test_is_a_front_end_with_the_published_constants(self):
+        frontend = LogFilterbank()
+        assert isinstance(frontend, AudioFrontend)
+        assert frontend.frames_per_second == 100
+        assert frontend.silence == pytest.approx(-3.4716, abs=5e-5)
+
+    def test_features_are_float32_of_the_speech(self):
+        features = LogFilterbank()(buzz(3.001))
+        assert features.dtype == np.float32
+        assert features.shape == (40, 1 + -(-(100 * 480 - 400) // 160))
+        assert np.isfinite(features).all()
+
+    def test_any_length_gives_the_same_frames(self):
+        # Blocks are an inner matter: a longer signal begins with the frames of the shorter one.
+        signal = to_int16(buzz(4.0))
+        whole, part = LogFilterbank().of_signal(signal), LogFilterbank().of_signal(signal[:20_080])
+        np.testing.assert_allclose(whole[:, : part.shape[1]], part, rtol=0, atol=1e-12)
+
+    def test_normalises_arrays_and_tensors_alike(self):
+        features = np.array([[10.9915, 0.0]], dtype=np.float32)
+        frontend = LogFilterbank()
+        expected = [[0.0, frontend.silence]]
+        np.testing.assert_allclose(frontend.normalise(features), expected, atol=1e-6)
+        np.testing.assert_allclose(
+            frontend.normalise(torch.from_numpy(features)).numpy(), expected, atol=1e-6
+        )
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"filters": 64},
+            {"low": 20.0},
+            {"high": 7200.0},
+            {"nfft": 1024},
+            {"window_seconds": 0.02},
+            {"step_seconds": 0.02},
+            {"preemphasis": 0.95},
+            {"vad_mode": 2},
+            {"vad_frame_ms": 20},
+        ],
+    )
+    def test_every_setting_that_changes_a_stored_number_changes_the_id(self, changed):
+        assert LogFilterbank(**changed).id != LogFilterbank().id
+
+    def test_normalisation_is_not_stored_so_not_in_the_id(self):
+        assert LogFilterbank(mean=0.0, std=1.0).id == LogFilterbank().id
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"high": 9000.0},
+            {"low": 8000.0},
+            {"nfft": 256},
+            {"step_seconds": 0.0},
+            {"vad_mode": 4},
+            {"vad_frame_ms": 25},
+            {"filters": 0},
+        ],
+    )
+    def test_refuses_settings_that_mean_nothing(self, wrong):
+        with pytest.raises(BenchError, match="expected"):
+            LogFilterbank(**wrong)
+
+    @pytest.mark.parametrize("waveform", [np.zeros(32_000, np.float32), tone(0.01), np.zeros(0, np.float32)])
+    def test_no_speech_is_one_recording_s_fault(self, waveform):
+        with pytest.raises(MediaError, match="no speech"):
+            LogFilterbank()(waveform)
