@@ -1,0 +1,335 @@
+"""Result records: one JSON per (benchmark, system, seed), its per-identity values and pictures beside it.
+
+Tables, pictures and the gate read only these files, so a record holds all that decides what its
+numbers mean: data, protocol, recipe, extractors and their weights, budget, seed and environment.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.types import BenchError
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray
+
+SCHEMA_VERSION = 1
+SIDE_FILES = ("per_identity", "curve", "faces", "true_faces")
+INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
+
+
+class _Part(BaseModel):
+    """Strict: an unknown field is a mistake, not something to carry along."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IdentityCounts(_Part):
+    """How many people each split holds."""
+
+    train: int
+    val: int
+    test: int
+
+
+class BenchmarkPart(_Part):
+    """The data set and the protocol, which decide what a number may be compared with."""
+
+    name: str
+    version: str
+    protocol: str  # "sf2f-bench/1"
+    dataset: str
+    dataset_version: str
+    data_hash: str
+    image_size: int
+    paired: bool  # False: voice and face of an "identity" belong to different people
+    real: bool  # recordings and photos of people
+    media_shareable: bool  # may faces be shown?
+    identities: IdentityCounts
+    gallery_size: int
+    ks: tuple[int, ...]
+    segments: int  # voice windows a test identity gives
+
+
+class SystemPart(_Part):
+    """The system as its model card names it, with the recipe it was trained by."""
+
+    name: str
+    label: str
+    kind: Literal["system", "anchor"]
+    version: str
+    width: float | None = None
+    licence: str = ""
+    reference: str = ""
+    description: str = ""
+    limits: str = ""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+
+class ScoreRecord(_Part):
+    """One number by one extractor. `extractor` is None where an anchor ranks in a space of its own."""
+
+    metric: str  # "recall@10/g100"
+    version: int
+    extractor: str | None
+    extractor_role: Literal["judge", "training-loss", "none"]
+    value: FiniteFloat
+    n: Annotated[int, Field(ge=1)]
+    interval: tuple[FiniteFloat, FiniteFloat] | None = None  # 95 %
+    spread: FiniteFloat | None = None
+    higher_is_better: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.interval and self.interval[0] > self.interval[1]:
+            raise ValueError(f"{self.metric}: the interval {list(self.interval)} ends before it begins")
+        if (self.extractor is None) != (self.extractor_role == "none"):
+            raise ValueError(
+                f"{self.metric}: extractor {self.extractor!r} does not go with role {self.extractor_role!r}"
+            )
+        return self
+
+
+class AbsentScore(_Part):
+    """A number that could not be had, and why."""
+
+    metric: str
+    extractor: str | None
+    reason: str
+
+
+class Environment(_Part):
+    """What the run ran on."""
+
+    python: str
+    platform: str
+    torch: str
+    numpy: str
+    device: str
+    threads: int
+    package: str  # version of sf2f-bench
+    commit: str | None = None
+
+
+class Cost(_Part):
+    """What the run took."""
+
+    wall_seconds: float
+    train_seconds: float
+    peak_memory_mb: float
+    samples_per_second: float | None = None
+
+
+class SideFiles(_Part):
+    """Names of the files beside the record; `save` fills in all but the identities of the faces."""
+
+    per_identity: str = ""
+    curve: str | None = None
+    faces: str | None = None
+    true_faces: str | None = None
+    face_identities: tuple[str, ...] = ()  # left to right on the strips
+
+
+class RunRecord(_Part):
+    """The result of one system with one seed on one benchmark."""
+
+    schema_version: Literal[1] = 1
+    key: str  # hash of every setting that decides the numbers
+    benchmark: BenchmarkPart
+    system: SystemPart
+    seed: int
+    budget: str
+    scores: tuple[ScoreRecord, ...]
+    absent: tuple[AbsentScore, ...] = ()
+    environment: Environment
+    weights: dict[str, str] = Field(default_factory=dict)  # extractor id -> sha256
+    cost: Cost
+    files: SideFiles = SideFiles()
+    created: AwareDatetime
+    notes: tuple[str, ...] = ()
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _scores_are_unique(self) -> Self:
+        seen: set[tuple[str, str | None]] = set()
+        for score in self.scores:
+            if (score.metric, score.extractor) in seen:
+                raise ValueError(f"{score.metric} by {score.extractor} stands twice in one record")
+            seen.add((score.metric, score.extractor))
+        return self
+
+    @property
+    def stem(self) -> str:
+        """The name that the record's files share: ``sf2f-64-w0.25-seed0-1a2b3c4d``."""
+        width = "" if self.system.width in (None, 1.0) else f"-w{self.system.width:g}"
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", self.system.name).strip("-.") or "system"
+        return f"{name}{width}-seed{self.seed}-{self.key[:8]}"
+
+    def comparable_part(self) -> dict[str, Any]:
+        """All but environment, cost and time: two runs of the same thing are equal here."""
+        return self.model_dump(mode="json", exclude=set(INCIDENTAL))
+
+    def path_of(self, file: str) -> Path | None:
+        """Where "per_identity", "curve", "faces" or "true_faces" lies; None where there is none."""
+        name = getattr(self.files, file)
+        return self._folder / name if name and self._folder is not None else None
+
+    def per_identity(self) -> pd.DataFrame:
+        """Column `identity` and one column per ``metric|extractor``, one row a test identity."""
+        path = self.path_of("per_identity")
+        if path is None:
+            raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
+        return pd.read_parquet(path)
+
+    def curve(self) -> pd.DataFrame | None:
+        """Columns `stage`, `step` and the training's scalars; None for what was not trained in steps."""
+        path = self.path_of("curve")
+        return None if path is None else pd.read_csv(path, float_precision="round_trip")
+
+    def faces(self, file: Literal["faces", "true_faces"] = "faces") -> ByteArray | None:
+        """The faces of `files.face_identities` as uint8 ``[K, 3, H, W]``; None where none are kept."""
+        path = self.path_of(file)
+        return None if path is None else _read_strip(path, len(self.files.face_identities))
+
+
+def save(
+    record: RunRecord,
+    folder: Path,
+    per_identity: pd.DataFrame,
+    curve: pd.DataFrame | None = None,
+    faces: ByteArray | None = None,
+    true_faces: ByteArray | None = None,
+) -> Path:
+    """Write a record and its side files, each atomically and the JSON last; give the JSON's path.
+
+    per_identity: column `identity` and one per ``metric|extractor``; curve: `stage`, `step` and scalars;
+    faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`.
+    Raises BenchError for pictures of a data set that forbids them, or of another count than identities.
+    """
+    folder = Path(folder)
+    names = {"per_identity": f"{record.stem}.per-identity.parquet"}
+    _check_frames(record, per_identity, curve)
+    write_atomically(folder / names["per_identity"], lambda path: per_identity.to_parquet(path, index=False))
+    if curve is not None:
+        names["curve"] = f"{record.stem}.curve.csv"
+        write_atomically(folder / names["curve"], lambda path: curve.to_csv(path, index=False))
+    for field, images, ending in (("faces", faces, "faces"), ("true_faces", true_faces, "true-faces")):
+        if images is not None:
+            _check_faces(record, images)
+            names[field] = f"{record.stem}.{ending}.png"
+            _write_strip(folder / names[field], images)
+    absent = {field: names.get(field) for field in SIDE_FILES}
+    files = record.files.model_copy(update=absent)
+    written = record.model_copy(update={"files": files})
+    return write_json(folder / f"{record.stem}.json", written.model_dump(mode="json"))
+
+
+def load(path: Path) -> RunRecord:
+    """Read one record. Raises BenchError for bad JSON, another schema version or a missing side file."""
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BenchError(
+            f"{path}: expected the JSON of a result record, got {error}; delete it and run again"
+        ) from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BenchError(
+            f"{path}: expected a result record of schema version {SCHEMA_VERSION}, got {version!r}; "
+            "keep only records in this folder and make them with this version of sf2f-bench"
+        )
+    try:
+        record = RunRecord.model_validate(content)
+    except ValidationError as error:
+        raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
+    record._folder = path.parent
+    for field in SIDE_FILES:
+        side = record.path_of(field)
+        if side is not None and not side.is_file():
+            raise BenchError(f"{path}: its {field} file {side.name} is missing; copy it beside the record")
+    if not record.files.per_identity:
+        raise BenchError(f"{path}: names no per-identity file; run again")
+    return record
+
+
+def load_all(folder: Path) -> list[RunRecord]:
+    """Every record in a folder and the folders below, sorted by path; hidden files are passed over.
+
+    Raises BenchError where there is no such folder, or as `load` does.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BenchError(f"expected a folder of result records, but there is no folder {folder}; run first")
+    paths = [
+        path
+        for path in sorted(folder.rglob("*.json"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    return [load(path) for path in paths]
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "record"
+    return f"{where}: {first['msg']}"
+
+
+def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataFrame | None) -> None:
+    if "identity" not in per_identity.columns:
+        raise BenchError(
+            f"{record.stem}: expected a column 'identity' beside the per-identity values, "
+            f"got {list(per_identity.columns)[:5]}"
+        )
+    if curve is not None and not {"stage", "step"} <= set(curve.columns):
+        raise BenchError(
+            f"{record.stem}: a training curve needs columns 'stage' and 'step', got {list(curve.columns)}"
+        )
+
+
+def _check_faces(record: RunRecord, images: ByteArray) -> None:
+    """Raise unless `images` is uint8 ``[K, 3, H, W]`` that may be shown, one per named identity."""
+    if not record.benchmark.media_shareable:
+        raise BenchError(
+            f"the media of {record.benchmark.dataset} may not be shared, so no face goes beside a record; "
+            "save it without faces"
+        )
+    expected = len(record.files.face_identities)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(images) != expected:
+        raise BenchError(
+            f"{record.stem}: expected faces uint8 [{expected}, 3, H, W], one per files.face_identities, "
+            f"got {images.dtype} {list(images.shape)}"
+        )
+
+
+def _write_strip(path: Path, images: ByteArray) -> None:
+    """uint8 ``[K, 3, H, W]`` -> one PNG of height H and width K * W."""
+    strip = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)  # [H, K * W, 3]
+    write_atomically(path, lambda temporary: Image.fromarray(strip).save(temporary, format="PNG"))
+
+
+def _read_strip(path: Path, count: int) -> ByteArray:
+    """The inverse of `_write_strip`."""
+    with Image.open(path) as image:
+        strip = np.asarray(image.convert("RGB"))  # [H, K * W, 3]
+    if count == 0 or strip.shape[1] % count:
+        raise BenchError(f"{path}: {strip.shape[1]} pixels cannot be {count} faces side by side; run again")
+    return np.stack(np.split(strip, count, axis=1)).transpose(0, 3, 1, 2)

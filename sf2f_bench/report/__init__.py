@@ -1,0 +1,20 @@
+"""The report: tables, notes and pictures from result records, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sf2f_bench.records import RunRecord
+from sf2f_bench.report.page import report_files
+from sf2f_bench.report.tables import terminal, tidy
+
+__all__ = ["terminal", "tidy", "write_report"]
+
+
+def write_report(records: Sequence[RunRecord], out: Path) -> list[Path]:
+    """Write report.md, table.txt, table.tex, scores.csv and the pictures into `out`; give their paths.
+
+    Raises BenchError where there are no records.
+    """
+    return report_files(records, Path(out))

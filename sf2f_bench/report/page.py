@@ -1,0 +1,144 @@
+"""The report's files: one Markdown page, the tables as text, LaTeX and CSV, and the pictures."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sf2f_bench.files import write_atomically
+from sf2f_bench.records import RunRecord
+from sf2f_bench.report.notes import notes
+from sf2f_bench.report.plots import face_identities, save_pictures
+from sf2f_bench.report.selection import Group, groups
+from sf2f_bench.report.tables import caption, latex_table, markdown, markdown_table, tables, terminal, tidy
+
+TEXT_WIDTH = 120
+PICTURES = {
+    "recall": "Recall against k, with 95 % intervals",
+    "metrics": "All metrics by the judge, with 95 % intervals",
+    "faces": "True and generated faces, a column a test identity",
+    "training": "Losses in training",
+}
+
+
+def report_files(records: Sequence[RunRecord], out: Path) -> list[Path]:
+    """Write everything into `out`; see `sf2f_bench.report.write_report`."""
+    records = sorted(records, key=lambda record: (record.stem, record.key, record.created))
+    found = groups(records)
+    pictures = [save_pictures(group, out, stem) for group, stem in zip(found, _stems(found), strict=True)]
+    page = "\n".join(
+        ["# Speech-to-face benchmark report", ""]
+        + [_section(group, drawn) for group, drawn in zip(found, pictures, strict=True)]
+    )
+    files = {
+        "report.md": page,
+        "table.txt": _plain(records),
+        "table.tex": _latex(found),
+        "scores.csv": tidy(records).to_csv(index=False),
+    }
+    texts = [_write(out / name, text) for name, text in files.items()]
+    return texts + [path for drawn in pictures for paths in drawn.values() for path in paths]
+
+
+def _write(path: Path, text: str) -> Path:
+    return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _stems(found: list[Group]) -> list[str]:
+    """A name for each group's pictures: the benchmark's, numbered where a benchmark has several tables."""
+    names = [
+        re.sub(r"[^A-Za-z0-9.]+", "-", group.rows[0].record.benchmark.name).strip("-.") for group in found
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}"
+        for i, name in enumerate(names)
+    ]
+
+
+def _plain(records: Sequence[RunRecord]) -> str:
+    """What the terminal shows, as text."""
+    buffer = io.StringIO()
+    terminal(records, Console(file=buffer, width=TEXT_WIDTH, color_system=None, force_terminal=False))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _latex(found: list[Group]) -> str:
+    parts = ["% Written by sf2f-bench. Needs \\usepackage{booktabs}; \\input this file.", ""]
+    for group in found:
+        below = " ".join(caption(group))
+        parts += [latex_table(table, below) for table in tables(group)]
+    return "\n".join(parts)
+
+
+def _section(group: Group, pictures: dict[str, list[Path]]) -> str:
+    """One comparable group as Markdown."""
+    lines = [f"## {markdown(group.benchmark)}", ""]
+    if group.why:
+        lines += [markdown(group.why), ""]
+    lines += [markdown_table(table) for table in tables(group)]
+    lines += [markdown(line) + "  " for line in caption(group)]
+    lines += ["", "### Notes", ""]
+    lines += [
+        f"- **{markdown(note.text)}**" if note.alarm else f"- {markdown(note.text)}" for note in notes(group)
+    ]
+    lines += ["", "### Pictures", ""]
+    for name, paths in pictures.items():
+        lines += [f"![{PICTURES[name]}]({paths[0].name})", ""]
+        if name == "faces":
+            lines += [f"Test identities, left to right: {markdown(', '.join(face_identities(group)))}.", ""]
+    return "\n".join([*lines, *_systems(group), *_provenance(group)])
+
+
+def _systems(group: Group) -> list[str]:
+    """What each row is, from its card."""
+    lines = ["### Rows", ""]
+    for row in group.rows:
+        card = row.record.system
+        facts = [card.description, f"Version {card.version}."]
+        facts += [f"Licence: {card.licence}."] if card.licence else []
+        facts += [f"Reference: {card.reference}."] if card.reference else []
+        facts += [f"Limits: {card.limits}"] if card.limits else []
+        lines.append(f"- **{markdown(row.label)}**: {markdown(' '.join(fact for fact in facts if fact))}")
+    return [*lines, ""]
+
+
+def _provenance(group: Group) -> list[str]:
+    """Where each number comes from: key, time, machine, cost; and the extractors' weights."""
+    headings = [
+        "row",
+        "key",
+        "created",
+        "device",
+        "torch",
+        "package",
+        "wall s",
+        "training s",
+        "samples/s",
+        "peak MB",
+    ]
+    lines = ["### Provenance", "", "| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    for row in group.rows:
+        record, ran, cost = row.record, row.record.environment, row.record.cost
+        commit = f" ({ran.commit[:10]})" if ran.commit else ""
+        values = [
+            row.label,
+            record.key[:12],
+            record.created.isoformat(timespec="seconds"),
+            f"{ran.device}, {ran.threads} threads, {ran.platform}, Python {ran.python}",
+            ran.torch,
+            f"{ran.package}{commit}",
+            f"{cost.wall_seconds:.0f}",
+            f"{cost.train_seconds:.0f}",
+            "" if cost.samples_per_second is None else f"{cost.samples_per_second:.0f}",
+            f"{cost.peak_memory_mb:.0f}",
+        ]
+        lines.append("| " + " | ".join(map(markdown, values)) + " |")
+    weights = {id_: digest for row in group.rows for id_, digest in row.record.weights.items()}
+    lines += [""] + [
+        f"- weights of {markdown(id_)}: sha256 {digest}" for id_, digest in sorted(weights.items())
+    ]
+    return [*lines, ""]

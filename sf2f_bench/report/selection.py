@@ -1,0 +1,208 @@
+"""Which records share a table, in which order, and how their numbers are found."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sf2f_bench.records import RunRecord, ScoreRecord
+from sf2f_bench.types import BenchError
+
+Role = Literal["judge", "training-loss"]
+Zone = Literal["floor", "system", "ceiling"]
+
+FLOOR = ("chance", "gender-oracle", "mean-face", "nearest-training-face")
+CEILING = ("linear-listener", "shared-factor-oracle", "real-photo-oracle")
+HEADLINE_K = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record with the name that it has in this table."""
+
+    record: RunRecord
+    label: str
+    zone: Zone
+
+    def score(self, pattern: str, role: Role = "judge") -> ScoreRecord | None:
+        """The score whose metric matches `pattern` whole, by this extractor or in the anchor's own space."""
+        for score in self.record.scores:
+            if score.extractor_role in (role, "none") and re.fullmatch(pattern, score.metric):
+                return score
+        return None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Records that may share a table. `why`: what keeps them from sharing an earlier one."""
+
+    rows: tuple[Row, ...]
+    set_aside: int = 0
+    why: str | None = None
+
+    @property
+    def benchmark(self) -> str:
+        """``synthetic-64/1``."""
+        part = self.rows[0].record.benchmark
+        return f"{part.name}/{part.version}"
+
+    @property
+    def gallery(self) -> str:
+        """What the names of gallery metrics end in: ``g100``."""
+        return f"g{self.rows[0].record.benchmark.gallery_size}"
+
+    @property
+    def systems(self) -> tuple[Row, ...]:
+        """The rows that are not anchors."""
+        return tuple(row for row in self.rows if row.zone == "system")
+
+    @property
+    def headline_k(self) -> int:
+        """The k of the verdicts: 10, or the largest smaller one that the benchmark has."""
+        ks = self.rows[0].record.benchmark.ks
+        return max((k for k in ks if k <= HEADLINE_K), default=min(ks))
+
+    def anchor(self, name: str) -> Row | None:
+        """The first anchor whose name begins so."""
+        for row in self.rows:
+            if row.record.system.kind == "anchor" and row.record.system.name.startswith(name):
+                return row
+        return None
+
+    def extractor(self, role: Role) -> str | None:
+        """The id of the extractor in this role; every row that has one has the same."""
+        return next(iter(sorted({id_ for row in self.rows for id_ in _extractors(row.record, role)})), None)
+
+    def numbers(self, role: Role) -> list[ScoreRecord]:
+        """All scores of this table by one extractor, those in an anchor's own space included."""
+        return [
+            score
+            for row in self.rows
+            for score in row.record.scores
+            if score.extractor_role in (role, "none")
+        ]
+
+
+def groups(records: Sequence[RunRecord]) -> list[Group]:
+    """Tables' worth of comparable records, anchors and systems in the order of the report.
+
+    Raises BenchError where there are no records at all.
+    """
+    if not records:
+        raise BenchError("there are no result records to report; run `sf2f-bench run` first")
+    kept, older = _newest(records)
+    kept.sort(key=lambda record: (not _extractors(record), *map(str, _place(record).values()), record.key))
+    members: list[list[RunRecord]] = []
+    for record in kept:
+        fitting = [group for group in members if all(difference(record, other) is None for other in group)]
+        if not fitting:
+            members.append([record])
+        for group in fitting if not _extractors(record) else fitting[:1]:
+            group.append(record)
+    result: list[Group] = []
+    for group in members:
+        places = {tuple(_place(record).values()) for record in group}
+        aside = sum(older[place] for place in places)
+        result.append(Group(_rows(group), aside, _why(group, members[: len(result)])))
+    return result
+
+
+def difference(one: RunRecord, other: RunRecord) -> str | None:
+    """What forbids two records one table, in words; None where nothing does."""
+    here, there = _place(one), _place(other)
+    for field, value in here.items():
+        if value != there[field]:
+            return f"{field} differs ({value} here, {there[field]} there)"
+    for role in ("judge", "training-loss"):
+        mine, yours = _extractors(one, role), _extractors(other, role)
+        if mine and yours and mine != yours:
+            return f"{role} extractor differs ({', '.join(mine)} here, {', '.join(yours)} there)"
+    versions = {score.metric: score.version for score in other.scores}
+    for score in one.scores:
+        if versions.get(score.metric, score.version) != score.version:
+            return f"version of {score.metric} differs ({score.version} here, {versions[score.metric]} there)"
+    return None
+
+
+def _place(record: RunRecord) -> dict[str, object]:
+    part = record.benchmark
+    return {
+        "benchmark": f"{part.name}/{part.version}",
+        "protocol": part.protocol,
+        "data_hash": part.data_hash,
+        "image_size": part.image_size,
+        "gallery_size": part.gallery_size,
+    }
+
+
+def _extractors(record: RunRecord, role: str | None = None) -> list[str]:
+    wanted = {
+        score.extractor
+        for score in record.scores
+        if score.extractor is not None and role in (None, score.extractor_role)
+    }
+    return sorted(wanted)
+
+
+def _newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], Counter[tuple[object, ...]]]:
+    """The newest record of each (place, label, seed, budget) and how many older ones each place has.
+
+    An anchor trains nothing, so records of it that differ in budget alone are duplicates.
+    """
+    newest: dict[tuple[object, ...], RunRecord] = {}
+    older: Counter[tuple[object, ...]] = Counter()
+    for record in sorted(records, key=lambda record: (record.created, record.key)):
+        place = tuple(_place(record).values())
+        budget = record.budget if record.system.kind == "system" else None
+        name = (*place, record.system.label, record.seed, budget)
+        older[place] += name in newest
+        newest[name] = record
+    return list(newest.values()), older
+
+
+def _why(group: list[RunRecord], earlier: list[list[RunRecord]]) -> str | None:
+    """The difference to the most similar earlier table: one of the same benchmark, else the first."""
+    if not earlier:
+        return None
+    alike = [members for members in earlier if members[0].benchmark.name == group[0].benchmark.name]
+    for other in (alike or earlier)[0]:
+        for record in group:
+            reason = difference(record, other)
+            if reason:
+                return f"Not in one table with {_place(other)['benchmark']} above: {reason}."
+    return None
+
+
+def _zone(record: RunRecord) -> Zone:
+    if record.system.kind == "system":
+        return "system"
+    return "ceiling" if record.system.name.startswith(CEILING) else "floor"
+
+
+def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
+    """Rows in order; seed and budget stand in a label only where they tell rows apart."""
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        seeds.setdefault(record.system.label, set()).add(record.seed)
+    budgets = {record.budget for record in records if record.system.kind == "system"}
+
+    def label(record: RunRecord) -> str:
+        parts = [record.system.label]
+        if len(seeds[record.system.label]) > 1:
+            parts.append(f"seed {record.seed}")
+        if len(budgets) > 1 and record.system.kind == "system":
+            parts.append(f"budget {record.budget}")
+        return ", ".join(parts)
+
+    def order(record: RunRecord) -> tuple[object, ...]:
+        zone = _zone(record)
+        known = {"floor": FLOOR, "system": (), "ceiling": CEILING}[zone]
+        name = record.system.name
+        rank = next((i for i, known_name in enumerate(known) if name.startswith(known_name)), len(known))
+        zones = ("floor", "system", "ceiling")
+        return (zones.index(zone), rank, record.system.label, record.seed, record.budget)
+
+    return tuple(Row(record, label(record), _zone(record)) for record in sorted(records, key=order))

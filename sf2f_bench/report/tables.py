@@ -1,0 +1,284 @@
+"""Records as tables: tidy, on the terminal, in Markdown and in LaTeX."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from sf2f_bench.records import RunRecord
+from sf2f_bench.report.notes import Note, notes
+from sf2f_bench.report.numbers import (
+    LIKENESS_COLUMNS,
+    NOTHING,
+    Column,
+    cell,
+    retrieval_columns,
+    training_loss_columns,
+)
+from sf2f_bench.report.selection import Group, Role, Zone, groups
+
+LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
+MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "–": "--",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a printed table."""
+
+    label: str
+    zone: Zone
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before it is drawn; `ranks` says which columns stay longest when there is little room."""
+
+    title: str
+    headings: tuple[str, ...]
+    ranks: tuple[int, ...]
+    lines: tuple[Line, ...]
+
+    def without(self, column: int) -> Table:
+        """The same table with one column less."""
+
+        def cut(values: tuple) -> tuple:
+            return values[:column] + values[column + 1 :]
+
+        lines = tuple(replace(line, cells=cut(line.cells)) for line in self.lines)
+        return Table(self.title, cut(self.headings), cut(self.ranks), lines)
+
+
+def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """One row a score, unrounded, with all that decides what it may be compared with."""
+    rows = []
+    for record in records:
+        part, system = record.benchmark, record.system
+        for score in record.scores:
+            low, high = score.interval or (None, None)
+            rows.append(
+                {
+                    "benchmark": part.name,
+                    "benchmark_version": part.version,
+                    "protocol": part.protocol,
+                    "dataset": part.dataset,
+                    "dataset_version": part.dataset_version,
+                    "data_hash": part.data_hash,
+                    "image_size": part.image_size,
+                    "gallery_size": part.gallery_size,
+                    "paired": part.paired,
+                    "system": system.name,
+                    "label": system.label,
+                    "kind": system.kind,
+                    "seed": record.seed,
+                    "budget": record.budget,
+                    "key": record.key,
+                    "created": record.created.isoformat(),
+                    "metric": score.metric,
+                    "metric_version": score.version,
+                    "extractor": score.extractor,
+                    "extractor_role": score.extractor_role,
+                    "value": score.value,
+                    "n": score.n,
+                    "lower": low,
+                    "upper": high,
+                    "spread": score.spread,
+                    "higher_is_better": score.higher_is_better,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def tables(group: Group) -> list[Table]:
+    """Retrieval and likeness by the judge, then the smaller table by the network of the training loss."""
+    made = [
+        _table(group, "Who is it? Retrieval, by the judge", retrieval_columns(group), "judge"),
+        _table(group, "How alike? Similarity and distributions, by the judge", LIKENESS_COLUMNS, "judge"),
+    ]
+    if group.extractor("training-loss"):
+        title = "By the network of the training loss, shown beside the judge because it flatters"
+        made.append(_table(group, title, training_loss_columns(group), "training-loss"))
+    return [table for table in made if table is not None]
+
+
+def caption(group: Group) -> list[str]:
+    """What the numbers rest on: benchmark, protocol, data, extractors, n, seeds, budget."""
+    record = group.rows[0].record
+    part, count = record.benchmark, record.benchmark.identities
+    sizes = sorted({score.n for score in group.numbers("judge")})
+    n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} (scores.csv has each)"
+    seeds = ", ".join(str(seed) for seed in sorted({row.record.seed for row in group.rows}))
+    budgets = ", ".join(sorted({row.record.budget for row in group.systems or group.rows}))
+    lines = [
+        f"Benchmark {group.benchmark}, protocol {part.protocol}, {part.image_size}x{part.image_size} pixels, "
+        f"galleries of {part.gallery_size}, {part.segments} voice segments; n = {n} test identities; "
+        f"seeds {seeds}; budget {budgets}.",
+        f"Data {part.dataset}/{part.dataset_version} ({'real' if part.real else 'synthetic'}, "
+        f"{'paired' if part.paired else 'UNPAIRED'}, hash {part.data_hash}): "
+        f"{count.train}/{count.val}/{count.test} identities for training/validation/test.",
+        f"Judge: {group.extractor('judge') or 'none'}; "
+        f"network of the training loss: {group.extractor('training-loss') or 'none'}.",
+        f"In brackets 95 % intervals; ± standard deviation over parts; {NOTHING} not measured, reasons below.",
+    ]
+    return lines
+
+
+def terminal(records: Sequence[RunRecord], console: Console) -> None:
+    """Print every comparable group's tables and notes, in as many columns as the console has room for.
+
+    Raises BenchError where there are no records.
+    """
+    for group in groups(records):
+        console.print()
+        console.rule(Text(f"{group.benchmark}, protocol {group.rows[0].record.benchmark.protocol}", "bold"))
+        if group.why:
+            _say(console, group.why, "yellow")
+        for table in tables(group):
+            drawn, dropped = _fit(table, console)
+            console.print(Text(f"\n{table.title}", "bold"))
+            console.print(drawn)
+            if dropped:
+                _say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
+        console.print()
+        for line in caption(group):
+            _say(console, line, "dim")
+        console.print()
+        for note in notes(group):
+            _bullet(console, note)
+
+
+def markdown_table(table: Table) -> str:
+    """A pipe table; rows of anchors are set apart by italics."""
+    lines = [f"**{markdown(table.title)}**", ""]
+    lines.append("| " + " | ".join(["", *map(markdown, table.headings)]) + " |")
+    lines.append("|" + "---|" * (len(table.headings) + 1))
+    for line in table.lines:
+        label = markdown(line.label)
+        name = f"**{label}**" if line.zone == "system" else f"*{label}*"
+        lines.append("| " + " | ".join([name, *map(markdown, line.cells)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def latex_table(table: Table, below: str) -> str:
+    """A booktabs table float; `below` goes into the caption. Rules set the anchors apart."""
+    rows: list[str] = []
+    previous = None
+    for line in table.lines:
+        if previous not in (None, line.zone):
+            rows.append(r"\midrule")
+        previous = line.zone
+        # The braces keep a label that begins with "[" from being taken for an argument of the "\\" above it.
+        rows.append(" & ".join(["{}" + latex(line.label), *map(latex, line.cells)]) + r" \\")
+    return "\n".join(
+        [
+            r"\begin{table*}[t]",
+            r"\centering\scriptsize\setlength{\tabcolsep}{4pt}",
+            rf"\caption{{{latex(f'{table.title}. {below}')}}}",
+            rf"\begin{{tabular}}{{l{'l' * len(table.headings)}}}",
+            r"\toprule",
+            " & ".join(["", *map(latex, table.headings)]) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it stands, also inside a table."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX sets as it stands."""
+    return "".join(LATEX_SPECIAL.get(character, character) for character in text)
+
+
+def _table(group: Group, title: str, columns: Sequence[Column], role: Role) -> Table | None:
+    """Rows with at least one number of this table's, columns likewise; None where nothing is left."""
+    cells = [
+        [cell(row.score(column.pattern, role), column.format) for column in columns] for row in group.rows
+    ]
+    shown = [i for i in range(len(columns)) if any(values[i] != NOTHING for values in cells)]
+    lines = tuple(
+        Line(row.label, row.zone, tuple(values[i] for i in shown))
+        for row, values in zip(group.rows, cells, strict=True)
+        if any(values[i] != NOTHING for i in shown)
+    )
+    headings = tuple(columns[i].heading for i in shown)
+    return Table(title, headings, tuple(columns[i].rank for i in shown), lines) if lines else None
+
+
+def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:
+    """The widest version that fits the console, and the headings that had to go."""
+    dropped: list[str] = []
+    unlimited = console.options.update(width=10_000)
+    while True:
+        for label_width, gap in LAYOUTS:
+            drawn = _draw(table, label_width, gap)
+            if Measurement.get(console, unlimited, drawn).maximum <= console.width:
+                return drawn, dropped
+        if len(table.headings) == 1:
+            return drawn, dropped
+        least = table.ranks.index(min(table.ranks))
+        dropped.append(table.headings[least])
+        table = table.without(least)
+
+
+def _draw(table: Table, label_width: int, gap: int) -> RichTable:
+    padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
+    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
+    drawn.add_column("", no_wrap=True)
+    for heading in table.headings:
+        drawn.add_column(Text(heading.replace(" ", "\n", 1)), no_wrap=True)
+    columns = [_aligned(values) for values in zip(*(line.cells for line in table.lines), strict=True)]
+    previous = None
+    for line, cells in zip(table.lines, zip(*columns, strict=True), strict=True):
+        if previous not in (None, line.zone):
+            drawn.add_section()
+        previous = line.zone
+        style = "bold" if line.zone == "system" else "dim"
+        label = "\n".join(textwrap.wrap(line.label, label_width)) or "?"
+        drawn.add_row(Text(label, style), *(Text(value, style) for value in cells))
+    return drawn
+
+
+def _aligned(cells: Sequence[str]) -> list[str]:
+    """Values right-justified among themselves, so that their intervals begin in one place."""
+    parts = [value.partition(" ") for value in cells]
+    width = max(len(value) for value, _, _ in parts)
+    return [f"{value:>{width}}{space}{rest}" for value, space, rest in parts]
+
+
+def _say(console: Console, text: str, style: str) -> None:
+    """Plain text, never markup: labels may hold brackets."""
+    console.print(Text(text, style))
+
+
+def _bullet(console: Console, note: Note) -> None:
+    wrapped = textwrap.wrap(f"- {note.text}", max(20, console.width - 1), subsequent_indent="  ")
+    console.print(Text("\n".join(wrapped), "bold red" if note.alarm else ""))

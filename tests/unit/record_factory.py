@@ -1,0 +1,186 @@
+"""Invented result records: for tests only, their numbers mean nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sf2f_bench.records import (
+    AbsentScore,
+    BenchmarkPart,
+    Cost,
+    Environment,
+    IdentityCounts,
+    RunRecord,
+    ScoreRecord,
+    SideFiles,
+    SystemPart,
+    load,
+    save,
+)
+
+JUDGE = "embedded-judge-0123456789ab"
+LOSS = "embedded-perceptual-ba9876543210"
+KS = (1, 2, 5, 10, 20, 50)
+FACES = ("id00", "id01", "id02", "id03")
+ANCHORS = {  # name -> (recall@10, how it is scored)
+    "chance": (0.1, "own"),
+    "gender-oracle": (0.2, "own"),
+    "mean-face": (0.1, "faces"),
+    "nearest-training-face": (0.39, "faces"),
+    "linear-listener": (0.66, "embeddings"),
+    "shared-factor-oracle-face": (0.62, "faces"),
+    "shared-factor-oracle-embedding": (0.69, "embeddings"),
+    "real-photo-oracle": (1.0, "faces"),
+}
+
+
+def benchmark(**changes) -> BenchmarkPart:
+    fields = {
+        "name": "synthetic-64",
+        "version": "1",
+        "protocol": "sf2f-bench/1",
+        "dataset": "synthetic",
+        "dataset_version": "1",
+        "data_hash": "1a2b3c4d5e6f7081",
+        "image_size": 64,
+        "paired": True,
+        "real": False,
+        "media_shareable": True,
+        "identities": IdentityCounts(train=1000, val=100, test=300),
+        "gallery_size": 100,
+        "ks": KS,
+        "segments": 20,
+    }
+    return BenchmarkPart(**fields | changes)
+
+
+def scores(recall: float, how: str, width: float = 0.065, judge: str = JUDGE) -> list[ScoreRecord]:
+    """Scores that a row with this recall@10 might have."""
+    made = []
+    extractors = [(None, "none")] if how == "own" else [(judge, "judge"), (LOSS, "training-loss")]
+    for extractor, role in extractors:
+        level = min(1.0, recall * (1.25 if role == "training-loss" else 1.0))
+        exact = how == "own"
+
+        def add(metric, value, half=None, spread=None, higher=True, extractor=extractor, role=role):
+            interval = None if half is None else (value - half, value + half)
+            made.append(
+                ScoreRecord(
+                    metric=metric,
+                    version=1,
+                    extractor=extractor,
+                    extractor_role=role,
+                    value=value,
+                    n=300,
+                    interval=interval,
+                    spread=spread,
+                    higher_is_better=higher,
+                )
+            )
+
+        for k in KS:
+            value = min(1.0, level * (k / 10) ** 0.6)
+            add(f"recall@{k}/g100", value, None if exact else min(width, value, 1 - value))
+        add("recall@10/full", level / 2.5, None if exact else width / 2)
+        add("median-rank/full", 150 * (1 - level) + 1, None if exact else 9.5, higher=False)
+        add("mrr/full", level / 3, None if exact else 0.02)
+        if how in ("faces", "embeddings"):
+            add("cosine", level / 1.5 - 0.1, 0.021)
+            add("verification-auc", 0.5 + level / 2.1, 0.02)
+        if how == "faces":
+            add("mutual-information-score/parts5", 2 + 10 * level, None, 0.31)
+            add("frechet-distance", 1.2345 * (2 - level), 0.1, higher=False)
+            add("kernel-distance", 0.0123 * (1.5 - level), 0.001, higher=False)
+    return made
+
+
+def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **changes) -> RunRecord:
+    """One record; a keyword replaces a field of it or of its parts."""
+    kind = changes.pop("kind", "anchor" if name in ANCHORS else "system")
+    width = changes.pop("width", 0.25 if name == "sf2f-64" else None)
+    label = changes.pop("label", name if width is None else f"{name} (width {width:g})")
+    how_absent = {
+        "own": ["cosine", "frechet-distance", "mutual-information-score/parts5"],
+        "embeddings": ["frechet-distance"],
+    }
+    absent = [
+        AbsentScore(metric=metric, extractor=None, reason="the anchor draws no face")
+        for metric in how_absent.get(how, [])
+    ]
+    hours = changes.pop("hours", 0)
+    fields = {
+        "key": f"{abs(hash_of(name, changes)):016x}",
+        "benchmark": changes.pop("benchmark", benchmark()),
+        "system": SystemPart(
+            name=name,
+            label=label,
+            kind=kind,
+            version="1",
+            width=width,
+            licence="Apache-2.0",
+            description=f"An invented {kind}.",
+            recipe={"steps": 1000, "betas": [0.9, 0.999]},
+        ),
+        "seed": 0,
+        "budget": "default",
+        "scores": changes.pop("scores", None) or scores(recall, how),
+        "absent": absent,
+        "environment": Environment(
+            python="3.11.7",
+            platform="Linux",
+            torch="2.15",
+            numpy="2.4",
+            device="cpu",
+            threads=2,
+            package="0.1.0",
+        ),
+        "weights": {JUDGE: "0" * 64, LOSS: "1" * 64},
+        "cost": Cost(wall_seconds=301.5, train_seconds=240.25, peak_memory_mb=812.5),
+        "created": datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hours),
+    }
+    return RunRecord(**fields | changes)
+
+
+def hash_of(*parts) -> int:
+    import zlib
+
+    return zlib.crc32(repr(parts).encode()) << 32
+
+
+def saved(made: RunRecord, folder: Path, faces: bool = False, curve: bool = False) -> RunRecord:
+    """Save with invented side files and load again."""
+    random = np.random.default_rng(made.seed + len(made.system.name))
+    identities = [f"id{i:02d}" for i in range(10)]
+    values = pd.DataFrame({"identity": identities, f"recall@10/g100|{JUDGE}": random.random(10)})
+    pictures = true_faces = None
+    if faces:
+        made = made.model_copy(update={"files": SideFiles(face_identities=FACES)})
+        base = np.linspace(60, 230, 4)[:, None, None, None] + random.normal(0, 20, (4, 3, 64, 64))
+        pictures = base.clip(0, 255).astype(np.uint8)
+        true_faces = pictures[::-1].copy() if made.system.name == "real-photo-oracle" else None
+    points = training_curve(random) if curve else None
+    return load(save(made, folder, values, points, pictures, true_faces))
+
+
+def training_curve(random: np.random.Generator) -> pd.DataFrame:
+    steps = np.arange(10, 1001, 10)
+    first = pd.DataFrame({"stage": "generator", "step": steps})
+    for i, name in enumerate(("pixel", "perceptual", "gan_image", "identity", "discriminator_image")):
+        first[name] = 3.0 / (i + 1) * (0.2 + np.exp(-steps / 300)) * random.uniform(0.9, 1.1, len(steps))
+    fuser = first.iloc[::2].assign(stage="fuser", discriminator_image=np.nan)
+    return pd.concat([first, fuser], ignore_index=True)
+
+
+def full_run(folder: Path) -> list[RunRecord]:
+    """All anchors and two systems, saved with faces and curves."""
+    made = [
+        saved(record(name, recall, how), folder, faces=how == "faces")
+        for name, (recall, how) in ANCHORS.items()
+    ]
+    made.append(saved(record("sf2f-64", 0.365), folder, faces=True, curve=True))
+    made.append(saved(record("voice2face", 0.16), folder, faces=True, curve=True))
+    return made

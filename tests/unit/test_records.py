@@ -1,0 +1,134 @@
+"""Records: written whole or not at all, read back exactly, refused with a reason."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from record_factory import FACES, benchmark, record, saved, training_curve
+
+from sf2f_bench.records import AbsentScore, ScoreRecord, SideFiles, load, load_all, save
+from sf2f_bench.types import BenchError
+
+VALUES = pd.DataFrame({"identity": ["a", "b"], "cosine|judge": [0.1 + 0.2, 1 / 3]})
+
+
+def test_round_trip_is_exact_and_unrounded(tmp_path):
+    made = record(recall=1 / 3)
+    path = save(made, tmp_path, VALUES)
+    loaded = load(path)
+    assert path.name == f"{made.stem}.json"
+    assert loaded.scores == made.scores
+    assert loaded.scores[3].value == 1 / 3
+    assert loaded.created == made.created
+    pd.testing.assert_frame_equal(loaded.per_identity(), VALUES, check_exact=True)
+    assert loaded.curve() is None
+    assert loaded.faces() is None
+
+
+def test_stem_says_system_width_seed_and_key():
+    made = record("sf2f-64", key="1a2b3c4d5e6f7081", seed=3)
+    assert made.stem == "sf2f-64-w0.25-seed3-1a2b3c4d"
+    assert record("voice2face", key="00ff00ff00").stem == "voice2face-seed0-00ff00ff"
+    assert record("mine/../../x y|%", key="00ff00ff00").stem == "mine-..-..-x-y-seed0-00ff00ff"
+
+
+def test_side_files_come_back(tmp_path):
+    random = np.random.default_rng(0)
+    faces = random.integers(0, 256, (4, 3, 8, 6), dtype=np.uint8)
+    curve = training_curve(random)
+    made = record(files=SideFiles(face_identities=FACES))
+    loaded = load(save(made, tmp_path, VALUES, curve, faces, faces[::-1].copy()))
+    np.testing.assert_array_equal(loaded.faces(), faces)
+    np.testing.assert_array_equal(loaded.faces("true_faces"), faces[::-1])
+    pd.testing.assert_frame_equal(loaded.curve(), curve, check_exact=True)
+    assert loaded.files.face_identities == FACES
+
+
+def test_comparable_part_leaves_out_what_may_differ(tmp_path):
+    one, other = record(hours=0, key="ab" * 8), record(hours=5, key="ab" * 8)
+    other = other.model_copy(update={"cost": other.cost.model_copy(update={"wall_seconds": 1.0})})
+    assert one != other
+    assert one.comparable_part() == other.comparable_part()
+    assert one.comparable_part() != record(recall=0.366, key="ab" * 8).comparable_part()
+    first, second = load(save(one, tmp_path / "a", VALUES)), load(save(other, tmp_path / "b", VALUES))
+    assert first.comparable_part() == second.comparable_part()
+
+
+def test_load_all_is_recursive_and_passes_over_temporary_files(tmp_path):
+    saved(record("sf2f-64"), tmp_path)
+    saved(record("chance", 0.1, "own"), tmp_path / "deep" / "er")
+    (tmp_path / ".half.json.x1.json").write_text('{"schema_ver')  # what a kill leaves behind
+    assert {found.system.name for found in load_all(tmp_path)} == {"sf2f-64", "chance"}
+
+
+def test_the_json_is_written_last(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("sf2f_bench.records.write_json", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save(record(), tmp_path, VALUES)
+    assert load_all(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{half", "expected the JSON"),
+        (b"\xff\xfe", "expected the JSON"),
+        ("[1, 2]", "schema version 1, got None"),
+        ('{"schema_version": 2}', "schema version 1, got 2"),
+        ('{"schema_version": 1}', "key: Field required"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, content, complaint):
+    path = tmp_path / "bad.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BenchError, match=complaint) as caught:
+        load_all(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_unknown_field_missing_side_file_and_missing_folder(tmp_path):
+    path = save(record(), tmp_path, VALUES)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"surprise": 1}))
+    with pytest.raises(BenchError, match="surprise"):
+        load(path)
+    path.write_text(json.dumps(content))
+    (tmp_path / content["files"]["per_identity"]).unlink()
+    with pytest.raises(BenchError, match=r"per-identity\.parquet is missing"):
+        load(path)
+    with pytest.raises(BenchError, match="no folder"):
+        load_all(tmp_path / "nowhere")
+
+
+def test_what_a_record_refuses():
+    score = record().scores[0]
+    for change in ({"value": float("nan")}, {"interval": (0.5, 0.4)}, {"n": 0}, {"extractor": None}):
+        with pytest.raises(ValidationError):
+            ScoreRecord(**score.model_dump() | change)
+    with pytest.raises(ValidationError, match="stands twice"):
+        record(scores=[score, score])
+    assert AbsentScore(metric="cosine", extractor=None, reason="no face").extractor is None
+
+
+def test_what_save_refuses(tmp_path):
+    faces = np.zeros((4, 3, 8, 8), np.uint8)
+    named = SideFiles(face_identities=FACES)
+    private = record(benchmark=benchmark(media_shareable=False), files=named)
+    with pytest.raises(BenchError, match="may not be shared"):
+        save(private, tmp_path, VALUES, faces=faces)
+    with pytest.raises(BenchError, match=r"uint8 \[4, 3, H, W\]"):
+        save(record(files=named), tmp_path, VALUES, faces=faces[:3])
+    with pytest.raises(BenchError, match="uint8"):
+        save(record(files=named), tmp_path, VALUES, faces=faces.astype(np.float32))
+    with pytest.raises(BenchError, match="'identity'"):
+        save(record(), tmp_path, VALUES.drop(columns="identity"))
+    with pytest.raises(BenchError, match="'stage' and 'step'"):
+        save(record(), tmp_path, VALUES, pd.DataFrame({"step": [1]}))
+    assert list(tmp_path.glob("*.json")) == []
