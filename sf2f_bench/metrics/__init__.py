@@ -1,0 +1,1 @@
+"""Numbers from embeddings, samples and class probabilities: arrays in, scores out."""

@@ -1,0 +1,285 @@
+"""The metrics of the first table, as `Metric` objects over the functions of this room.
+
+The drawn faces' embeddings are the probes, the true identities' templates the gallery, both as the extractor
+gave them: rows of drawn faces at length 1, templates the mean of such rows and not brought back to length 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from sf2f_bench.metrics import distribution, quality, retrieval, similarity, verification
+from sf2f_bench.stats import jackknife_interval, mean_interval, median_interval
+from sf2f_bench.types import BenchError, Features, Metric, Score
+
+if TYPE_CHECKING:
+    from sf2f_bench.metrics.arrays import Matrix
+    from sf2f_bench.stats import Interval
+
+UNIT, SIGNED_UNIT = (0.0, 1.0), (-1.0, 1.0)
+DISTANCES = {
+    "cosine": similarity.cosine_similarity,
+    "l1": similarity.l1_distance,
+    "l2": similarity.l2_distance,
+}
+
+
+def metrics_of(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric]:
+    """The metrics of the first table for galleries of `gallery_size` drawn from `n_test` test identities.
+
+    ks: the k of recall@k. Raises BenchError where a k is larger than the gallery, the gallery larger than
+    the test split, or no k is given.
+    """
+    if not ks:
+        raise BenchError("no k for recall@k was given: name at least one, such as 10.")
+    if gallery_size > n_test:
+        raise BenchError(
+            f"galleries of {gallery_size} need as many test identities, there are {n_test}: choose a smaller "
+            "gallery or more test identities."
+        )
+    for k in ks:
+        if not 1 <= k <= gallery_size:
+            raise BenchError(
+                f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
+            )
+    metrics = [
+        *(Recall(k, gallery_size, "cosine") for k in ks),
+        *(Recall(k, gallery_size, "l1") for k in ks),
+        *(Recall(k, None, "cosine") for k in ks),
+        MedianRank(),
+        MeanReciprocalRank(),
+        *(TrueIdentity(name) for name in DISTANCES),
+        InterIdentitySimilarity(),
+        VerificationAUC(),
+        MutualInformationScore(),
+        FrechetDistance(),
+        KernelDistance(),
+    ]
+    return cast("list[Metric]", metrics)  # frozen fields are read-only, which the protocol does not say
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Recall@k, expected over all galleries of one size (None: all identities), ties by expectation.
+
+    Range 0..1, chance k / gallery size; see `retrieval.expected_recall`. Per-identity values in 0..1.
+    """
+
+    k: int
+    gallery_size: int | None = None
+    similarity: retrieval.Similarity = "cosine"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking",)
+
+    @property
+    def name(self) -> str:
+        """``recall@10/g100``, ``recall@10-l1/g100`` or ``recall@10/full``."""
+        rule = "" if self.similarity == "cosine" else f"-{self.similarity}"
+        return f"recall@{self.k}{rule}/{'full' if self.gallery_size is None else f'g{self.gallery_size}'}"
+
+    @property
+    def min_n(self) -> int:
+        """As many identities as the gallery holds, or k for the full one."""
+        return max(2, self.gallery_size or self.k)
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        better, ties = ranks_of(real, fake, self.similarity)
+        values = retrieval.expected_recall(better, ties, len(better), self.gallery_size, self.k)
+        return mean_score(values, rng, UNIT)
+
+
+@dataclass(frozen=True)
+class MedianRank:
+    """Median rank of the right identity in the full gallery, 1 is best, ties at their mean rank."""
+
+    name: str = "median-rank/full"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Median over identities; the interval is distribution-free, absent below six identities."""
+        check(self, real, fake)
+        values = retrieval.expected_ranks(*ranks_of(real, fake, "cosine"))
+        return Score(float(np.median(values)), len(values), median_interval(values), values)
+
+
+@dataclass(frozen=True)
+class MeanReciprocalRank:
+    """Mean of 1 / rank in the full gallery, ties by expectation; 0..1."""
+
+    name: str = "mrr/full"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        return mean_score(retrieval.reciprocal_ranks(*ranks_of(real, fake, "cosine")), rng, UNIT)
+
+
+@dataclass(frozen=True)
+class TrueIdentity:
+    """Mean "cosine", "l1" or "l2" of the drawn face's embedding to the true identity's template."""
+
+    name: str
+    version: int = 1
+    needs: tuple[str, ...] = ("embeddings",)
+    min_n: int = 2
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The cosine is a similarity, the others are distances."""
+        return self.name == "cosine"
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        values = DISTANCES[self.name](fake.embeddings, real.embeddings)
+        return mean_score(values, rng, SIGNED_UNIT if self.name == "cosine" else None)
+
+
+@dataclass(frozen=True)
+class InterIdentitySimilarity:
+    """Mean cosine of a drawn face to all OTHER identities; -1..1, beside the cosine to the right one."""
+
+    name: str = "inter-identity-similarity"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("embeddings",)
+    min_n: int = 3
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over pairs; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        pair = fake.embeddings, real.embeddings
+        value = retrieval.inter_identity_similarity(*pair)
+        return pair_score(value, retrieval.inter_identity_leave_one_out(*pair), SIGNED_UNIT)
+
+
+@dataclass(frozen=True)
+class VerificationAUC:
+    """Area under the ROC curve of matching against non-matching pairs by cosine; 0..1, chance .5."""
+
+    name: str = "verification-auc"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 3
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        pair = fake.embeddings, real.embeddings
+        value = verification.verification_auc(*pair)
+        return pair_score(value, verification.verification_auc_leave_one_out(*pair), UNIT)
+
+
+@dataclass(frozen=True)
+class MutualInformationScore:
+    """Mutual-information score of the drawn faces' class probabilities, a mean over shuffled parts."""
+
+    parts: int = 5
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("probabilities",)
+
+    @property
+    def name(self) -> str:
+        """``mutual-information-score/parts5``."""
+        return f"mutual-information-score/parts{self.parts}"
+
+    @property
+    def min_n(self) -> int:
+        """Two faces a part: with one the score is 1 whatever the face."""
+        return 2 * self.parts
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over the parts with their standard deviation; no interval, the score is biased by N."""
+        n = check(self, real, fake)
+        value, spread = quality.mutual_information_score(fake.probabilities, self.parts, rng.permutation(n))
+        return Score(value, n, spread=spread)
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """Frechet distance of the drawn faces' features from the true photos'; 0 or more."""
+
+    name: str = "frechet-distance"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("samples",)
+    min_n: int = 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all rows; no interval, its bias at small N is larger than any resampling would show."""
+        n = check(self, real, fake)
+        return Score(distribution.frechet_distance(real.samples, fake.samples), n)
+
+
+@dataclass(frozen=True)
+class KernelDistance:
+    """Unbiased kernel distance of the drawn faces' features from the true photos'; about 0 at best."""
+
+    name: str = "kernel-distance"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("samples",)
+    min_n: int = 3
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all rows; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        value = distribution.kernel_distance(real.samples, fake.samples)
+        return pair_score(value, distribution.kernel_distance_leave_one_out(real.samples, fake.samples), None)
+
+
+def check(metric: object, real: Features, fake: Features) -> int:
+    """The number of identities; BenchError unless both sides hold the same ones and what the metric needs."""
+    known = cast("Metric", metric)
+    n = len(real.identities)
+    if real.identities != fake.identities:
+        raise BenchError(
+            f"{known.name}: the true side ({n}) and the drawn side ({len(fake.identities)}) must hold the "
+            "same identities in the same order."
+        )
+    if n < known.min_n:
+        raise BenchError(f"{known.name} needs at least {known.min_n} identities, got {n}.")
+    missing = set(known.needs) - fake.offers
+    if "samples" in known.needs and real.samples is None:
+        missing.add("samples")
+    if missing:
+        raise BenchError(f"{known.name} needs {', '.join(sorted(missing))}, which these features lack.")
+    for side, array in (("true", real.embeddings), ("drawn", fake.embeddings)):
+        if len(array) != n:
+            raise BenchError(f"{known.name}: {n} identities but {len(array)} embeddings on the {side} side.")
+    return n
+
+
+@lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value
+def ranks_of(
+    real: Features, fake: Features, similarity: retrieval.Similarity
+) -> tuple[retrieval.Counts, retrieval.Counts]:
+    """`retrieval.ranks` of the drawn faces among the true identities, once for all metrics that need it."""
+    return retrieval.ranks(fake.embeddings, real.embeddings, similarity)
+
+
+def mean_score(values: Matrix, rng: np.random.Generator, bounds: Interval | None) -> Score:
+    """The mean of per-identity values ``[N]`` with its bootstrap interval."""
+    return Score(float(values.mean()), len(values), mean_interval(values, rng, bounds), values)
+
+
+def pair_score(value: float, leave_one_out: Matrix, bounds: Interval | None) -> Score:
+    """A statistic of pairs with its jackknife interval over identities ``[N]``."""
+    return Score(value, len(leave_one_out), jackknife_interval(value, leave_one_out, bounds))

@@ -1,0 +1,155 @@
+"""Intervals and paired tests over identities; scipy.stats does the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from sf2f_bench.types import BenchError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Vector = NDArray[np.float64]
+    Interval = tuple[float, float]
+
+BATCH_ELEMENTS = 2**22  # resampled values held at once: 32 MiB
+BCA_LIMIT = 5_000  # BCa's own jackknife is quadratic; beyond, skewness no longer matters
+ROUNDING = 1e-12  # values closer than this (relatively) are one value
+
+
+def mean_interval(
+    values: ArrayLike,
+    rng: np.random.Generator,
+    bounds: Interval | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Interval:
+    """Bootstrap interval (BCa; percentile beyond 5,000 values) of the mean of ``[N]`` over identities.
+
+    bounds: the smallest and largest value possible, (0, 1) for a recall. Where all values lie on one bound
+    resampling sees no spread: there it is the exact binomial (Clopper-Pearson) interval for N out of N,
+    which holds for any bounded value, scaled to the bounds. Where all are equal elsewhere (the exact
+    chance row) the interval is that value alone. Raises BenchError for empty or NaN values.
+    Source: Efron 1987 through scipy.stats.bootstrap.
+    """
+    array = _vector(values, "values")
+    if _constant(array):
+        return _interval_of_constant(array, bounds, level)
+    method = "BCa" if len(array) <= BCA_LIMIT else "percentile"
+    interval = _bootstrap(array, rng, level, resamples, method)
+    if not np.isfinite(interval).all():  # BCa has no answer where all resamples lie on one side
+        interval = _bootstrap(array, rng, level, resamples, "percentile")
+    return interval
+
+
+def _bootstrap(
+    array: Vector, rng: np.random.Generator, level: float, resamples: int, method: Any
+) -> Interval:
+    result = stats.bootstrap(
+        (array,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, BATCH_ELEMENTS // len(array)),
+        confidence_level=level,
+        method=method,
+        rng=rng,
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def median_interval(values: ArrayLike, level: float = 0.95) -> Interval | None:
+    """Distribution-free interval of the median of ``[N]`` from its order statistics; None below six values.
+
+    Its coverage is at least `level`. Source: Conover 1999, through scipy.stats.quantile_test.
+    """
+    array = _vector(values, "values")
+    interval = stats.quantile_test(array, q=np.median(array), p=0.5).confidence_interval(level)
+    low, high = float(interval.low), float(interval.high)
+    return (low, high) if np.isfinite([low, high]).all() else None
+
+
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 2000
+) -> tuple[float, Interval, float]:
+    """Mean of a - b over the same identities, its bootstrap interval and a two-sided p-value.
+
+    a, b: ``[N]``, row i the same identity under two systems. p is of the sign-flip permutation test (each
+    identity's two values exchanged at random; exact for small N), so its smallest value is
+    1 / (resamples + 1). Raises BenchError where the two do not pair.
+    """
+    left, right = _vector(a, "first values"), _vector(b, "second values")
+    if left.shape != right.shape:
+        raise BenchError(
+            f"a paired comparison needs the same identities on both sides, got {len(left)} and {len(right)}."
+        )
+    difference = left - right
+    interval = mean_interval(difference, rng, level=level, resamples=resamples)
+    if not difference.any():
+        return 0.0, interval, 1.0
+    test = stats.permutation_test(
+        (left, right),
+        _mean_difference,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, BATCH_ELEMENTS // len(left)),
+        rng=rng,
+    )
+    return float(difference.mean()), interval, float(test.pvalue)
+
+
+def _mean_difference(a: Vector, b: Vector, axis: int) -> Vector:
+    return np.mean(a - b, axis=axis)
+
+
+def jackknife_interval(
+    value: float, leave_one_out: ArrayLike, bounds: Interval | None = None, level: float = 0.95
+) -> Interval:
+    """Interval of a statistic from its values without each identity in turn ``[N]``, N >= 2.
+
+    ``value +- t(N - 1) sqrt((N - 1) / N sum (theta_i - mean theta)^2)``, cut to `bounds`. For statistics of
+    pairs, where resampling identities with replacement would pair an identity with its copy. At a bound
+    without spread it is the exact binomial interval, as in `mean_interval`. Source: Tukey 1958.
+    """
+    array = _vector(leave_one_out, "leave-one-out values")
+    n = len(array)
+    if n < 2:
+        raise BenchError("a jackknife interval needs at least 2 identities, got 1.")
+    if _constant(array):
+        return _interval_of_constant(array, bounds, level)
+    error = np.sqrt((n - 1) / n * np.sum((array - array.mean()) ** 2))
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
+    low, high = bounds or (-np.inf, np.inf)
+    return float(max(low, value - reach)), float(min(high, value + reach))
+
+
+def _vector(values: ArrayLike, what: str) -> Vector:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise BenchError(f"{what}: expected finite numbers [N], N >= 1, got {_describe(array)}.")
+    return array
+
+
+def _describe(array: Vector) -> str:
+    shape = f"shape {list(array.shape)}"
+    return shape if array.ndim != 1 or array.size == 0 else f"{shape} with NaN or infinity"
+
+
+def _constant(array: Vector) -> bool:
+    return bool(np.ptp(array) <= ROUNDING * np.abs(array).max())
+
+
+def _interval_of_constant(array: Vector, bounds: Interval | None, level: float) -> Interval:
+    value = float(array.mean())
+    if bounds is None:
+        return value, value
+    low, high = bounds
+    share = (value - low) / (high - low)
+    if ROUNDING < share < 1 - ROUNDING:
+        return value, value
+    n = len(array)
+    exact = stats.binomtest(round(share) * n, n).proportion_ci(level, method="exact")
+    return low + (high - low) * float(exact.low), low + (high - low) * float(exact.high)

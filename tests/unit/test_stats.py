@@ -1,0 +1,155 @@
+"""Intervals: do they cover as often as they say, and what do they say where there is no spread?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from sf2f_bench.stats import jackknife_interval, mean_interval, median_interval, paired_difference
+from sf2f_bench.types import BenchError
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20)
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth"),
+    [
+        (lambda r: (r.random(100) < 0.3).astype(float), 0.3),  # recall in one gallery
+        (lambda r: r.beta(0.4, 1.6, 100), 0.2),  # expected recall: skewed, between 0 and 1
+    ],
+)
+def test_mean_intervals_cover_the_truth_about_as_often_as_they_say(draw, truth):
+    generator = rng()
+    covered = 0
+    for _ in range(200):
+        low, high = mean_interval(draw(generator), generator, bounds=(0, 1), resamples=400)
+        covered += low <= truth <= high
+    assert 0.90 <= covered / 200 <= 0.985
+
+
+def test_median_intervals_cover_at_least_as_often_as_they_say():
+    generator = rng()
+    intervals = [median_interval(generator.exponential(size=31)) for _ in range(150)]
+    covered = np.mean([low <= np.log(2) <= high for low, high in intervals])
+    assert 0.93 <= covered <= 0.995
+
+
+def test_jackknife_intervals_cover_and_equal_students_for_a_mean():
+    generator = rng()
+    values = generator.standard_normal(25)
+    left_out = (values.sum() - values) / 24
+    expected = scipy_stats.t.interval(0.95, 24, values.mean(), scipy_stats.sem(values))
+    assert jackknife_interval(values.mean(), left_out) == pytest.approx(expected)
+
+    def covers() -> bool:  # the ratio of two means: not linear, so not exact
+        x, y = generator.uniform(1, 3, (2, 40))
+        low, high = jackknife_interval(x.mean() / y.mean(), ((x.sum() - x) / 39) / ((y.sum() - y) / 39))
+        return low <= 1 <= high
+
+    assert 0.90 <= np.mean([covers() for _ in range(300)]) <= 0.99
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0, 1, width=16), min_size=2, max_size=30))
+def test_a_mean_interval_holds_its_mean_and_stays_between_the_bounds(values):
+    low, high = mean_interval(values, rng(), bounds=(0, 1), resamples=300)
+    assert 0 <= low <= high <= 1
+    assert low <= np.mean(values) + 0.1
+    assert high >= np.mean(values) - 0.1
+
+
+def test_a_narrower_level_gives_a_narrower_interval_and_a_seed_the_same_one():
+    values = rng().random(50)
+    wide, narrow = mean_interval(values, rng()), mean_interval(values, rng(), level=0.8)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+    assert mean_interval(values, rng()) == wide
+
+
+def test_all_at_a_bound_is_clopper_pearson():
+    high = 1 - 0.025 ** (1 / 50)
+    assert mean_interval(np.zeros(50), rng(), bounds=(0, 1)) == pytest.approx((0, high))
+    assert mean_interval(np.ones(50), rng(), bounds=(0, 1)) == pytest.approx((1 - high, 1))
+    assert mean_interval(np.ones(50), rng(), bounds=(-1, 1)) == pytest.approx((1 - 2 * high, 1))
+    assert jackknife_interval(1.0, np.ones(50), bounds=(0, 1)) == pytest.approx((1 - high, 1))
+
+
+def test_all_equal_elsewhere_is_that_value():
+    assert mean_interval(np.full(30, 0.1), rng(), bounds=(0, 1)) == pytest.approx((0.1, 0.1))
+    assert mean_interval(np.zeros(30), rng()) == (0, 0)
+    assert jackknife_interval(0.5, np.full(30, 0.5), bounds=(0, 1)) == (0.5, 0.5)
+    rounded = np.full(30, 0.1) + np.tile([0, 1e-16], 15)
+    assert mean_interval(rounded, rng(), bounds=(0, 1)) == pytest.approx((0.1, 0.1))
+
+
+def test_many_values_are_resampled_in_bounded_batches():
+    values = rng().random(6_000)
+    low, high = mean_interval(values, rng(), resamples=1000)
+    half = 1.96 * values.std() / np.sqrt(6_000)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=half / 5)
+
+
+def test_a_median_interval_is_made_of_order_statistics():
+    assert median_interval(np.arange(5)) is None
+    assert median_interval(np.arange(6)) == (0, 5)
+    assert median_interval(np.full(9, 4.0)) == (4, 4)
+    low, high = median_interval(np.arange(1, 101))
+    assert (low, high) == (40, 61)
+
+
+def test_a_jackknife_interval_is_cut_to_the_bounds():
+    low, high = jackknife_interval(0.99, [0.97, 1.0, 0.99, 1.0], bounds=(0, 1))
+    assert high == 1
+    assert 0.9 < low < 0.99
+
+
+def test_paired_difference_sees_what_two_intervals_do_not():
+    generator = rng()
+    ability = generator.standard_normal(80)
+    a, b = ability + 0.1 + 0.1 * generator.standard_normal((1, 80))[0], ability
+    difference, (low, high), p = paired_difference(a, b, generator)
+    assert difference == pytest.approx((a - b).mean())
+    assert 0 < low < difference < high < 0.2
+    assert p < 0.01
+    alone = mean_interval(a, generator), mean_interval(b, generator)
+    assert alone[0][0] < alone[1][1]  # the intervals of the two overlap
+
+
+def test_paired_difference_changes_sign_with_the_order_of_the_systems():
+    a, b = rng().random((2, 12))
+    forth, back = paired_difference(a, b, rng()), paired_difference(b, a, rng())
+    assert forth[0] == pytest.approx(-back[0])
+    assert forth[2] == pytest.approx(back[2], abs=0.05)
+
+
+def test_a_paired_test_rejects_equals_as_seldom_as_it_says():
+    generator = rng()
+    rejected = sum(
+        paired_difference(*generator.random((2, 20)), generator, resamples=200)[2] <= 0.05 for _ in range(100)
+    )
+    assert rejected <= 11  # expected 5; more than 11 happens once in 150 honest runs
+
+
+def test_a_small_paired_test_is_exact():
+    assert paired_difference([2, 3, 4, 5], [1, 1, 1, 1], rng())[2] == pytest.approx(2 / 2**4)
+    assert paired_difference([1, 2], [1, 2], rng()) == (0, (0, 0), 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_interval([], rng()), r"shape \[0\]"),
+        (lambda: mean_interval([0.1, np.nan], rng()), "NaN"),
+        (lambda: mean_interval(np.ones((2, 2)), rng()), r"shape \[2, 2\]"),
+        (lambda: median_interval([np.inf]), "infinity"),
+        (lambda: paired_difference([1, 2], [1], rng()), "same identities on both sides, got 2 and 1"),
+        (lambda: jackknife_interval(1, [1]), "at least 2"),
+    ],
+)
+def test_wrong_values_are_refused(call, message):
+    with pytest.raises(BenchError, match=message):
+        call()
