@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,12 +123,12 @@ class HqVoxCeleb:
 
     def fingerprint(self) -> str:
         """A hash over the people of every split, their files' names and sizes."""
-        return hash_files(self._files())
-
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        for name, person in self._people.items():
-            for item in (*self.photos(name), *self.utterances(name)):
-                yield f"{person.split}/{name}/{item.key}", item.path
+        folders = (
+            (f"{person.split}/{name}", folder)
+            for name, person in self._people.items()
+            for folder in (person.faces, *person.speech)
+        )
+        return hash_files(folders)
 
     def _find(self, identity: str) -> Person:
         if identity not in self._people:

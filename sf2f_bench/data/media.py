@@ -69,11 +69,29 @@ def _walk(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
 
 
 def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
-    """SHA-256 over (label, file) pairs: each label, the file's name and its size, but not its content.
+    """SHA-256 over (label, path) pairs: each label, the names and sizes of the files at the path.
 
-    Hashing hundreds of thousands of recordings on every run would take longer than using them.
+    A path is a file or a folder, which stands for every file in it. Contents are not hashed: reading
+    hundreds of thousands of recordings on every run would take longer than using them.
     """
     digest = hashlib.sha256()
     for label, path in entries:
-        digest.update(f"{label}\0{path.name}\0{path.stat().st_size}\n".encode())
+        digest.update(f"{label}\0".encode())
+        for file in _all_files(path):
+            name = file.removeprefix(str(path.parent))
+            digest.update(f"{name}\0{_size(file)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _all_files(path: Path) -> list[str]:
+    """Plain strings, sorted: building path objects would take most of the time."""
+    if not path.is_dir():
+        return [str(path)]
+    return sorted(f"{place}/{name}" for place, _, names in os.walk(path, followlinks=True) for name in names)
+
+
+def _size(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:  # a link to nowhere: reading it will say so
+        return -1

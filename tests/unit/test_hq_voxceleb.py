@@ -252,6 +252,11 @@ class TestFolder:
         (root / "vox1" / "masked_faces" / "Person_00" / "1.png").write_bytes(b"longer or shorter")
         assert read(root).fingerprint() != before
 
+    def test_the_fingerprint_does_not_depend_on_where_the_folder_lies(self, root, tmp_path_factory):
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
+        shutil.copytree(root, elsewhere)
+        assert read(elsewhere).fingerprint() == read(root).fingerprint()
+
     @pytest.mark.parametrize("source", [{}, {"root": "nowhere"}, {"voices": "a", "faces": "b"}])
     def test_a_wrong_source_is_refused(self, tmp_path, source):
         paths = {name: tmp_path / folder for name, folder in source.items()}
