@@ -92,6 +92,10 @@ def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Featur
             found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
             continue
         result = metric(real, fake, np.random.default_rng(seed_of(metric.name, extractor)))
+        if not np.isfinite(result.value):
+            reason = f"came out as {result.value} on these {result.n} identities"
+            found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
+            continue
         found.scores.append(
             records.ScoreRecord(
                 metric=metric.name,

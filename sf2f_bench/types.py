@@ -67,7 +67,9 @@ class DatasetCard:
 class Utterance(Protocol):
     """One recording. `key` is unique within its identity and names the file in error reports."""
 
-    key: str
+    @property
+    def key(self) -> str:  # noqa: D102
+        ...
 
     def log_filterbank(self, frontend: AudioFrontend) -> FloatArray:
         """Raw log filter-bank ``[filters, frames]`` float32; raises MediaError for a bad recording."""
@@ -78,7 +80,9 @@ class Utterance(Protocol):
 class Photo(Protocol):
     """One photo. `key` is unique within its identity and names the file in error reports."""
 
-    key: str
+    @property
+    def key(self) -> str:  # noqa: D102
+        ...
 
     def image(self, size: int) -> ByteArray:
         """The photo as uint8 ``[3, size, size]``; raises MediaError for a bad file."""
@@ -89,7 +93,9 @@ class Photo(Protocol):
 class Dataset(Protocol):
     """Voices and faces of identities in three identity-disjoint splits. Reading is lazy and per item."""
 
-    card: DatasetCard
+    @property
+    def card(self) -> DatasetCard:  # noqa: D102
+        ...
 
     def identities(self, split: str) -> Sequence[Identity]:
         """The identities of "train", "val" or "test", in a fixed order."""

@@ -1,0 +1,1 @@
+"""Data sets, the prepared store and the batches made from it."""

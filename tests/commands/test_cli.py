@@ -45,7 +45,7 @@ def test_list_shows_every_kind_without_heavy_imports():
     [
         (["run", "sintetic-64"], "did you mean 'synthetic-64'"),
         (["run", "hq-voxceleb", "--root", "nowhere"], "nowhere"),
-        (["run", "null-pairs"], "--voices"),
+        (["run", "null-pairs"], "expected a folder of voices"),
         (["run", "--gallery", "5"], "a gallery of 5 cannot give recall@50"),
         (["run", "--ks", "1,x"], "expected numbers"),
         (["run", "--config", "no.toml"], "no.toml"),
