@@ -30,14 +30,16 @@ def mean_interval(
     """Bootstrap interval (BCa; percentile beyond 5,000 values) of the mean of ``[N]`` over identities.
 
     bounds: the smallest and largest value possible, (0, 1) for a recall. Where all values lie on one bound
-    resampling sees no spread: there it is the exact binomial (Clopper-Pearson) interval for N out of N,
-    which holds for any bounded value, scaled to the bounds. Where all are equal elsewhere (the exact
-    chance row) the interval is that value alone. Raises BenchError for empty or NaN values.
+    (or all but half an identity's worth) resampling sees no spread: there it is the exact binomial
+    (Clopper-Pearson) interval for N out of N, which holds for any bounded value, scaled to the bounds.
+    Where all are equal elsewhere (the exact chance row) the interval is that value alone.
+    Raises BenchError for empty or NaN values.
     Source: Efron 1987 through scipy.stats.bootstrap.
     """
     array = _vector(values, "values")
-    if _constant(array):
-        return _interval_of_constant(array, bounds, level)
+    known = _interval_without_spread(float(array.mean()), len(array), _constant(array), bounds, level)
+    if known:
+        return known
     method = "BCa" if len(array) <= BCA_LIMIT else "percentile"
     interval = _bootstrap(array, rng, level, resamples, method)
     if not np.isfinite(interval).all():  # BCa has no answer where all resamples lie on one side
@@ -112,14 +114,15 @@ def jackknife_interval(
 
     ``value +- t(N - 1) sqrt((N - 1) / N sum (theta_i - mean theta)^2)``, cut to `bounds`. For statistics of
     pairs, where resampling identities with replacement would pair an identity with its copy. At a bound
-    without spread it is the exact binomial interval, as in `mean_interval`. Source: Tukey 1958.
+    it is the exact binomial interval, as in `mean_interval`. Source: Tukey 1958.
     """
     array = _vector(leave_one_out, "leave-one-out values")
     n = len(array)
     if n < 2:
         raise BenchError("a jackknife interval needs at least 2 identities, got 1.")
-    if _constant(array):
-        return _interval_of_constant(array, bounds, level)
+    known = _interval_without_spread(value, n, _constant(array), bounds, level)
+    if known:
+        return known
     error = np.sqrt((n - 1) / n * np.sum((array - array.mean()) ** 2))
     reach = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
     low, high = bounds or (-np.inf, np.inf)
@@ -142,14 +145,25 @@ def _constant(array: Vector) -> bool:
     return bool(np.ptp(array) <= ROUNDING * np.abs(array).max())
 
 
-def _interval_of_constant(array: Vector, bounds: Interval | None, level: float) -> Interval:
-    value = float(array.mean())
+def _interval_without_spread(
+    value: float, n: int, constant: bool, bounds: Interval | None, level: float
+) -> Interval | None:
+    """The interval where the spread of the values says nothing of the mean's error; None elsewhere.
+
+    With share the mean's place between the bounds and x = n share, Clopper-Pearson for real x: Beta(x,
+    n - x + 1) and Beta(x + 1, n - x). A mean less than half an identity from a bound counts as there, so
+    that one value a hair off the bound does not turn an interval of a per cent into one of a hair.
+    """
     if bounds is None:
-        return value, value
+        return (value, value) if constant else None
     low, high = bounds
-    share = (value - low) / (high - low)
-    if ROUNDING < share < 1 - ROUNDING:
+    x = n * (value - low) / (high - low)
+    off_bound = min(x, n - x)
+    if constant and off_bound > ROUNDING * n:
         return value, value
-    n = len(array)
-    exact = stats.binomtest(round(share) * n, n).proportion_ci(level, method="exact")
-    return low + (high - low) * float(exact.low), low + (high - low) * float(exact.high)
+    if off_bound >= 0.5:
+        return None
+    tail = (1 - level) / 2
+    below = stats.beta.ppf(tail, x, n - x + 1) if x > 0.5 else 0.0
+    above = stats.beta.ppf(1 - tail, x + 1, n - x) if n - x > 0.5 else 1.0
+    return float(low + (high - low) * below), float(low + (high - low) * above)

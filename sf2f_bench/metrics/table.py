@@ -147,7 +147,7 @@ class TrueIdentity:
         """Mean over identities; the interval is a bootstrap over them."""
         check(self, real, fake)
         values = DISTANCES[self.name](fake.embeddings, real.embeddings)
-        return mean_score(values, rng, SIGNED_UNIT if self.name == "cosine" else None)
+        return mean_score(values, rng, None)
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,23 @@ def test_all_at_a_bound_is_clopper_pearson():
     assert jackknife_interval(1.0, np.ones(50), bounds=(0, 1)) == pytest.approx((1 - high, 1))
 
 
+def test_a_hair_off_the_bound_is_not_an_interval_of_a_hair():
+    nearly = np.append(np.ones(49), 1 - 1e-6)
+    assert mean_interval(nearly, rng(), bounds=(0, 1)) == pytest.approx((0.025 ** (1 / 50), 1), abs=1e-6)
+    assert mean_interval(1 - nearly, rng(), bounds=(0, 1)) == pytest.approx(
+        (0, 1 - 0.025 ** (1 / 50)), abs=1e-6
+    )
+    assert jackknife_interval(1 - 1e-6, nearly, bounds=(0, 1))[0] == pytest.approx(
+        0.025 ** (1 / 50), abs=1e-5
+    )
+    assert mean_interval(nearly, rng())[0] > 1 - 1e-6  # who gives no bounds gets what resampling sees
+
+
 def test_all_equal_elsewhere_is_that_value():
     assert mean_interval(np.full(30, 0.1), rng(), bounds=(0, 1)) == pytest.approx((0.1, 0.1))
     assert mean_interval(np.zeros(30), rng()) == (0, 0)
     assert jackknife_interval(0.5, np.full(30, 0.5), bounds=(0, 1)) == (0.5, 0.5)
+    assert mean_interval(np.full(30, 1e-3), rng(), bounds=(0, 1)) == pytest.approx((1e-3, 1e-3))
     rounded = np.full(30, 0.1) + np.tile([0, 1e-16], 15)
     assert mean_interval(rounded, rng(), bounds=(0, 1)) == pytest.approx((0.1, 0.1))
 
@@ -102,9 +115,9 @@ def test_a_median_interval_is_made_of_order_statistics():
 
 
 def test_a_jackknife_interval_is_cut_to_the_bounds():
-    low, high = jackknife_interval(0.99, [0.97, 1.0, 0.99, 1.0], bounds=(0, 1))
+    low, high = jackknife_interval(0.8, [0.6, 0.9, 0.8, 0.9], bounds=(0, 1))
     assert high == 1
-    assert 0.9 < low < 0.99
+    assert 0 <= low < 0.8
 
 
 def test_paired_difference_sees_what_two_intervals_do_not():
