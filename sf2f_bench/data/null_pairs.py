@@ -121,7 +121,8 @@ def _folders_of(source: DatasetSource) -> tuple[Path, Path]:
         raise BenchError("data set null-pairs takes a folder of voices and one of faces, not a root.")
     for what, folder in (("voices", source.voices), ("faces", source.faces)):
         if folder is None or not folder.is_dir():
-            raise BenchError(f"data set null-pairs: expected a folder of {what}, got {folder}.")
+            came = "none was named" if folder is None else f"{folder} is not a folder"
+            raise BenchError(f"data set null-pairs: expected a folder of {what} (--{what} FOLDER), {came}.")
     assert source.voices is not None
     assert source.faces is not None
     return source.voices, source.faces
