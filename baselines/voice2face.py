@@ -7,15 +7,16 @@ Modules are created in the order of the official state dict, so checkpoints are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from sf2f_bench import BenchError
 from torch import Tensor, nn
+from torch.optim import Adam
+
+from sf2f_bench import BenchError, LogFilterbank, ModelCard, ModelSettings, to_imagenet, to_uint8
 
 if TYPE_CHECKING:
     from sf2f_bench import TrainContext, TrainingData
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 EMBEDDING = 512
 VOICE_CHANNELS = (256, 384, 576, 864)
 FACE_CHANNELS = (1024, 512, 256, 128, 64)
-JUDGE_CHANNELS = (32, 64, 128, 256, 512)
-JUDGE_EMBEDDING = 1024
+DISCRIMINATOR_CHANNELS = (32, 64, 128, 256, 512)
+DISCRIMINATOR_EMBEDDING = 1024
 
 
 def scaled(channels: int, width: float) -> int:
@@ -103,13 +104,13 @@ class IdentityDiscriminator(nn.Module):
 
     def __init__(self, identities: int, width: float = 1.0) -> None:
         super().__init__()
-        first, *middle, last = (scaled(c, width) for c in JUDGE_CHANNELS)
+        first, *middle, last = (scaled(c, width) for c in DISCRIMINATOR_CHANNELS)
         layers: list[nn.Module] = [nn.Conv2d(3, first, 1), nn.LeakyReLU(0.2)]
         for inputs, outputs in pairwise([first, *middle]):
             layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(middle[-1], last, 4))
         self.trunk = nn.Sequential(*layers)
-        hidden = scaled(JUDGE_EMBEDDING, width)
+        hidden = scaled(DISCRIMINATOR_EMBEDDING, width)
         self.project = nn.Linear(last, hidden)
         self.real = nn.Linear(hidden, 1)
         self.identity = nn.Linear(hidden, identities)
@@ -118,3 +119,176 @@ class IdentityDiscriminator(nn.Module):
         """``[B, 3, 64, 64] -> ([B, 1], [B, identities])``."""
         hidden = self.project(self.trunk(images).mean(dim=(2, 3)))
         return self.real(hidden), self.identity(hidden)
+
+
+# ---------------------------------------------------------------- training
+
+COMMON: dict[str, Any] = {
+    "lr": 5e-4,
+    "betas": (0.9, 0.999),
+    "weights": {"pixel": 100.0, "identity": 1.0},
+    "decay_from": 0.5,  # share of the steps after which the learning rate falls linearly ...
+    "final_lr": 0.001,  # ... to this share of it
+    "noise": 0.05,  # standard deviation per channel of a segment's embedding, in training
+}
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "smoke": {**COMMON, "width": 0.25, "steps": 30, "batch": 32},
+    "default/cpu": {**COMMON, "width": 0.25, "steps": 900, "batch": 64},
+    "default/cuda": {**COMMON, "width": 1.0, "steps": 6000, "batch": 256},
+    "paper": {**COMMON, "width": 1.0, "steps": 132_000, "batch": 256, "decay_from": 5 / 6},
+}
+
+
+def recipe_for(settings: ModelSettings) -> dict[str, Any]:
+    """All that decides a training, for one budget; the settings' width and steps override it.
+
+    Raises BenchError for another image size than 64, an unknown budget, or a width or number of steps
+    that is not positive.
+    """
+    if settings.image_size != 64:
+        raise BenchError(
+            f"voice2face draws faces of 64 pixels, not {settings.image_size}: use a 64 benchmark"
+        )
+    budget = f"default/{settings.accelerator}" if settings.budget == "default" else settings.budget
+    if budget not in SCHEDULES:
+        raise BenchError(f"voice2face has no budget {budget!r}: choose one of {', '.join(SCHEDULES)}")
+    recipe = {"image_size": 64, **SCHEDULES[budget]}
+    for name in ("width", "steps"):
+        wish = getattr(settings, name)
+        if wish is not None:
+            if wish <= 0:
+                raise BenchError(f"{name} is {wish}: expected a positive number")
+            recipe[name] = wish
+    return recipe
+
+
+def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
+    """The learning rate at a step: constant, then falling linearly to the final share."""
+    start = recipe["decay_from"] * recipe["steps"]
+    progress = max(0.0, step - start) / max(1.0, recipe["steps"] - start)
+    return recipe["lr"] * (1 - progress * (1 - recipe["final_lr"]))
+
+
+def generator_losses(
+    fake: Tensor,
+    real: Tensor,
+    labels: Tensor,
+    discriminator: IdentityDiscriminator,
+    weights: Mapping[str, float],
+) -> dict[str, Tensor]:
+    """The generator's weighted terms by name: L1 pixels, identity cross-entropy, non-saturating logistic GAN.
+
+    fake, real: ImageNet-normalised ``[B, 3, 64, 64]``; labels int64 ``[B]``.
+    """
+    score, logits = discriminator(fake)
+    return {
+        "pixel": weights["pixel"] * F.l1_loss(fake, real),
+        "identity": weights["identity"] * F.cross_entropy(logits, labels),
+        "identity_adversarial": weights["identity"] * F.softplus(-score).mean(),
+    }
+
+
+def discriminator_losses(
+    fake: Tensor, real: Tensor, labels: Tensor, discriminator: IdentityDiscriminator
+) -> dict[str, Tensor]:
+    """The discriminator's terms by name: logistic on both sides, cross-entropy on real images only."""
+    score, logits = discriminator(real)
+    return {
+        "identity_discriminator": F.softplus(-score).mean() + F.softplus(discriminator(fake)[0]).mean(),
+        "identity_discriminator_classes": F.cross_entropy(logits, labels),
+    }
+
+
+class Voice2Face:
+    """voice2face as a system of the benchmark.
+
+    evaluation_noise: the noise on a segment's embedding when faces are drawn. The official code keeps it
+    on; a subclass with 0.0 draws without it.
+    """
+
+    evaluation_noise = 0.05
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self.recipe = {**recipe_for(settings), "evaluation_noise": self.evaluation_noise}
+        self.frontend = LogFilterbank()
+        self.generator: Generator | None = None
+        self.card = ModelCard(
+            name="voice2face-64",
+            version="1",
+            kind="system",
+            description="voice2face: convolutional voice encoder, transposed-convolution decoder, identity GAN",
+            width=self.recipe["width"],
+            reference="arXiv 1905.10604, retrained as in arXiv 2006.05888",
+            limits=(
+                f"{self.recipe['steps']} steps at batch {self.recipe['batch']}; voice and face networks are "
+                "trained jointly on SF2F's front end, without the speaker-identification pre-training of the "
+                "original. Not for identifying people"
+            ),
+        )
+
+    def fit(self, data: TrainingData, context: TrainContext) -> None:
+        """Train the generator against the identity discriminator; a resumed call goes on from a checkpoint."""
+        recipe = self.recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(context.seed)
+            generator = Generator(recipe["width"])
+            discriminator = IdentityDiscriminator(data.identities, recipe["width"])
+        generator.to(context.device)
+        discriminator.to(context.device)
+        adams = [Adam(n.parameters(), recipe["lr"], recipe["betas"]) for n in (generator, discriminator)]
+        state = {
+            "generator": generator,
+            "identity": discriminator,
+            "generator_adam": adams[0],
+            "identity_adam": adams[1],
+        }
+        for step in context.loop("generator", recipe["steps"], state):
+            for adam in adams:
+                adam.param_groups[0]["lr"] = learning_rate(step, recipe)
+            batch = data.batch(step, recipe["batch"])
+            real = to_imagenet(batch.faces)
+            fake, _ = generator(batch.voices, recipe["noise"], context.generator("generator", step))
+            discriminator.requires_grad_(False)
+            drawn = generator_losses(fake, real, batch.labels, discriminator, recipe["weights"])
+            update(adams[0], drawn, context.backward)
+            discriminator.requires_grad_(True)
+            judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
+            update(adams[1], judged, context.backward)
+            context.log(**drawn, **judged)
+        self.generator = generator.eval()
+
+    @torch.no_grad()
+    def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
+        """The face of the mean voice embedding of segments ``[B, S, 40, T]``: uint8 ``[B, 3, 64, 64]``.
+
+        `generator`, on the voices' device, draws the evaluation noise. Raises BenchError for another shape
+        of voices or before the weights are there.
+        """
+        if voices.dim() != 4:
+            raise BenchError(
+                f"expected voices [B, S, 40, T], got {tuple(voices.shape)}: add the missing axis"
+            )
+        network = self._trained().to(voices.device).eval()
+        noise = self.recipe["evaluation_noise"]
+        return torch.cat([to_uint8(network(part, noise, generator)[0]) for part in voices.split(64)])
+
+    def _trained(self) -> Generator:
+        if self.generator is None:
+            raise BenchError(f"{self.card.label} has no weights yet: call fit or load_state_dict first")
+        return self.generator
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The generator's tensors by name."""
+        return self._trained().state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state_dict` gave."""
+        self.generator = Generator(self.recipe["width"])
+        self.generator.load_state_dict(state)
+
+
+def update(optimiser: Adam, terms: Mapping[str, Tensor], backward: Callable[[Tensor], None]) -> None:
+    """One step down the sum of scalar terms."""
+    optimiser.zero_grad()
+    backward(torch.stack(list(terms.values())).sum())
+    optimiser.step()

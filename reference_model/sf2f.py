@@ -1,4 +1,4 @@
-"""Speech Fusion to Face: all networks, from the voice to the face, and the two judges of training.
+"""Speech Fusion to Face: all networks, from the voice to the face, and the discriminators.
 
 Shapes: B batch, S segments of one identity, T frames, E = 512 * width channels of an embedding.
 Images leave the generator in ImageNet-normalised space. Source: arXiv 2006.05888 and its supplement.
@@ -13,15 +13,16 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from sf2f_bench import BenchError
 from torch import Tensor, nn
+
+from sf2f_bench import BenchError
 
 EMBEDDING = 512
 VOICE_CHANNELS = (256, 384, 576, 864)
 VOICE_KERNELS = {2: 1, 3: 1, 5: 2, 7: 3}  # kernel: padding
 FACE_CHANNELS = {64: (512, 256, 128, 64, 32), 128: (512, 256, 128, 64, 32, 16)}
-JUDGE_CHANNELS = {64: (64, 128, 256), 128: (64, 128, 256, 512)}
-JUDGE_EMBEDDING = 1024
+DISCRIMINATOR_CHANNELS = {64: (64, 128, 256), 128: (64, 128, 256, 512)}
+DISCRIMINATOR_EMBEDDING = 1024
 
 
 def scaled(channels: int, width: float) -> int:
@@ -186,12 +187,12 @@ class Generator(nn.Module):
         return self.fuser(self.encoder(segments.flatten(0, 1)).unflatten(0, segments.shape[:2]))
 
 
-# ---------------------------------------------------------------- the judges of training
+# ---------------------------------------------------------------- the discriminators
 
 
-def judge_trunk(image_size: int, width: float) -> nn.Sequential:
+def discriminator_trunk(image_size: int, width: float) -> nn.Sequential:
     """``[B, 3, H, W] -> [B, C, 6, 6]``: strided convolutions, normalised and rectified only in between."""
-    channels = [3, *(scaled(c, width) for c in JUDGE_CHANNELS[image_size])]
+    channels = [3, *(scaled(c, width) for c in DISCRIMINATOR_CHANNELS[image_size])]
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
         if layers:
@@ -205,8 +206,8 @@ class ImageDiscriminator(nn.Module):
 
     def __init__(self, image_size: int = 64, width: float = 1.0) -> None:
         super().__init__()
-        self.trunk = judge_trunk(image_size, width)
-        self.score = nn.Conv2d(scaled(JUDGE_CHANNELS[image_size][-1], width), 1, 1)
+        self.trunk = discriminator_trunk(image_size, width)
+        self.score = nn.Conv2d(scaled(DISCRIMINATOR_CHANNELS[image_size][-1], width), 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W] -> [B, 1, 6, 6]``."""
@@ -218,9 +219,9 @@ class IdentityDiscriminator(nn.Module):
 
     def __init__(self, identities: int, image_size: int = 64, width: float = 1.0) -> None:
         super().__init__()
-        self.trunk = judge_trunk(image_size, width)
-        hidden = scaled(JUDGE_EMBEDDING, width)
-        self.project = nn.Linear(scaled(JUDGE_CHANNELS[image_size][-1], width), hidden)
+        self.trunk = discriminator_trunk(image_size, width)
+        hidden = scaled(DISCRIMINATOR_EMBEDDING, width)
+        self.project = nn.Linear(scaled(DISCRIMINATOR_CHANNELS[image_size][-1], width), hidden)
         self.real = nn.Linear(hidden, 1)
         self.identity = nn.Linear(hidden, identities)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from baselines import voice2face
-from conftest import GOLDEN
-from reference_model import sf2f
 from torch import Tensor, nn
 
+from baselines import voice2face
+from reference_model import sf2f
+from reference_model.losses import adversarial_loss, discriminator_loss
+from reference_model.recipe import FirstStage, Networks, recipe_for
+from sf2f_bench import ModelSettings
+
+GOLDEN = Path(__file__).parent
 IDENTITIES = 2890
 BUILD = {
     "v2f": lambda: voice2face.Generator(),
@@ -21,7 +26,7 @@ BUILD = {
     "sf2f_mid_1st": lambda: sf2f.Generator(128),
     "sf2f_mid_fuser": lambda: sf2f.Generator(128, fuser=True),
 }
-JUDGES = {
+DISCRIMINATORS = {
     "v2f:ac0": lambda: voice2face.IdentityDiscriminator(IDENTITIES),
     "sf2f_1st:img0": lambda: sf2f.ImageDiscriminator(64),
     "sf2f_1st:ac0": lambda: sf2f.IdentityDiscriminator(IDENTITIES, 64),
@@ -101,11 +106,11 @@ def test_parameter_counts_and_shapes_are_the_published_ones(name: str) -> None:
         assert outputs == want["shapes"][str(frames)]["encoder_layers"][:-1]
 
 
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_discriminators_have_the_published_size(name: str) -> None:
-    model, judge = name.split(":")
-    kind = "ac_D" if judge.startswith("ac") else "img_D"
-    assert parameters(JUDGES[name]()) == facts()[model][kind][int(judge[-1])]
+    model, which = name.split(":")
+    kind = "ac_D" if which.startswith("ac") else "img_D"
+    assert parameters(DISCRIMINATORS[name]()) == facts()[model][kind][int(which[-1])]
 
 
 @pytest.mark.parametrize(
@@ -147,13 +152,51 @@ def test_the_fuser_agrees_with_the_official_code() -> None:
 @pytest.mark.parametrize("name", ["v2f:ac0", "sf2f_1st:img0", "sf2f_1st:ac0"])
 @torch.no_grad()
 def test_discriminators_agree_with_the_official_code(name: str) -> None:
-    model, judge = name.split(":")
-    offset = 550 if judge.startswith("ac") else 500
-    network = rebuild(JUDGES[name](), name, SEEDS[model] + offset).train()
+    model, which = name.split(":")
+    offset = 550 if which.startswith("ac") else 500
+    network = rebuild(DISCRIMINATORS[name](), name, SEEDS[model] + offset).train()
     out = network(normal(604, 4, 3, 64, 64))
-    if judge.startswith("img"):
+    if which.startswith("img"):
         close(out, name)
     else:
         close(out[0], f"{name}:score")
         labels = torch.tensor([0, 5, 17, 2889])
         close(torch.nn.functional.cross_entropy(out[1], labels), f"{name}:ce")
+
+
+def test_the_adversarial_losses_agree_with_the_official_code() -> None:
+    want = json.loads((GOLDEN / "golden.json").read_text())["gan_losses"]["gan"]
+    real, fake = normal(701, 6, 1, 6, 6), normal(702, 6, 1, 6, 6)
+    assert adversarial_loss(fake).item() == pytest.approx(want["g"], rel=1e-6)
+    assert discriminator_loss(real, fake).item() == pytest.approx(want["d"], rel=1e-6)
+
+
+def test_the_first_training_step_agrees_with_the_official_code() -> None:
+    """All of the step but the perceptual term, which no other term of the first step depends on."""
+    networks = Networks(
+        rebuild(sf2f.Generator(64), "sf2f_1st", 20000),
+        nn.ModuleList([rebuild(sf2f.ImageDiscriminator(64), "sf2f_1st:img0", 30000)]),
+        nn.ModuleList([rebuild(sf2f.IdentityDiscriminator(IDENTITIES, 64), "sf2f_1st:ac0", 50000)]),
+    )
+    recipe = recipe_for(ModelSettings(image_size=64, budget="paper"))
+    labels = torch.from_numpy(np.random.RandomState(13).randint(0, IDENTITIES, 4))
+    stage = FirstStage(networks, recipe, perceptual=None)
+    losses = stage.step(normal(12, 4, 40, 125), normal(11, 4, 3, 64, 64), labels, recipe["lr"])
+    names = {
+        "pixel": "loss/L1_pixel_loss",
+        "adversarial": "loss/g_gan_img_loss_0",
+        "identity": "loss/ac_loss_0",
+        "identity_adversarial": "loss/g_gan_ac_loss_0",
+        "image_discriminator": "d_loss/d_img_gan_loss_0",
+        "identity_discriminator": "d_loss/d_ac_gan_loss_0",
+        "identity_discriminator_classes": "d_loss/d_ac_loss_real_0",
+    }
+    log = json.loads((GOLDEN / "golden.json").read_text())["steps"]["sf2f_1st"]
+    want = {name: value for step, name, value in log if step == 1}
+    assert set(losses) == set(names)
+    for ours, theirs in names.items():
+        assert losses[ours].item() == pytest.approx(want[theirs], rel=2e-5), ours
+    perceptual = want["loss/img_perceptual_loss"]
+    assert sum(want[t] for t in list(names.values())[:4]) + perceptual == pytest.approx(
+        want["loss/total_loss"]
+    )

@@ -1,0 +1,120 @@
+"""The losses of SF2F's training. Images are ImageNet-normalised unless a name says otherwise.
+
+A generator with several heads has every image loss and every discriminator once per resolution, and
+"per resolution" sequences run from the lowest to the highest. Source: arXiv 2006.05888, sections 3 and
+4, and its supplement; the weights are the recipe's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sf2f_bench import BenchError, from_imagenet
+
+PERCEPTUAL_WEIGHTS = (1 / 16, 1 / 8, 1 / 4, 1.0)  # three feature maps, then the embedding
+
+
+class FeatureNetwork(Protocol):
+    """A frozen network that looks at faces during training."""
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Images in 0..1 ``[B, 3, H, W]`` -> three feature maps and the embedding."""
+        ...
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of scalar tensors."""
+    return torch.stack(list(terms)).sum()
+
+
+def pyramid(images: Tensor, levels: int) -> tuple[Tensor, ...]:
+    """Targets per resolution: ``[B, 3, H, W]`` halved (nearest) levels - 1 times."""
+    targets = [images]
+    for _ in range(levels - 1):
+        targets.insert(0, F.interpolate(targets[0], scale_factor=0.5, mode="nearest"))
+    return tuple(targets)
+
+
+def adversarial_loss(fake: Tensor) -> Tensor:
+    """Non-saturating logistic loss of a generator from its fakes' logits (any shape): E[softplus(-D(G))].
+
+    The formula is binary cross-entropy against the label "real" (Goodfellow et al. 2014).
+    """
+    return F.softplus(-fake).mean()
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Logistic loss of a discriminator from its logits (any shape): E[softplus(-D(x))] + E[softplus(D(G))]."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def perceptual_loss(network: FeatureNetwork, fake: Tensor, real: Tensor) -> Tensor:
+    """Weighted L1 between the features of two batches of images ``[B, 3, H, W]`` (Johnson et al. 2016).
+
+    De-normalising clamps to 0..1, so pixels beyond black or white get no gradient, as in the official code.
+    Raises BenchError when the network does not give four tensors.
+    """
+    with torch.no_grad():
+        wanted = network.features(from_imagenet(real))
+    given = network.features(from_imagenet(fake))
+    if len(given) != len(PERCEPTUAL_WEIGHTS):
+        raise BenchError(
+            f"the perceptual network gave {len(given)} feature tensors; expected three feature maps and an "
+            "embedding: choose a network made for the training loss"
+        )
+    return total(w * F.l1_loss(a, b) for w, a, b in zip(PERCEPTUAL_WEIGHTS, given, wanted, strict=True))
+
+
+def generator_losses(
+    fakes: Sequence[Tensor],
+    reals: Sequence[Tensor],
+    labels: Tensor,
+    image_discriminators: nn.ModuleList,
+    identity_discriminators: nn.ModuleList,
+    perceptual: FeatureNetwork | None,
+    weights: Mapping[str, float],
+) -> dict[str, Tensor]:
+    """The generator's weighted terms by name; the training loss is their sum.
+
+    fakes, reals: ``[B, 3, H, W]`` per resolution; labels int64 ``[B]``; discriminators per resolution;
+    perceptual None leaves its term out.
+    """
+    pairs = list(zip(fakes, reals, strict=True))
+    patches = [d(fake) for d, fake in zip(image_discriminators, fakes, strict=True)]
+    scores, logits = zip(*(d(f) for d, f in zip(identity_discriminators, fakes, strict=True)), strict=True)
+    terms = {
+        "pixel": weights["pixel"] * total(F.l1_loss(fake, real) for fake, real in pairs),
+        "adversarial": weights["adversarial"] * total(map(adversarial_loss, patches)),
+        "identity": weights["identity"] * total(F.cross_entropy(row, labels) for row in logits),
+        "identity_adversarial": weights["identity"] * total(map(adversarial_loss, scores)),
+    }
+    if perceptual is not None:
+        terms["perceptual"] = weights["perceptual"] * total(
+            perceptual_loss(perceptual, *pair) for pair in pairs
+        )
+    return terms
+
+
+def image_discriminator_losses(
+    discriminators: nn.ModuleList, fakes: Sequence[Tensor], reals: Sequence[Tensor]
+) -> dict[str, Tensor]:
+    """The image discriminators' term by name, from images per resolution."""
+    triples = zip(discriminators, fakes, reals, strict=True)
+    return {"image_discriminator": total(discriminator_loss(d(real), d(fake)) for d, fake, real in triples)}
+
+
+def identity_discriminator_losses(
+    discriminators: nn.ModuleList, fakes: Sequence[Tensor], reals: Sequence[Tensor], labels: Tensor
+) -> dict[str, Tensor]:
+    """The identity discriminators' terms by name: logistic on both sides, cross-entropy on real images only."""
+    adversarial, identity = [], []
+    for discriminator, fake, real in zip(discriminators, fakes, reals, strict=True):
+        score, logits = discriminator(real)
+        adversarial.append(discriminator_loss(score, discriminator(fake)[0]))
+        identity.append(F.cross_entropy(logits, labels))
+    return {"identity_discriminator": total(adversarial), "identity_discriminator_classes": total(identity)}
