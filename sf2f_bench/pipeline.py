@@ -25,7 +25,7 @@ from sf2f_bench.files import hash_of, load_tensors, save_tensors, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.records import RunRecord, load
 from sf2f_bench.registry import DATASETS, EXTRACTORS, MODELS
-from sf2f_bench.scoring import Provenance, save_record, score
+from sf2f_bench.scoring import Provenance, metrics_for, save_record, score
 from sf2f_bench.training import TrainContext
 from sf2f_bench.types import Anchor, Answer, BenchError, Dataset, DatasetSource, ModelSettings, SpeechToFace
 
@@ -188,7 +188,12 @@ def _keys(run: Run, system: Any) -> dict[str, str]:
         else facts
     )
     faces = hash_of({"model": train, "protocol": PROTOCOL, "stage": STAGES["generate"]})
-    benchmark = {"gallery": run.benchmark.gallery_size, "ks": run.benchmark.ks, "name": run.benchmark.name}
+    metrics = metrics_for(run.benchmark, len(run.evaluation.identities))
+    benchmark = {
+        "name": run.benchmark.name,
+        "version": run.benchmark.version,
+        "metrics": [(metric.name, metric.version) for metric in metrics],
+    }
     record = hash_of(
         {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
     )

@@ -81,6 +81,8 @@ def prepare(
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
     settings = _settings(dataset, frontend, image_size)
     _claim(folder, settings)
+    if (folder / "store.json").exists():
+        return PreparedStore(folder)
     names = [identity.id for split in SPLITS for identity in splits[split]]
     cuts = range(0, len(names), IDENTITIES_PER_SHARD)
     shards = [
@@ -233,18 +235,13 @@ def _finish(
     write_atomically(folder / "left_out.csv", partial(report.to_csv, index=False))
     content = {**settings, "identities": rows, "bad": bad.to_dict("records")}
     write_json(folder / "store.json", {**settings, "data_hash": hash_of(content)})
-    for split in SPLITS:
-        if split not in set(identities["split"]):
-            raise BenchError(
-                f"the {split} split of {settings['card']['name']} holds no identity with both a usable recording and "
-                f"a usable photo: see {folder / 'left_out.csv'} for the reason of every file"
-            )
 
 
 class PreparedStore:
     """Reads a finished store. Arrays are views of memory-mapped files.
 
-    Raises BenchError when the folder is not a finished store or when its splits share an identity.
+    Raises BenchError when the folder is not a finished store, when its splits share an identity, or when a
+    split is without a usable one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -260,6 +257,12 @@ class PreparedStore:
         table = pd.read_parquet(folder / "identities.parquet")
         self._splits = {split: self._identities(table[table["split"] == split]) for split in SPLITS}
         check_disjoint({split: [identity.id for identity in found] for split, found in self._splits.items()})
+        for split, found in self._splits.items():
+            if not found:
+                raise BenchError(
+                    f"the {split} split of {self.card.name} holds no identity with both a usable recording and "
+                    f"a usable photo: see {folder / 'left_out.csv'} for the reason of every file"
+                )
         self._shards: dict[int, dict[str, np.memmap]] = {}
 
     @staticmethod

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tests.tiny import TinyDataset, TinyFrontend
 
 from baselines import anchors
 from sf2f_bench.benchmarks import Benchmark
@@ -17,6 +16,7 @@ from sf2f_bench.data.prepared import prepare
 from sf2f_bench.evaluation import Evaluation, evaluation_segments, generate_faces, take
 from sf2f_bench.progress import Reporter
 from sf2f_bench.types import Answer, BenchError, Features
+from tests.tiny import TinyDataset, TinyFrontend
 
 BENCHMARK = Benchmark("tiny", "tiny", 16, gallery_size=4, ks=(1, 2))
 

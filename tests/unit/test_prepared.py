@@ -72,7 +72,8 @@ def test_an_identity_without_faces_or_speech_is_left_out_by_name(tmp_path, repor
 def test_finished_shards_are_not_made_again(tmp_path, reporter, monkeypatch):
     folder = tmp_path / "store"
     make(folder, reporter)
-    (folder / "shards" / "00001.parquet").unlink()  # as if killed between the tensors and the "done"
+    (folder / "store.json").unlink()  # as if killed between a shard's tensors and its "done"
+    (folder / "shards" / "00001.parquet").unlink()
     made = []
     original = prepared._write_shard
     monkeypatch.setattr(prepared, "_write_shard", lambda *a: made.append(a[-1].number) or original(*a))
