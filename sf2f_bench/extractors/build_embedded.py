@@ -25,6 +25,7 @@ from sf2f_bench.types import BenchError
 
 BATCH = 64
 LEARNING_RATE = 3e-3  # peak of a one-cycle schedule
+WARM_UP = 0.15  # share of the steps in which the learning rate rises
 HELD_OUT = 200  # people after the training ones, for the rank-1 accuracy
 MAX_BYTES = 1_300_000  # of one file; the two together stay under 2 MB
 
@@ -104,7 +105,9 @@ def train(spec: EmbeddedSpec, photos: Tensor, reporter: Reporter) -> FaceNetwork
         network = spec.network(spec.identities).train()
     network = network.to(memory_format=torch.channels_last)  # faster on a CPU
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=spec.steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, LEARNING_RATE, total_steps=spec.steps, pct_start=WARM_UP
+    )
     with reporter.bar(f"train {spec.name}", spec.steps) as bar:
         for _ in range(spec.steps):
             people, images = batch(photos, generator)

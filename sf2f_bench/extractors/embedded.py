@@ -154,10 +154,10 @@ SPECS = {
             network=judge_network,
             stream="judge",
             identities=2000,
-            photos=6,
-            steps=1500,
+            photos=4,
+            steps=1200,
             seed=11,
-            sha256="",
+            sha256="1065e8756ca469c26c4730b602e496f244e59927b633c7ae82e6776db054e265",
         ),
         EmbeddedSpec(
             name="embedded-perceptual",
@@ -166,10 +166,10 @@ SPECS = {
             network=perceptual_network,
             stream="perceptual",
             identities=1200,
-            photos=6,
-            steps=1500,
+            photos=4,
+            steps=1000,
             seed=12,
-            sha256="",
+            sha256="b991dea6d8515e84ffa2f1e36e78efd3cce0c9e084d82b2219d5454ae937db32",
         ),
     )
 }
