@@ -112,14 +112,27 @@ class Fuser(nn.Module):
 # ---------------------------------------------------------------- from the embedding to a face
 
 
+class UpsamplingConv(nn.Conv2d):
+    """Nearest x2 upsampling and a 3x3 convolution in one: ``[B, C, H, W] -> [B, O, 2H, 2W]``.
+
+    The same sum, regrouped: a pixel that is copied four times meets sums of neighbouring weights, which is
+    a transposed convolution with a 4x4 kernel: 4 products an output pixel instead of 9, and no copies.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W] -> [B, O, 2H, 2W]``."""
+        kernel = F.avg_pool2d(
+            F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1, divisor_override=1
+        )  # [O, C, 4, 4]
+        return F.conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), stride=2, padding=1)
+
+
 def upsampling_block(inputs: int, outputs: int) -> nn.Sequential:
     """``[B, inputs, H, W] -> [B, outputs, 2H, 2W]``; the gate of the GLU takes half of the channels."""
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(2 * outputs),
-        nn.GLU(dim=1),
-    )
+    return nn.Sequential(UpsamplingConv(inputs, 2 * outputs), nn.BatchNorm2d(2 * outputs), nn.GLU(dim=1))
 
 
 def image_head(channels: int) -> nn.Sequential:

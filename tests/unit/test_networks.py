@@ -73,6 +73,19 @@ def test_voice2face_conditions_on_the_mean_embedding_of_several_segments() -> No
     torch.testing.assert_close(network(voices)[1], want)
 
 
+def test_the_upsampling_convolution_is_upsampling_then_convolution() -> None:
+    layer, x = sf2f.UpsamplingConv(5, 6), torch.randn(2, 5, 4, 7, requires_grad=True)
+    copied = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    want = torch.nn.functional.conv2d(copied, layer.weight, padding=1)
+    ours = layer(x)
+    torch.testing.assert_close(ours, want)
+    weights = torch.randn_like(want)
+    for inputs in (x, layer.weight):
+        (given,) = torch.autograd.grad((ours * weights).sum(), inputs, retain_graph=True)
+        (wanted,) = torch.autograd.grad((want * weights).sum(), inputs, retain_graph=True)
+        torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_several_segments_without_a_fuser_are_refused() -> None:
     with pytest.raises(BenchError, match="no fuser"):
         sf2f.Generator(64, width=0.25)(torch.randn(2, 3, 40, 125))

@@ -38,7 +38,7 @@ class FakeData:
         return batch
 
     def segments(self, step: int, size: int, count: int = 20, frames: int = 125, stage: str = "fuser") -> Any:
-        return self._batch((step, 1), size, min(count, 3), frames)  # three are enough, and fast
+        return self._batch((step, 1), size, min(count, 3), frames)  # fewer segments: fast
 
     def _batch(self, key: tuple[int, ...], size: int, count: int, frames: int) -> Any:
         random = torch.Generator().manual_seed(hash(key))
