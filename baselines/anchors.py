@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sf2f_bench import Answer, Evaluation, KnownLaw, ModelCard
 
 RIDGE_STRENGTHS = np.logspace(-1, 4, 11)
-ORACLE_FACES = 32  # drawn per identity for the mean embedding of the shared-factor oracle
+ORACLE_FACES = 16  # drawn per identity for the mean embedding of the shared-factor oracle
 
 
 def _card(name: str, description: str, trained_on: str = "nothing") -> ModelCard:

@@ -64,7 +64,7 @@ BENCHMARKS = {
         Benchmark(
             "synthetic-64",
             "synthetic",
-            smoke_limits={"train": 200, "val": 20, "test": 100},
+            smoke_limits={"train": 100, "val": 10, "test": 100},
             description="the embedded world: drawn faces and source-filter voices with a known law; no download",
         ),
         Benchmark(

@@ -1,0 +1,67 @@
+"""Real recordings and photos through the commands; skipped where ../shared is not beside the checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from sf2f_bench.records import load_all
+from tests.layouts import lay_out_hq_voxceleb
+
+
+def command(*words, cwd):
+    words = [sys.executable, "-m", "sf2f_bench", *map(str, words)]
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture(scope="module")
+def null_pairs(shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("null")
+    real = shared / "real"
+    media = ["--voices", real / "librispeech", "--faces", real / "orl_faces"]
+    done = command("run", "null-pairs", *media, "--budget", "smoke", "--device", "cpu", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_on_unpaired_media_every_trained_system_is_at_chance(null_pairs):
+    folder, done = null_pairs
+    records = {record.system.name: record for record in load_all(folder / "results")}
+    assert {"sf2f-64", "voice2face-64"} <= set(records)
+    for name in ("sf2f-64", "voice2face-64"):
+        assert not records[name].benchmark.paired
+        judged = {score.metric: score for score in records[name].scores if score.extractor_role == "judge"}
+        low, high = judged["recall@5/g10"].interval
+        assert low <= 0.5 <= high
+    assert "at chance, as it must be" in " ".join(done.stdout.split())
+
+
+def test_no_picture_of_a_person_is_kept_beside_a_record(null_pairs):
+    folder, _ = null_pairs
+    assert not list((folder / "results").rglob("*.png"))
+
+
+def test_prepare_reads_a_laid_out_hq_voxceleb_and_lists_a_bad_photo(shared, tmp_path):
+    root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
+    photo = sorted(root.rglob("*.jpg"))[0]
+    bad = photo.with_name("zz_truncated.jpg")
+    bad.write_bytes(photo.read_bytes()[:2000])
+    done = command("prepare", "hq-voxceleb", "--root", root, "--out", tmp_path / "store", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 train, 2 val, 2 test identities" in done.stdout
+    left_out = pd.read_csv(tmp_path / "store" / "left_out.csv", keep_default_na=False)
+    assert bad.name.removesuffix(".jpg") in " ".join(left_out["key"])
+    assert "truncated" in " ".join(left_out["reason"])
+    manifest = pd.read_parquet(tmp_path / "store" / "manifest.parquet")
+    assert (manifest[manifest["kind"] == "voice"]["length"] > 125).all()
+
+
+def test_an_hq_voxceleb_with_too_few_test_identities_says_what_to_do(shared, tmp_path):
+    root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
+    done = command("run", "hq-voxceleb", "--root", root, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "galleries of 100 need as many test identities" in done.stderr
+    assert "Traceback" not in done.stderr
