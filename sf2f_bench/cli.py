@@ -103,14 +103,17 @@ def run(config: Path | None, **options: Any) -> None:
 @click.argument("results", type=FOLDER, default=Path("results"))
 @click.option("--out", type=FOLDER, help="Where the files go.  [default: RESULTS/report]")
 def report(results: Path, out: Path | None) -> None:
-    """Write tables (Markdown, CSV, LaTeX) and pictures (PNG, SVG) from the records in RESULTS."""
+    """Write tables (Markdown, CSV, LaTeX) and pictures (PNG, SVG) from the records in RESULTS.
+
+    Records below a folder named `reference` are read only when RESULTS is that folder or lies in it.
+    """
     from rich.console import Console
 
     from sf2f_bench.records import load_all
     from sf2f_bench.report import write_report
     from sf2f_bench.report.tables import terminal
 
-    found = load_all(results)
+    found = load_all(results, without=("reference",))
     written = write_report(found, out or results / "report")
     terminal(found, Console())
     for path in written:

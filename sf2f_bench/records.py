@@ -135,7 +135,6 @@ class Cost(_Part):
     wall_seconds: float
     train_seconds: float
     peak_memory_mb: float
-    samples_per_second: float | None = None
 
 
 class SideFiles(_Part):
@@ -271,8 +270,10 @@ def load(path: Path) -> RunRecord:
     return record
 
 
-def load_all(folder: Path) -> list[RunRecord]:
+def load_all(folder: Path, without: tuple[str, ...] = ()) -> list[RunRecord]:
     """Every record in a folder and the folders below, sorted by path; hidden files are passed over.
+
+    without: names of folders below that are passed over too.
 
     Raises BenchError where there is no such folder, or as `load` does.
     """
@@ -282,7 +283,7 @@ def load_all(folder: Path) -> list[RunRecord]:
     paths = [
         path
         for path in sorted(folder.rglob("*.json"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") or part in without for part in path.relative_to(folder).parts)
     ]
     return [load(path) for path in paths]
 

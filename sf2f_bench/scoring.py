@@ -52,7 +52,6 @@ class Provenance:
     device: str
     wall_seconds: float
     train_seconds: float = 0.0
-    samples_per_second: float | None = None
 
 
 def metrics_for(benchmark: Benchmark, identities: int) -> list[Metric]:
@@ -120,7 +119,6 @@ def save_record(
     folder: Path,
     faces: ByteArray | None = None,
     curve: Sequence[Mapping[str, Any]] = (),
-    notes: Sequence[str] = (),
 ) -> Path:
     """Write the record of `found` into `folder` and return its path.
 
@@ -143,11 +141,10 @@ def save_record(
             wall_seconds=provenance.wall_seconds,
             train_seconds=provenance.train_seconds,
             peak_memory_mb=peak_memory_mb(),
-            samples_per_second=provenance.samples_per_second,
         ),
         files=records.SideFiles(face_identities=tuple(names[:shown])),
         created=datetime.now(UTC),
-        notes=tuple(notes),
+        notes=_notes(evaluation),
     )
     return records.save(
         record,
@@ -156,6 +153,14 @@ def save_record(
         pd.DataFrame(curve) if curve else None,
         faces[:shown] if shown and faces is not None else None,
     )
+
+
+def _notes(evaluation: Evaluation) -> tuple[str, ...]:
+    """What a reader must know of this judge on this data."""
+    judge = evaluation.extractors["judge"].id
+    if evaluation.store.card.real and judge.startswith("embedded"):
+        return (f"{judge} was trained on drawn faces: on real photos its numbers are no result.",)
+    return ()
 
 
 def peak_memory_mb() -> float:

@@ -170,8 +170,8 @@ def _root_of(source: DatasetSource) -> Path:
         raise BenchError("data set hq-voxceleb is one folder: give it as the root, not as voices and faces.")
     if source.root is None or not source.root.is_dir():
         raise BenchError(
-            f"data set hq-voxceleb: expected its folder as the root (--root FOLDER), got {source.root}. Photos: {FACES_FROM}. "
-            f"Speech: {SPEECH_FROM}."
+            f"data set hq-voxceleb: expected its folder as the root (--root FOLDER), got {source.root}. "
+            f"Photos: {FACES_FROM}. Speech: {SPEECH_FROM}."
         )
     return source.root
 

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load
 from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2.functional import resize
 
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
@@ -59,7 +61,7 @@ class FaceNetwork(nn.Module):
         Returns three maps ``[B, C, h, w]``, finest first, and the L2-normalised embedding ``[B, D]``.
         """
         if images.shape[-2:] != (SIZE, SIZE):
-            images = F.interpolate(images, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+            images = resize(images, [SIZE, SIZE], InterpolationMode.BILINEAR, antialias=True)
         maps = [2 * images - 1]
         for block in self.blocks:
             maps.append(block(maps[-1]))

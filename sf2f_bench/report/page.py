@@ -117,7 +117,6 @@ def _provenance(group: Group) -> list[str]:
         "package",
         "wall s",
         "training s",
-        "samples/s",
         "peak MB",
     ]
     lines = ["### Provenance", "", "| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
@@ -133,7 +132,6 @@ def _provenance(group: Group) -> list[str]:
             f"{ran.package}{commit}",
             f"{cost.wall_seconds:.0f}",
             f"{cost.train_seconds:.0f}",
-            "" if cost.samples_per_second is None else f"{cost.samples_per_second:.0f}",
             f"{cost.peak_memory_mb:.0f}",
         ]
         lines.append("| " + " | ".join(map(markdown, values)) + " |")
