@@ -29,9 +29,9 @@ UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC that was written to
 def decode(path: Path | str) -> FloatArray:
     """A recording as float32 ``[T]`` at 16 kHz, mono, -1..1, every value a multiple of 1/32768.
 
-    Channels are averaged and higher rates resampled (polyphase, scipy). Raises MediaError for a
-    file that is missing, unreadable, cut short, silent or sampled below 16 kHz. An mp3 does not state its
-    length, so a cut one is read as far as it goes.
+    Higher rates are resampled (polyphase, scipy). Raises MediaError for a file that is missing, unreadable,
+    cut short, silent, sampled below 16 kHz or of several channels. An mp3 does not state its length, so a
+    cut one is read as far as it goes.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,7 +45,12 @@ def decode(path: Path | str) -> FloatArray:
             f"{path}: sampled at {rate} Hz, expected {SAMPLE_RATE} Hz or more: the band above {rate // 2} Hz "
             "that the front end measures is not in it. Use the original recording, not an upsampled copy."
         )
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    if samples.shape[1] != 1:  # a mean would mix two speakers into one voice
+        raise MediaError(
+            f"{path}: has {samples.shape[1]} channels, expected mono: if all of them hold the same speaker, "
+            "mix them down to one; if each holds a speaker of its own, split them into files."
+        )
+    mono = samples[:, 0]
     if not np.isfinite(mono).all():
         raise MediaError(f"{path}: holds samples that are not numbers (NaN or infinite); fetch it again.")
     if rate != SAMPLE_RATE:
