@@ -45,8 +45,8 @@ COMMON: dict[str, Any] = {
 }
 SMALL = {**COMMON, "width": 0.25}
 SCHEDULES: dict[str, dict[str, Any]] = {
-    "smoke": {**SMALL, "steps": 20, "batch": 32, "fuser_steps": 5, "fuser_batch": 16},
-    "default/cpu": {**SMALL, "steps": 300, "batch": 32, "fuser_steps": 40, "fuser_batch": 16},
+    "smoke": {**SMALL, "steps": 30, "batch": 16, "fuser_steps": 5, "fuser_batch": 16},
+    "default/cpu": {**SMALL, "steps": 550, "batch": 16, "fuser_steps": 40, "fuser_batch": 16},
     "default/cuda": {
         **COMMON,
         "width": 1.0,
