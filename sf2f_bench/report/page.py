@@ -98,7 +98,7 @@ def _systems(group: Group) -> list[str]:
     lines = ["### Rows", ""]
     for row in group.rows:
         card = row.record.system
-        facts = [card.description, f"Version {card.version}."]
+        facts = [f"{card.description}.", f"Version {card.version}."]
         facts += [f"Licence: {card.licence}."] if card.licence else []
         facts += [f"Reference: {card.reference}."] if card.reference else []
         facts += [f"Limits: {card.limits}"] if card.limits else []
