@@ -111,6 +111,11 @@ class Evaluation:
         return np.stack([faces[0] for faces in self._test_faces if len(faces) > 1])
 
     @cached_property
+    def true_photos(self) -> ByteArray:
+        """One photo of every test identity that its template holds: uint8 ``[N, 3, H, W]``."""
+        return np.stack([faces[min(1, len(faces) - 1)] for faces in self._test_faces])
+
+    @cached_property
     def train_faces(self) -> list[ByteArray]:
         """Every photo of every training identity: uint8 ``[n, 3, H, W]`` each."""
         return [self.store.faces(identity.id) for identity in self.store.identities("train")]

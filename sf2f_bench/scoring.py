@@ -152,6 +152,7 @@ def save_record(
         pd.DataFrame({"identity": names, **found.columns}),
         pd.DataFrame(curve) if curve else None,
         faces[:shown] if shown and faces is not None else None,
+        evaluation.true_photos[found.rows][:shown] if shown else None,
     )
 
 

@@ -14,7 +14,7 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.types import AudioFrontend
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray, FloatArray
+    from sf2f_bench.types import FloatArray
 
 CROP_FRAMES = (100, 150)  # inclusive; one length for the whole batch
 
@@ -72,10 +72,6 @@ class TrainingData:
         rows = self._rows(step, size, stage)
         voices = [np.stack([self._crop(row, frames, random) for _ in range(count)]) for row in rows]
         return self._batch(np.stack(voices), rows, random)
-
-    def all_faces(self) -> ByteArray:
-        """Every training photo, uint8 ``[N, 3, H, W]``, in the identities' order."""
-        return np.concatenate(self._faces)
 
     def _rows(self, step: int, size: int, stage: str) -> np.ndarray:
         size = min(size, self.identities)

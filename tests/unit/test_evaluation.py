@@ -61,6 +61,7 @@ def test_segments_are_the_first_20_windows_in_file_order():
 def test_nobody_meets_their_own_held_out_picture(evaluation):
     faces = evaluation.store.faces("test-0")
     np.testing.assert_array_equal(evaluation.held_out_photos[0], faces[0])
+    np.testing.assert_array_equal(evaluation.true_photos[0], faces[1])
     unit = evaluation.embed("judge", faces[1:])[0]
     np.testing.assert_allclose(evaluation.real("judge").embeddings[0], unit.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(evaluation.real("judge").samples[0], unit[0], rtol=1e-6)
