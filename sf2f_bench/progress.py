@@ -12,10 +12,10 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+WIDE = 118  # columns of a terminal that has room for words behind the time left
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
 
 
@@ -62,15 +62,11 @@ class Reporter:
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Bar]:
         """A progress bar over `total` steps; ends with a line that says how long it took."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}"),
-        )
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
+        times = (TimeRemainingColumn(), TextColumn("left"))
+        words = (TextColumn("{task.fields[words]}"),) if self.console.width >= WIDE else ()
         if self.console.is_terminal:
-            with Progress(*columns, *times, console=self.console, transient=True) as progress:
+            with Progress(*columns, *times, *words, console=self.console, transient=True) as progress:
                 bar = Bar(self.console, name, total, progress)
                 yield bar
         else:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from sf2f_bench.files import seed_of
-from sf2f_bench.progress import Reporter
+from sf2f_bench.progress import Bar, Reporter
 from sf2f_bench.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from sf2f_bench.types import BenchError
 
+SCALARS_SHOWN = 2  # behind the progress bar: more would push bar and time left off the line
 CURVE_POINTS = 200  # the curve keeps at most this many means of consecutive steps
 WARM_UP = 5  # steps left out of the throughput
 
@@ -73,7 +74,7 @@ class TrainContext:
         loss.backward()
 
     def log(self, **scalars: Tensor | float) -> None:
-        """Name scalars of this step: they go into the curve and behind the progress bar."""
+        """Name scalars of this step: all go into the curve, the first two behind the progress bar."""
         self._logged |= {
             name: value.detach() if isinstance(value, Tensor) else value for name, value in scalars.items()
         }
@@ -102,7 +103,7 @@ class TrainContext:
                     self._logged = {}
                     yield step
                     curve.add(step, window, self._checked(stage, step, path), stage)
-                    self._show(bar, step, curve)
+                    self._show(bar, curve)
                     if time.monotonic() - saved > self.checkpoint_every and step + 1 < steps:
                         save(step + 1)
                         saved = time.monotonic()
@@ -128,9 +129,8 @@ class TrainContext:
         return values
 
     @staticmethod
-    def _show(bar: Any, step: int, curve: Curve) -> None:
+    def _show(bar: Bar, curve: Curve) -> None:
         if curve.points:
-            bar.note(
-                " ".join(f"{k} {v:.3g}" for k, v in curve.points[-1].items() if k not in ("stage", "step"))
-            )
+            scalars = [item for item in curve.points[-1].items() if item[0] not in ("stage", "step")]
+            bar.note(" ".join(f"{name} {value:.3g}" for name, value in scalars[:SCALARS_SHOWN]))
         bar.advance()

@@ -120,3 +120,13 @@ def test_checkpoints_hold_no_pickle(tmp_path):
     assert not content.startswith(b"PK")
     assert int.from_bytes(content[:8], "little") < len(content)
     assert content[8:9] == b"{"
+
+
+def test_many_scalars_leave_room_for_the_bar_and_all_enter_the_curve(tmp_path):
+    out = io.StringIO()
+    context = TrainContext(tmp_path, "toy", 1, CPU, None, Reporter(Console(file=out, width=400)))
+    for _ in context.loop("fit", 3, {}):
+        context.log(**{f"loss_{number}": float(number) for number in range(8)})
+    assert "loss_0 0 loss_1 1" in out.getvalue()
+    assert "loss_2" not in out.getvalue()
+    assert {f"loss_{number}" for number in range(8)} <= set(context.curve[-1])

@@ -1,0 +1,35 @@
+"""Progress: bars where somebody watches, lines in a log."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sf2f_bench.progress import Reporter
+
+
+@pytest.mark.parametrize(("width", "words_shown"), [(80, False), (120, True)])
+def test_a_terminal_shows_steps_and_time_left_whatever_its_width(width, words_shown):
+    out = io.StringIO()
+    reporter = Reporter(Console(file=out, force_terminal=True, width=width))
+    with reporter.bar("train sf2f-64 (width 0.25), generator (steps)", 30) as bar:
+        bar.note("pixel 14.3 adversarial 1.15")
+        for _ in range(30):
+            bar.advance()
+            assert bar.progress is not None
+            bar.progress.refresh()
+    drawn = out.getvalue().rsplit("done in", 1)[0]
+    assert "30/30" in drawn
+    assert "left" in drawn
+    assert ("pixel 14.3" in drawn) is words_shown
+    assert "30 done in" in out.getvalue()
+
+
+def test_a_log_gets_one_line_at_the_end():
+    out = io.StringIO()
+    with Reporter(Console(file=out)).bar("draw faces", 3) as bar:
+        bar.advance(3)
+    assert out.getvalue().startswith("draw faces: 3 done in")
+    assert out.getvalue().count("\n") == 1
