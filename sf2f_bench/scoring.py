@@ -22,7 +22,7 @@ from sf2f_bench.benchmarks import PROTOCOL, SEGMENTS, Benchmark
 from sf2f_bench.evaluation import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.registry import METRICS
-from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard
+from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
@@ -83,17 +83,9 @@ def score(evaluation: Evaluation, answer: Answer) -> Scores:
 def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Features, fake: Features) -> None:
     extractor = evaluation.extractors[role].id if role else None
     for metric in metrics_for(evaluation.benchmark, len(real.identities)):
-        lacking = set(metric.needs) - fake.offers
-        reason = f"needs {', '.join(sorted(lacking))}, which this row does not give" if lacking else None
-        if len(real.identities) < metric.min_n:
-            reason = f"needs {metric.min_n} identities, there are {len(real.identities)}"
-        if reason:
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
-            continue
-        result = metric(real, fake, np.random.default_rng(seed_of(metric.name, extractor)))
-        if not np.isfinite(result.value):
-            reason = f"came out as {result.value} on these {result.n} identities"
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
+        result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, extractor)))
+        if isinstance(result, str):
+            found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=result))
             continue
         found.scores.append(
             records.ScoreRecord(
@@ -110,6 +102,19 @@ def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Featur
         )
         if result.per_identity is not None:
             found.columns[f"{metric.name}|{extractor or 'none'}"] = result.per_identity
+
+
+def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
+    """The score, or the reason why there is none."""
+    n = len(real.identities)
+    if n < metric.min_n:
+        return f"needs {metric.min_n} identities, there are {n}"
+    if lacking := set(metric.needs) - fake.offers:
+        return f"needs {', '.join(sorted(lacking))}, which this row does not give"
+    result = metric(real, fake, rng)
+    return (
+        result if np.isfinite(result.value) else f"came out as {result.value} on these {result.n} identities"
+    )
 
 
 def save_record(

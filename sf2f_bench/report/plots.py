@@ -294,7 +294,7 @@ def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any]) -> N
 def _strips(group: Group) -> list[tuple[str, ByteArray]]:
     """(label, uint8 ``[K, 3, H, W]``) of the same identities: the truth first, then every row that drew faces.
 
-    The truth is the strip of true faces where a record has one, else the real-photo oracle's.
+    Every record that keeps faces keeps the true ones of the same people beside them.
     """
     wanted = face_identities(group)
     drawn: list[tuple[str, ByteArray]] = []
@@ -304,11 +304,7 @@ def _strips(group: Group) -> list[tuple[str, ByteArray]]:
         if true_faces is not None:
             truth = [("true face", _in_order(true_faces, row, wanted))]
         if faces is not None:
-            strip = (row.label, _in_order(faces, row, wanted))
-            if row.record.system.name.startswith("real-photo-oracle") and not truth:
-                truth = [strip]
-            else:
-                drawn.append(strip)
+            drawn.append((row.label, _in_order(faces, row, wanted)))
     return [*truth, *drawn]
 
 

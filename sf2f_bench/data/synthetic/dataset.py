@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sf2f_bench.data.splits import limited
 from sf2f_bench.data.synthetic import world
 from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, draw
 from sf2f_bench.data.synthetic.voices import VoiceParameters, speak
@@ -85,7 +86,8 @@ class SyntheticWorld:
                 " given; leave it out or choose another data set."
             )
         self.seed = source.seed
-        self._sizes = _limited(source.limits)
+        everybody = {split: list(range(size)) for split, size in SPLIT_SIZES.items()}
+        self._sizes = {split: len(kept) for split, kept in limited(everybody, source.limits).items()}
 
     def identities(self, split: str) -> Sequence[Identity]:
         """The identities of "train", "val" or "test", in order. Raises BenchError for another split."""
@@ -145,16 +147,6 @@ class SyntheticWorld:
         if not digits.isdecimal() or int(digits) >= self._sizes.get(split, 0):
             raise BenchError(f"unknown identity {identity!r} in {world.NAME}: ids look like 'train-0007'.")
         return self._person(split, int(digits)), SPLIT_STARTS[split] + int(digits)
-
-
-def _limited(limits: dict[str, int]) -> dict[str, int]:
-    """Identities of each split under the user's limits."""
-    for split, limit in limits.items():
-        if split not in SPLIT_SIZES or limit < 1:
-            raise BenchError(
-                f"a limit names one of {', '.join(SPLIT_SIZES)} and is at least 1, not {split!r}: {limit}."
-            )
-    return {split: min(size, limits.get(split, size)) for split, size in SPLIT_SIZES.items()}
 
 
 def _photos(person: world.Person, seed: int, stream: str, index: int, count: int) -> list[SyntheticPhoto]:
