@@ -1,8 +1,9 @@
 """voice2face (Wen et al., NeurIPS 2019): the baseline of SF2F's comparison, in one file.
 
-As that comparison has it: retrained jointly on the front end of SF2F, one resolution (64), no image
+As that comparison has it: retrained jointly on the front end of SF2F, one resolution, no image
 discriminator, no perceptual loss. Shapes: B batch, S segments, T frames, E = 512 * width.
-Modules are created in the order of the official state dict, so checkpoints are imported by order.
+At 64 pixels every network is the official one. At 128 each has one stage more, which is our extension:
+the papers describe none.
 """
 
 from __future__ import annotations
@@ -23,14 +24,23 @@ if TYPE_CHECKING:
 
 EMBEDDING = 512
 VOICE_CHANNELS = (256, 384, 576, 864)
-FACE_CHANNELS = (1024, 512, 256, 128, 64)
-DISCRIMINATOR_CHANNELS = (32, 64, 128, 256, 512)
+FACE_CHANNELS = {64: (1024, 512, 256, 128, 64), 128: (1024, 512, 256, 128, 64, 32)}
+DISCRIMINATOR_CHANNELS = {64: (32, 64, 128, 256, 512), 128: (32, 64, 128, 256, 512, 512)}
 DISCRIMINATOR_EMBEDDING = 1024
 
 
 def scaled(channels: int, width: float) -> int:
     """A published channel count times the width factor, as a positive multiple of 4."""
     return max(4, 4 * round(channels * width / 4))
+
+
+def check_size(image_size: int) -> None:
+    """Raise BenchError for a size that voice2face does not have."""
+    if image_size not in FACE_CHANNELS:
+        raise BenchError(
+            f"voice2face draws faces of {' or '.join(map(str, FACE_CHANNELS))} pixels, not {image_size}: "
+            "choose a benchmark of one of these sizes"
+        )
 
 
 class VoiceEncoder(nn.Module):
@@ -55,56 +65,66 @@ class VoiceEncoder(nn.Module):
 
 
 class FaceDecoder(nn.Module):
-    """Transposed convolutions from an embedding ``[B, E]`` to an image ``[B, 3, 64, 64]``."""
+    """Transposed convolutions from an embedding ``[B, E]`` to one image ``[B, 3, H, W]``.
 
-    def __init__(self, width: float) -> None:
+    One k4 s1 to 4x4, then k4 s2 p1 for every doubling, then k1 to three channels; ReLU in between. At 128
+    one doubling more, 64 -> 32 channels: our extension, the papers draw 64 alone.
+    """
+
+    def __init__(self, width: float, image_size: int = 64) -> None:
         super().__init__()
-        channels = [scaled(c, width) for c in FACE_CHANNELS]
+        check_size(image_size)
+        channels = [scaled(c, width) for c in FACE_CHANNELS[image_size]]
         layers: list[nn.Module] = [nn.ConvTranspose2d(scaled(EMBEDDING, width), channels[0], 4), nn.ReLU()]
         for inputs, outputs in pairwise(channels):
             layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
         layers.append(nn.ConvTranspose2d(channels[-1], 3, 1))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, embedding: Tensor) -> Tensor:
-        """``[B, E] -> [B, 3, 64, 64]``, ImageNet-normalised."""
-        return self.layers(embedding[:, :, None, None])
+    def forward(self, embedding: Tensor) -> tuple[Tensor]:
+        """``[B, E]`` -> a tuple of one image tensor ``[B, 3, H, W]``, ImageNet-normalised."""
+        return (self.layers(embedding[:, :, None, None]),)
 
 
 class Generator(nn.Module):
-    """Voice to face; the embedding is blurred by gaussian noise while a standard deviation is given."""
+    """Voice to face: plain encoder, transposed-convolution decoder, and noise on the embedding where given."""
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, image_size: int = 64) -> None:
         super().__init__()
         self.encoder = VoiceEncoder(width)
-        self.decoder = FaceDecoder(width)
+        self.decoder = FaceDecoder(width, image_size)
 
-    def forward(
-        self, voices: Tensor, noise: float = 0.0, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """One segment ``[B, 40, T]`` or several ``[B, S, 40, T]`` -> (image, conditioning ``[B, E]``).
+    def forward(self, voices: Tensor, noise: Tensor | None = None) -> tuple[tuple[Tensor], Tensor]:
+        """One segment ``[B, 40, T]`` or several ``[B, S, 40, T]`` -> (images, conditioning ``[B, E]``).
 
-        noise: standard deviation per channel, drawn from `generator` for every segment. The conditioning
-        of several segments is their mean embedding, normalised again.
+        images: a tuple of one ``[B, 3, H, W]``. noise: ``[B, E]``, or ``[B * S, E]`` for several segments,
+        already scaled; it is added to the segments' embeddings, which are then normalised again. The
+        conditioning of several segments is their mean embedding, normalised again. Raises BenchError for
+        noise of another shape.
         """
         segments = voices if voices.dim() == 4 else voices[:, None]
         embedding = self.encoder(segments.flatten(0, 1))
-        if noise:
-            blur = torch.randn(
-                embedding.shape, generator=generator, device=embedding.device, dtype=embedding.dtype
-            )
-            embedding = F.normalize(embedding + noise * blur, dim=1)
+        if noise is not None:
+            if noise.shape != embedding.shape:
+                raise BenchError(
+                    f"noise has shape {tuple(noise.shape)}: expected one row a segment, {tuple(embedding.shape)}"
+                )
+            embedding = F.normalize(embedding + noise, dim=1)
         if voices.dim() == 4:
             embedding = F.normalize(embedding.unflatten(0, segments.shape[:2]).mean(dim=1), dim=1)
         return self.decoder(embedding), embedding
 
 
 class IdentityDiscriminator(nn.Module):
-    """Is the image real, and who is it? ``[B, 3, 64, 64]`` -> (score ``[B, 1]``, logits ``[B, identities]``)."""
+    """Is the image real, and who is it? ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
 
-    def __init__(self, identities: int, width: float = 1.0) -> None:
+    At 128 pixels one k4 s2 p1 convolution more, 256 -> 512, before the last: our extension.
+    """
+
+    def __init__(self, identities: int, width: float = 1.0, image_size: int = 64) -> None:
         super().__init__()
-        first, *middle, last = (scaled(c, width) for c in DISCRIMINATOR_CHANNELS)
+        check_size(image_size)
+        first, *middle, last = (scaled(c, width) for c in DISCRIMINATOR_CHANNELS[image_size])
         layers: list[nn.Module] = [nn.Conv2d(3, first, 1), nn.LeakyReLU(0.2)]
         for inputs, outputs in pairwise([first, *middle]):
             layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -116,7 +136,7 @@ class IdentityDiscriminator(nn.Module):
         self.identity = nn.Linear(hidden, identities)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, 3, 64, 64] -> ([B, 1], [B, identities])``."""
+        """``[B, 3, H, W] -> ([B, 1], [B, identities])``."""
         hidden = self.project(self.trunk(images).mean(dim=(2, 3)))
         return self.real(hidden), self.identity(hidden)
 
