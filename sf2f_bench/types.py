@@ -149,6 +149,16 @@ class AudioFrontend(Protocol):
         """Columns of the features for a second of speech."""
         ...
 
+    @property
+    def crop_frames(self) -> tuple[int, int]:
+        """Shortest and longest crop of a training batch, in frames, both included."""
+        ...
+
+    @property
+    def segment_frames(self) -> int:
+        """Frames of one evaluation segment."""
+        ...
+
     def __call__(self, waveform: FloatArray) -> FloatArray:
         """float32 ``[T]`` at 16 kHz -> float32 ``[filters, frames]``, before normalisation."""
         ...

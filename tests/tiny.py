@@ -18,6 +18,8 @@ class TinyFrontend:
     id: str = "tiny"
     filters: int = 40
     frames_per_second: float = 100.0
+    crop_frames: tuple = (100, 150)
+    segment_frames: int = 125
 
     def __call__(self, waveform):
         return waveform

@@ -87,6 +87,16 @@ class LogFilterbank:
         return SAMPLE_RATE / self.step
 
     @property
+    def crop_frames(self) -> tuple[int, int]:
+        """A batch's common crop: 1 to 1.5 s."""
+        return 100, 150
+
+    @property
+    def segment_frames(self) -> int:
+        """An evaluation segment: 1.25 s."""
+        return 125
+
+    @property
     def silence(self) -> float:
         """What a padded frame is after normalisation: raw 0."""
         return -self.mean / self.std
