@@ -1,19 +1,14 @@
-"""Named, versioned benchmarks: a data set, a picture size and the protocol `sf2f-bench/1`.
-
-Same major.minor of a protocol means comparable results; any change to it raises the version and says so
-in the changelog.
-"""
+"""Named, versioned benchmarks: a data set, a picture size and a protocol (`sf2f_bench.protocols`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from sf2f_bench.protocols import BENCH as PROTOCOL
+from sf2f_bench.protocols import PROTOCOLS
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
 
-PROTOCOL = "sf2f-bench/1"
-SEGMENTS = 20  # evaluation segments of an identity, at most
-SEGMENT_FRAMES = 125  # 1.25 s
 ANCHORS = (
     "chance",
     "gender-oracle",
@@ -34,6 +29,7 @@ class Benchmark:
     dataset: str
     image_size: int = 64
     version: int = 1
+    protocol: str = PROTOCOL
     gallery_size: int = 100
     ks: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     systems: tuple[str, ...] = ("voice2face-64", "sf2f-64")
@@ -50,7 +46,9 @@ class Benchmark:
         return replace(self, name=f"{self.name}-smoke")
 
     def check(self) -> None:
-        """Raise BenchError when the galleries cannot give the asked recalls."""
+        """Raise BenchError for an unknown protocol, or galleries that cannot give the asked recalls."""
+        if self.protocol not in PROTOCOLS:
+            raise BenchError(unknown("protocol", self.protocol, list(PROTOCOLS)))
         if max(self.ks) >= self.gallery_size:
             raise BenchError(
                 f"a gallery of {self.gallery_size} cannot give recall@{max(self.ks)}: "

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sf2f_bench.benchmarks import SEGMENT_FRAMES, SEGMENTS, Benchmark
+from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
+from sf2f_bench.protocols import SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import AudioFrontend, BenchError, Dataset, FeatureExtractor, Features
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ import torch
 
 import sf2f_bench
 from sf2f_bench import records
-from sf2f_bench.benchmarks import PROTOCOL, SEGMENTS, Benchmark
+from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation import Evaluation, take
 from sf2f_bench.files import seed_of
+from sf2f_bench.protocols import SEGMENTS
 from sf2f_bench.registry import METRICS
 from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard, Score
 
@@ -182,7 +183,7 @@ def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
     return records.BenchmarkPart(
         name=benchmark.name,
         version=str(benchmark.version),
-        protocol=PROTOCOL,
+        protocol=benchmark.protocol,
         dataset=card.name,
         dataset_version=card.version,
         data_hash=evaluation.store.data_hash,

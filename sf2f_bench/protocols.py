@@ -1,0 +1,14 @@
+"""The two versioned protocols, and what both decide about an identity's voice.
+
+Same name and number of a protocol means comparable results; any change to it raises the number and says so in
+the changelog. Numbers of different protocols never share a table.
+"""
+
+from __future__ import annotations
+
+BENCH = "sf2f-bench/1"  # the sound one: see `sf2f_bench.evaluation`
+PAPER = "sf2f-paper/1"  # as SF2F's code and supplement do it: see `sf2f_bench.paper_protocol`
+PROTOCOLS = (BENCH, PAPER)
+
+SEGMENTS = 20  # evaluation segments of an identity, at most, where a segment is SEGMENT_FRAMES long
+SEGMENT_FRAMES = 125  # 1.25 s
