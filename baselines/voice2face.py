@@ -2,8 +2,8 @@
 
 As that comparison has it: retrained jointly on the front end of SF2F, one resolution, no image
 discriminator, no perceptual loss. Shapes: B batch, S segments, T frames, E = 512 * width.
-At 64 pixels every network is the official one. At 128 each has one stage more, which is our extension:
-the papers describe none.
+At 64 pixels every network is the official one. At 128 decoder and discriminator have one stage more. That
+is our extension: the supplement of SF2F shows faces of voice2face at 128, but no source found has its layers.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class FaceDecoder(nn.Module):
     """Transposed convolutions from an embedding ``[B, E]`` to one image ``[B, 3, H, W]``.
 
     One k4 s1 to 4x4, then k4 s2 p1 for every doubling, then k1 to three channels; ReLU in between. At 128
-    one doubling more, 64 -> 32 channels: our extension, the papers draw 64 alone.
+    one doubling more, 64 -> 32 channels: our extension.
     """
 
     def __init__(self, width: float, image_size: int = 64) -> None:
@@ -139,6 +139,51 @@ class IdentityDiscriminator(nn.Module):
         """``[B, 3, H, W] -> ([B, 1], [B, identities])``."""
         hidden = self.project(self.trunk(images).mean(dim=(2, 3)))
         return self.real(hidden), self.identity(hidden)
+
+
+# ---------------------------------------------------------------- the official code's checkpoints
+
+
+def official_tensors(official_state: Mapping[str, Tensor], image_size: int = 64) -> dict[str, Tensor]:
+    """The tensors of our generator from the state dict of the official code's (SF2F's, options v2f.yaml).
+
+    There every decoder layer is a block of its own; a prefix "module." of all names is taken off. Raises
+    BenchError that names the entries which are missing, unexpected or of another shape.
+    """
+    with torch.device("meta"):  # names and shapes alone
+        wanted = Generator(image_size=image_size).state_dict()
+    names = {}
+    for ours in wanted:
+        part, _, layer, leaf = ours.split(".")
+        block = layer if part == "encoder" else f"{int(layer) // 2}.model.0"  # ours counts the ReLUs
+        names[f"{part}.model.{block}.{leaf}"] = ours
+    if all(name.startswith("module.") for name in official_state):
+        official_state = {n.removeprefix("module."): tensor for n, tensor in official_state.items()}
+    faults = [f"missing {name}" for name in names if name not in official_state]
+    for name, tensor in official_state.items():
+        if name not in names:
+            faults.append(f"unexpected {name}")
+        elif tensor.shape != wanted[names[name]].shape:
+            faults.append(f"{name} has shape {tuple(tensor.shape)}, not {tuple(wanted[names[name]].shape)}")
+    if faults:
+        raise BenchError(
+            f"this is no official state dict of voice2face's generator at {image_size} pixels: {len(faults)} "
+            f"entries do not fit ({'; '.join(faults[:6])}{'; ...' if len(faults) > 6 else ''}). Choose the "
+            "model it was trained as"
+        )
+    return {ours: official_state[name].to(wanted[ours].dtype) for name, ours in names.items()}
+
+
+def load_official_generator(official_state: Mapping[str, Tensor], image_size: int = 64) -> Generator:
+    """Our generator with the official one's weights, in evaluation mode; it adds no noise unless given some.
+
+    Raises what `official_tensors` raises.
+    """
+    tensors = official_tensors(official_state, image_size)
+    with torch.device("meta"):
+        network = Generator(image_size=image_size)
+    network.to_empty(device="cpu").load_state_dict(tensors)
+    return network.eval()
 
 
 # ---------------------------------------------------------------- training
