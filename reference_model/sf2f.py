@@ -1,14 +1,13 @@
 """Speech Fusion to Face: all networks, from the voice to the face, and the discriminators.
 
 Shapes: B batch, S segments of one identity, T frames, E = 512 * width channels of an embedding.
-Images leave the generator in ImageNet-normalised space. Source: arXiv 2006.05888 and its supplement.
-
-Modules are created in the order of the official release's state dict, entry by entry, so that a
-checkpoint of it is imported by order alone, without a table of names.
+Images leave the generator in ImageNet-normalised space. Source: arXiv 2006.05888 (ACM MM 2022) and its
+supplement; where they leave something open, the official code decides, and `official` holds its names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -21,8 +20,15 @@ EMBEDDING = 512
 VOICE_CHANNELS = (256, 384, 576, 864)
 VOICE_KERNELS = {2: 1, 3: 1, 5: 2, 7: 3}  # kernel: padding
 FACE_CHANNELS = {64: (512, 256, 128, 64, 32), 128: (512, 256, 128, 64, 32, 16)}
+PLAIN_FACE_CHANNELS = (1024, 512, 256, 128, 64)
 DISCRIMINATOR_CHANNELS = {64: (64, 128, 256), 128: (64, 128, 256, 512)}
 DISCRIMINATOR_EMBEDDING = 1024
+GENERATORS = {  # name: (image size, fuser)
+    "sf2f-64": (64, False),
+    "sf2f-64-fuser": (64, True),
+    "sf2f-128": (128, False),
+    "sf2f-128-fuser": (128, True),
+}
 
 
 def scaled(channels: int, width: float) -> int:
@@ -45,7 +51,12 @@ def resolutions(image_size: int) -> tuple[int, ...]:
 
 
 class InceptionBlock(nn.Module):
-    """Four parallel convolutions over time that halve it: ``[B, C, T] -> [B, channels, ceil(T / 2)]``."""
+    """Four parallel convolutions over time that halve it: ``[B, C, T] -> [B, channels, ceil(T / 2)]``.
+
+    The 1-D inception module of the paper's voice encoder: Conv1d, BatchNorm, ReLU with kernels 2, 3, 5, 7 at
+    stride 2, a quarter of the channels each, concatenated in that order. For an even T the kernel 2 gives
+    one frame more, and its last one is dropped.
+    """
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -60,17 +71,37 @@ class InceptionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, T] -> [B, channels, ceil(T / 2)]``."""
-        frames = (x.shape[2] + 1) // 2  # the even kernel gives one frame more for an even T
+        frames = (x.shape[2] + 1) // 2
         return torch.cat([branch(x)[:, :, :frames] for branch in self.branches], dim=1)
 
 
-class VoiceEncoder(nn.Module):
-    """1-D inception encoder: normalised log filter-bank ``[B, 40, T]`` -> unit embedding ``[B, E]``."""
+class PlainBlock(nn.Sequential):
+    """One convolution over time that halves it: ``[B, C, T] -> [B, channels, ceil(T / 2)]``.
 
-    def __init__(self, width: float, filters: int = 40) -> None:
+    voice2face's block (arXiv 1905.10604), the "baseline encoder" of the supplement's Table 2.
+    """
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__(
+            nn.Conv1d(inputs, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(),
+        )
+
+
+class VoiceEncoder(nn.Module):
+    """Normalised log filter-bank ``[B, 40, T]`` -> unit embedding ``[B, E]``.
+
+    Four blocks, a convolution to E channels, the mean over time and L2 normalisation, so that speech of any
+    length gives one embedding. block: `InceptionBlock`, or `PlainBlock` for the ablation.
+    """
+
+    def __init__(
+        self, width: float, filters: int = 40, block: Callable[[int, int], nn.Module] = InceptionBlock
+    ) -> None:
         super().__init__()
         channels = [filters, *(scaled(c, width) for c in VOICE_CHANNELS)]
-        self.blocks = nn.Sequential(*(InceptionBlock(a, b) for a, b in pairwise(channels)))
+        self.blocks = nn.Sequential(*(block(a, b) for a, b in pairwise(channels)))
         self.project = nn.Conv1d(channels[-1], scaled(EMBEDDING, width), 3, stride=2, padding=1)
 
     def forward(self, voices: Tensor) -> Tensor:
@@ -81,7 +112,8 @@ class VoiceEncoder(nn.Module):
 class Fuser(nn.Module):
     """General attention over the segments' embeddings: ``[B, S, E] -> [B, E]``, each row of length 1.
 
-    q = W_in e, weights = softmax(q e^T) unscaled, out = mean over segments of W_out [weights e ; q].
+    The paper's embedding fuser, its second stage: q = W_in e, weights = softmax(q e^T) unscaled, out = mean
+    over segments of W_out [weights e ; q]. It is the attention of Luong et al. (2015) without their tanh.
     """
 
     def __init__(self, width: float = 1.0, embedding: int = EMBEDDING) -> None:
@@ -131,7 +163,7 @@ class UpsamplingConv(nn.Conv2d):
 
 
 def upsampling_block(inputs: int, outputs: int) -> nn.Sequential:
-    """``[B, inputs, H, W] -> [B, outputs, 2H, 2W]``; the gate of the GLU takes half of the channels."""
+    """``[B, inputs, H, W] -> [B, outputs, 2H, 2W]``, gated (GLU): first half times sigmoid of second half."""
     return nn.Sequential(UpsamplingConv(inputs, 2 * outputs), nn.BatchNorm2d(2 * outputs), nn.GLU(dim=1))
 
 
@@ -143,7 +175,11 @@ def image_head(channels: int) -> nn.Sequential:
 
 
 class FaceDecoder(nn.Module):
-    """Embedding ``[B, E]`` -> images ``[B, 3, 64, 64]`` and, at 128, ``[B, 3, 128, 128]`` from one trunk."""
+    """Embedding ``[B, E]`` -> images ``[B, 3, 64, 64]`` and, at 128, ``[B, 3, 128, 128]`` from one trunk.
+
+    The paper's enhanced decoder: a gated linear layer to 4x4, then one gated upsampling block for every
+    doubling; at 128 each of the two resolutions has a head of its own.
+    """
 
     def __init__(self, image_size: int, width: float) -> None:
         super().__init__()
@@ -171,33 +207,80 @@ class FaceDecoder(nn.Module):
         return tuple(images)
 
 
-class Generator(nn.Module):
-    """Voice to face: encoder, optional fuser over several segments, decoder."""
+class PlainFaceDecoder(nn.Module):
+    """Embedding ``[B, E]`` -> a tuple of one image ``[B, 3, 64, 64]``, ImageNet-normalised.
 
-    def __init__(self, image_size: int = 64, width: float = 1.0, fuser: bool = False) -> None:
+    voice2face's decoder (arXiv 1905.10604), the "baseline decoder" of the supplement's Table 2: transposed
+    convolutions k4 s1 to 4x4, k4 s2 p1 for every doubling, k1 to three channels, ReLU in between.
+    """
+
+    def __init__(self, image_size: int, width: float) -> None:
         super().__init__()
+        if image_size != 64:
+            raise BenchError(f"the plain decoder draws 64 pixels, not {image_size}: use decoder='gated'")
+        channels = [scaled(c, width) for c in PLAIN_FACE_CHANNELS]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(scaled(EMBEDDING, width), channels[0], 4), nn.ReLU()]
+        for inputs, outputs in pairwise(channels):
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], 3, 1))
+
+    def forward(self, embedding: Tensor) -> tuple[Tensor]:
+        """``[B, E]`` -> a tuple of one image tensor."""
+        return (self.layers(embedding[:, :, None, None]),)
+
+
+ENCODERS: dict[str, Callable[[int, int], nn.Module]] = {"inception": InceptionBlock, "plain": PlainBlock}
+DECODERS: dict[str, Callable[[int, float], nn.Module]] = {"gated": FaceDecoder, "plain": PlainFaceDecoder}
+
+
+class Generator(nn.Module):
+    """Voice to face: encoder, optional fuser over several segments, decoder.
+
+    encoder "inception" or "plain", decoder "gated" or "plain": plain is voice2face's, for the ablations of
+    the supplement's Table 2. Raises BenchError for another name or for an image size that the parts lack.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 64,
+        width: float = 1.0,
+        fuser: bool = False,
+        encoder: str = "inception",
+        decoder: str = "gated",
+    ) -> None:
+        super().__init__()
+        for part, kind, kinds in (("encoder", encoder, ENCODERS), ("decoder", decoder, DECODERS)):
+            if kind not in kinds:
+                raise BenchError(f"SF2F has no {part} {kind!r}: choose one of {', '.join(kinds)}")
         resolutions(image_size)
-        self.encoder = VoiceEncoder(width)
+        self.encoder = VoiceEncoder(width, block=ENCODERS[encoder])
         self.fuser = Fuser(width) if fuser else None
-        self.decoder = FaceDecoder(image_size, width)
+        self.decoder = DECODERS[decoder](image_size, width)
 
     def forward(self, voices: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """One segment ``[B, 40, T]`` or several ``[B, S, 40, T]`` -> (images, conditioning ``[B, E]``).
 
-        Images are ``[B, 3, H, W]`` each, lowest resolution first. Several segments need the fuser:
-        BenchError without it.
+        Images are ``[B, 3, H, W]`` each, lowest resolution first.
         """
         embedding = self.encoder(voices) if voices.dim() == 3 else self.fuse(voices)
         return self.decoder(embedding), embedding
 
     def fuse(self, segments: Tensor) -> Tensor:
-        """Segments ``[B, S, 40, T]`` -> fused embedding ``[B, E]``."""
-        if self.fuser is None:
-            raise BenchError(
-                f"voices of shape {tuple(segments.shape)} hold several segments, but this generator has "
-                "no fuser: give one segment [B, 40, T] or build it with fuser=True"
-            )
-        return self.fuser(self.encoder(segments.flatten(0, 1)).unflatten(0, segments.shape[:2]))
+        """Segments ``[B, S, 40, T]`` -> one embedding ``[B, E]``: the fuser's, or without one their mean.
+
+        The mean is normalised again to the length the decoder was trained on; the official evaluation of
+        "average_voice_embedding" decodes it as it is, shorter than 1.
+        """
+        embeddings = self.encoder(segments.flatten(0, 1)).unflatten(0, segments.shape[:2])
+        return F.normalize(embeddings.mean(dim=1), dim=1) if self.fuser is None else self.fuser(embeddings)
+
+
+def build_generator(name: str, width: float = 1.0) -> Generator:
+    """One of the four published generators by its name in `GENERATORS`; BenchError for another name."""
+    if name not in GENERATORS:
+        raise BenchError(f"SF2F has no generator {name!r}: choose one of {', '.join(GENERATORS)}")
+    image_size, fuser = GENERATORS[name]
+    return Generator(image_size, width, fuser)
 
 
 # ---------------------------------------------------------------- the discriminators
@@ -215,7 +298,10 @@ def discriminator_trunk(image_size: int, width: float) -> nn.Sequential:
 
 
 class ImageDiscriminator(nn.Module):
-    """Is the image real? ``[B, 3, H, W]`` -> a map of patch scores (logits) ``[B, 1, 6, 6]``."""
+    """Is the image real? ``[B, 3, H, W]`` -> a map of patch scores (logits) ``[B, 1, 6, 6]``.
+
+    The generator is trained against one for every resolution.
+    """
 
     def __init__(self, image_size: int = 64, width: float = 1.0) -> None:
         super().__init__()
@@ -228,7 +314,10 @@ class ImageDiscriminator(nn.Module):
 
 
 class IdentityDiscriminator(nn.Module):
-    """Is the image real, and who is it? ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``)."""
+    """Is the image real, and who is it? ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
+
+    voice2face's idea of an auxiliary classifier, on SF2F's trunk; one for every resolution.
+    """
 
     def __init__(self, identities: int, image_size: int = 64, width: float = 1.0) -> None:
         super().__init__()
