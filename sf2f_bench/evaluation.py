@@ -30,21 +30,50 @@ if TYPE_CHECKING:
 BATCH = 64  # pictures or voices at once
 
 
-def evaluation_segments(recordings: Sequence[FloatArray]) -> FloatArray:
-    """Raw recordings ``[frames, filters]`` in file order -> ``[S, filters, 125]``, S at most 20.
+def evaluation_segments(recordings: Sequence[FloatArray], frames: int = SEGMENT_FRAMES) -> FloatArray:
+    """Raw recordings ``[frames, filters]`` in file order -> windows ``[S, filters, frames]``.
 
-    Windows do not overlap and do not cross recordings; what is left at a recording's end is dropped.
+    S is at most 2500 // frames: 25 s of speech, 20 windows of 1.25 s. Windows do not overlap and do not cross
+    recordings; what is left at a recording's end is dropped. Where no recording is as long as a window, each
+    is repeated until it fills one. Raises BenchError where there is no recording.
     """
-    windows = [
-        recording[start : start + SEGMENT_FRAMES].T
-        for recording in recordings
-        for start in range(0, len(recording) - SEGMENT_FRAMES + 1, SEGMENT_FRAMES)
-    ]
-    if not windows:
-        raise BenchError(
-            f"an identity has no recording of {SEGMENT_FRAMES} frames: prepare leaves such people out"
-        )
-    return np.stack(windows[:SEGMENTS])
+    return cut_segments(
+        recordings, segment_places([len(recording) for recording in recordings], frames), frames
+    )
+
+
+def segment_places(lengths: Sequence[int], frames: int) -> list[tuple[int, int]]:
+    """(recording, first frame) of every evaluation window of recordings this long, in frames."""
+    places = [
+        (recording, start)
+        for recording, length in enumerate(lengths)
+        for start in range(0, length - frames + 1, frames)
+    ] or [(recording, 0) for recording, length in enumerate(lengths) if length]
+    if not places:
+        raise BenchError("an identity has no recording: prepare leaves such people out")
+    return places[: max(1, SEGMENTS * SEGMENT_FRAMES // frames)]
+
+
+def cut_segments(
+    recordings: Sequence[FloatArray], places: Sequence[tuple[int, int]], frames: int
+) -> FloatArray:
+    """The windows at these places, ``[S, filters, frames]``; past its end a recording begins anew."""
+    windows = []
+    for number, start in places:
+        recording = recordings[number]
+        whole = start + frames <= len(recording)
+        rows = slice(start, start + frames) if whole else np.arange(start, start + frames) % len(recording)
+        windows.append(recording[rows].T)
+    return np.stack(windows)
+
+
+def segments_of(store: PreparedStore, frontend: AudioFrontend, split: str = "test") -> list[FloatArray]:
+    """Raw evaluation segments of every identity of a split: ``[S_i, filters, frames]``.
+
+    store: prepared with `frontend`, whose `segment_frames` the windows are long.
+    """
+    names = [identity.id for identity in store.identities(split)]
+    return [evaluation_segments(store.voices(name), frontend.segment_frames) for name in names]
 
 
 class Evaluation:
@@ -79,11 +108,7 @@ class Evaluation:
     @cached_property
     def segments(self) -> list[FloatArray]:
         """Raw evaluation segments of every test identity: ``[S_i, filters, 125]``."""
-        return self._segments("test")
-
-    def _segments(self, split: str) -> list[FloatArray]:
-        names = [identity.id for identity in self.store.identities(split)]
-        return [evaluation_segments(self.store.voices(name)) for name in names]
+        return segments_of(self.store, self.frontend)
 
     @cached_property
     def voice_statistics(self) -> FloatArray:
@@ -93,7 +118,7 @@ class Evaluation:
     @cached_property
     def train_voice_statistics(self) -> FloatArray:
         """The same of the training identities, from the same number of segments."""
-        return _statistics(self._segments("train"))
+        return _statistics(segments_of(self.store, self.frontend, "train"))
 
     # --------------------------------------------------------------- faces
 
@@ -137,6 +162,11 @@ class Evaluation:
         tensors = self._remember(("test-templates", role), lambda: self._templates(role, others))
         names = tuple(identity.id for identity in self.identities)
         return Features(names, tensors["templates"], tensors["samples"], tensors.get("probabilities"))
+
+    def templates_of_all_photos(self, role: str) -> FloatArray:
+        """Templates of the test identities over all their photos, none held out: ``[N, D]``."""
+        what = ("test-templates-of-all-photos", role)
+        return self._remember(what, lambda: self._templates(role, self._test_faces))["templates"]
 
     def train_templates(self, role: str) -> FloatArray:
         """Templates of the training identities over all their photos: ``[N_train, D]``."""
@@ -190,7 +220,7 @@ def generate_faces(
     generator: torch.Generator,
     advance: Callable[[int], None],
 ) -> ByteArray:
-    """A system's faces for raw segments ``[S_i, filters, 125]``: uint8 ``[N, 3, H, W]``.
+    """A system's faces for raw segments ``[S_i, filters, frames]``: uint8 ``[N, 3, H, W]``.
 
     Identities with equally many segments go through the network together; the order is fixed.
     Raises BenchError when the system gives something else than one uint8 picture a voice.

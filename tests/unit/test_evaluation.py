@@ -58,6 +58,41 @@ def test_segments_are_the_first_20_windows_in_file_order():
     assert starts[-1] == 3000 + 15 * 125
 
 
+def test_longer_windows_are_fewer_so_that_the_speech_is_equally_long():
+    segments = evaluation_segments([np.arange(frames)[:, None] for frames in (499, 1200, 3000)], 500)
+    assert segments.shape == (5, 1, 500)
+    assert segments[:, 0, 0].tolist() == [0, 500, 0, 500, 1000]
+    np.testing.assert_array_equal(segments[1, 0], np.arange(500, 1000))
+
+
+def test_short_recordings_are_repeated_only_where_none_is_long_enough():
+    short = [np.arange(120)[:, None], np.arange(300)[:, None] + 1000]
+    segments = evaluation_segments(short, 500)
+    assert segments.shape == (2, 1, 500)
+    np.testing.assert_array_equal(segments[0, 0], np.arange(500) % 120)
+    np.testing.assert_array_equal(segments[1, 0], 1000 + np.arange(500) % 300)
+    with_long = evaluation_segments([*short, np.arange(500)[:, None] + 2000], 500)
+    assert with_long[:, 0, 0].tolist() == [2000]
+
+
+def test_short_recordings_fill_no_more_windows_than_long_ones():
+    assert evaluation_segments([np.zeros((130, 2))] * 9, 500).shape == (5, 2, 500)
+    assert evaluation_segments([np.zeros((100, 2))] * 30).shape == (20, 2, 125)
+    assert evaluation_segments([np.zeros((100, 2))] * 3, 5000).shape == (1, 2, 5000)
+
+
+def test_no_recording_at_all_is_refused():
+    with pytest.raises(BenchError, match="no recording"):
+        evaluation_segments([])
+
+
+def test_templates_of_all_photos_hold_the_first_one_too(evaluation):
+    faces = evaluation.store.faces("test-2")
+    unit = evaluation.embed("judge", faces)[0]
+    np.testing.assert_allclose(evaluation.templates_of_all_photos("judge")[2], unit.mean(axis=0), rtol=1e-6)
+    assert not np.allclose(evaluation.real("judge").embeddings[2], unit.mean(axis=0))
+
+
 def test_nobody_meets_their_own_held_out_picture(evaluation):
     faces = evaluation.store.faces("test-0")
     np.testing.assert_array_equal(evaluation.held_out_photos[0], faces[0])
