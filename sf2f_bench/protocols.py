@@ -12,3 +12,15 @@ PROTOCOLS = (BENCH, PAPER)
 
 SEGMENTS = 20  # evaluation segments of an identity, at most, where a segment is SEGMENT_FRAMES long
 SEGMENT_FRAMES = 125  # 1.25 s
+
+_LEFT_OUT = {
+    PAPER: {
+        "real-photo-oracle": "the paper's truth is the mean over ALL photos of a person: none is held out that "
+        "could answer, and one that is in the truth would find itself"
+    }
+}
+
+
+def left_out(protocol: str, anchor: str) -> str | None:
+    """Why an anchor has no row under a protocol; None where nothing of the protocol speaks against it."""
+    return _LEFT_OUT.get(protocol, {}).get(anchor)

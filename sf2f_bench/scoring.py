@@ -21,9 +21,10 @@ from sf2f_bench import records
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation import Evaluation, take
 from sf2f_bench.files import seed_of
-from sf2f_bench.protocols import SEGMENTS
+from sf2f_bench.metrics import paper
+from sf2f_bench.protocols import BENCH, PAPER, SEGMENTS
 from sf2f_bench.registry import METRICS
-from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard, Score
+from sf2f_bench.types import SPLITS, Answer, FeatureExtractor, Features, Metric, ModelCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
@@ -33,12 +34,34 @@ FACES_KEPT = 12  # faces of the first test identities that a record keeps for th
 
 @dataclass
 class Scores:
-    """What scoring an answer gives: the record's lists and the per-identity table's columns."""
+    """What scoring an answer gives: the record's lists, its notes and the per-identity table's columns.
+
+    A column is shorter than the table where a metric leaves out the last identities.
+    """
 
     scores: list[records.ScoreRecord] = field(default_factory=list)
     absent: list[records.AbsentScore] = field(default_factory=list)
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     rows: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def add(self, metric: paper.NamedMetric, result: Score, extractor: FeatureExtractor | None) -> None:
+        """Take up a result by an extractor, or (None) in an anchor's own space."""
+        self.scores.append(
+            records.ScoreRecord(
+                metric=metric.name,
+                version=metric.version,
+                extractor=extractor.id if extractor else None,
+                extractor_role=extractor.role if extractor else "none",
+                value=float(result.value),
+                n=result.n,
+                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
+                spread=None if result.spread is None else float(result.spread),
+                higher_is_better=metric.higher_is_better,
+            )
+        )
+        if result.per_identity is not None:
+            self.columns[f"{metric.name}|{extractor.id if extractor else 'none'}"] = result.per_identity
 
 
 @dataclass(frozen=True)
@@ -61,8 +84,19 @@ def metrics_for(benchmark: Benchmark, identities: int) -> list[Metric]:
     return [metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)]
 
 
+def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, int]]:
+    """Name and version of every metric of the benchmark's protocol: what a record's key must hold."""
+    found: Sequence[paper.NamedMetric] = (
+        paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities)
+        if benchmark.protocol == PAPER
+        else metrics_for(benchmark, identities)
+    )
+    return [(metric.name, metric.version) for metric in found]
+
+
 def score(evaluation: Evaluation, answer: Answer) -> Scores:
-    """Every metric of the benchmark by every extractor; what cannot be measured is named with its reason."""
+    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason."""
+    assert evaluation.benchmark.protocol == BENCH, "sf2f_bench.paper_protocol scores the other protocol"
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:
@@ -82,27 +116,14 @@ def score(evaluation: Evaluation, answer: Answer) -> Scores:
 
 
 def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Features, fake: Features) -> None:
-    extractor = evaluation.extractors[role].id if role else None
+    extractor = evaluation.extractors[role] if role else None
+    name = extractor.id if extractor else None
     for metric in metrics_for(evaluation.benchmark, len(real.identities)):
-        result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, extractor)))
+        result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
         if isinstance(result, str):
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=result))
-            continue
-        found.scores.append(
-            records.ScoreRecord(
-                metric=metric.name,
-                version=metric.version,
-                extractor=extractor,
-                extractor_role=evaluation.extractors[role].role if role else "none",
-                value=float(result.value),
-                n=result.n,
-                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
-                spread=None if result.spread is None else float(result.spread),
-                higher_is_better=metric.higher_is_better,
-            )
-        )
-        if result.per_identity is not None:
-            found.columns[f"{metric.name}|{extractor or 'none'}"] = result.per_identity
+            found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
+        else:
+            found.add(metric, result, extractor)
 
 
 def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
@@ -150,16 +171,26 @@ def save_record(
         ),
         files=records.SideFiles(face_identities=tuple(names[:shown])),
         created=datetime.now(UTC),
-        notes=_notes(evaluation),
+        notes=(*_notes(evaluation), *found.notes),
     )
     return records.save(
         record,
         folder,
-        pd.DataFrame({"identity": names, **found.columns}),
+        pd.DataFrame(
+            {
+                "identity": names,
+                **{name: _filled(column, len(names)) for name, column in found.columns.items()},
+            }
+        ),
         pd.DataFrame(curve) if curve else None,
         faces[:shown] if shown and faces is not None else None,
         evaluation.true_photos[found.rows][:shown] if shown else None,
     )
+
+
+def _filled(column: np.ndarray, length: int) -> np.ndarray:
+    """NaN for the last identities where the column leaves them out."""
+    return np.append(column, np.full(length - len(column), np.nan))
 
 
 def _notes(evaluation: Evaluation) -> tuple[str, ...]:

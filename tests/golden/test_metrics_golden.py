@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.distribution import frechet_distance
 from sf2f_bench.metrics.quality import mutual_information_score
 from sf2f_bench.metrics.retrieval import inter_identity_similarity, recall_at_k
@@ -44,6 +45,32 @@ def test_similarity_to_the_true_identity(retrieval, metric, key):
     assert metric(retrieval["pred"], retrieval["data"]).mean() == pytest.approx(retrieval[key], rel=1e-5)
 
 
+@pytest.mark.parametrize("runs", [1, 3])
+def test_paper_protocol_gives_the_published_codes_numbers(retrieval, runs):
+    """All of `similarity_metrics` in one go; runs that are alike change nothing and have no spread."""
+    metrics = paper.similarity_metrics(100, COSINE_KS, 300)
+    names = [f"recall@{k}/g100x3" for k in COSINE_KS] + ["cosine", "l1", "l2"]
+    assert [metric.name for metric in metrics] == names
+    expected = [*retrieval["recall_mean"], retrieval["cos"], retrieval["L1"], retrieval["L2"]]
+    predictions = np.repeat(retrieval["pred"][None], runs, axis=0)
+    for metric, value in zip(metrics, expected, strict=True):
+        score = paper.over_runs(metric, predictions, retrieval["data"], np.random.default_rng(0))
+        assert score.value == pytest.approx(float(value), rel=1e-12 if "recall" in metric.name else 1e-5)
+        assert score.n == 300
+        assert score.spread == (None if runs == 1 else pytest.approx(0, abs=1e-9))
+
+
+def test_paper_protocol_stops_after_the_third_gallery(retrieval):
+    """378 test people, as in HQ-VoxCeleb: the 78 past row 300 change no recall."""
+    more = np.random.default_rng(0).standard_normal((2, 78, 512))
+    drawn, true = (
+        np.concatenate([retrieval[key], rows]) for key, rows in zip(("pred", "data"), more, strict=True)
+    )
+    metrics = paper.similarity_metrics(100, COSINE_KS, 378)
+    found = [metric(drawn, true).mean() for metric in metrics if "recall" in metric.name]
+    np.testing.assert_allclose(found, retrieval["recall_mean"], rtol=1e-12)
+
+
 def test_inter_identity_similarity(retrieval):
     value = inter_identity_similarity(retrieval["pred"], retrieval["data"])
     assert value == pytest.approx(float(retrieval["ih_sim"]), rel=1e-5)
@@ -54,6 +81,22 @@ def test_mutual_information_score():
         mean, spread = mutual_information_score(vfs["probs"], 5, vfs["perm"])
         assert (mean, spread) == pytest.approx((float(vfs["mean"]), float(vfs["std"])), rel=1e-5)
         assert (mean, spread) == pytest.approx((float(vfs["mean64"]), float(vfs["std64"])), rel=1e-6)
+
+
+def test_paper_protocols_quality_over_runs():
+    """The golden order as the shuffle of each of two runs."""
+    with np.load(GOLDEN / "vfs.npz") as vfs:
+
+        class Order:
+            def permutation(self, n):
+                return vfs["perm"]
+
+        found = paper.quality_over_runs(paper.MutualInformation(), np.stack([vfs["probs"]] * 2), Order())
+        score, deviation = found
+        assert (score.value, deviation.value) == pytest.approx(
+            (float(vfs["mean"]), float(vfs["std"])), rel=1e-5
+        )
+        assert score.spread == pytest.approx(0, abs=1e-9)
 
 
 def test_frechet_distance():

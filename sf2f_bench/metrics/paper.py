@@ -1,0 +1,243 @@
+"""The metrics of protocol `sf2f-paper/1`: what SF2F's published tables hold, computed as its code does it.
+
+They are plain numbers over the rows of one run; `over_runs` turns ten runs into one `Score`. Truth and
+predictions enter as they come: means of embeddings are not brought back to length 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from sf2f_bench.metrics import quality, retrieval, similarity
+from sf2f_bench.stats import mean_interval
+from sf2f_bench.types import BenchError, Score
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sf2f_bench.metrics.arrays import Matrix
+
+GALLERIES = 3
+PARTS = 5
+ONE_SEGMENT = "/one-segment"  # ends the name of a metric of faces that were drawn from one segment each
+FUSED = "/fused"  # ends the name of a quality metric of faces that were drawn from all segments at once
+DISTANCES: dict[str, Callable[[Any, Any], Matrix]] = {
+    "cosine": similarity.cosine_similarity,
+    "l1": similarity.l1_distance,
+    "l2": similarity.l2_distance,
+}
+
+
+class NamedMetric(Protocol):
+    """What a record says of a metric."""
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def version(self) -> int:  # noqa: D102
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:  # noqa: D102
+        ...
+
+
+class PaperMetric(NamedMetric, Protocol):
+    """One number an identity from predictions and truth ``[N, D]``; the last identities may be left out."""
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """False where an order of the gallery is enough."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The smallest and largest value possible."""
+        ...
+
+    def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
+        """Values of the identities that count ``[n]``, in their order, first identity first."""
+        ...
+
+
+def gallery_count(identities: int, size: int) -> int:
+    """How many galleries of `size` this many identities fill: 1 to 3. Raises BenchError for none."""
+    if size < 1 or identities < size:
+        raise BenchError(
+            f"a gallery of {size} needs as many test identities, there are {identities}: choose a smaller "
+            "gallery (--gallery) with k below its size (--ks)."
+        )
+    return min(GALLERIES, identities // size)
+
+
+@dataclass(frozen=True)
+class GalleryRecall:
+    """Recall@k in fixed galleries: rows 0-99, 100-199 and 200-299 of the sorted list of test identities.
+
+    Quirks: who is whose rival follows from the order of the list; identities past the last full gallery (past
+    300) never enter; three galleries are a sample of all possible ones. Unlike the official code's order of
+    equals, ties count by their expectation, so chance is k / size exactly. Values in 0..1.
+    """
+
+    k: int
+    size: int = 100
+    galleries: int = GALLERIES
+    suffix: str = ""
+    version: int = 1
+    higher_is_better: bool = True
+    needs_embeddings: bool = False
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def name(self) -> str:
+        """``recall@5/g100x3``, ``recall@5/g100x3/one-segment``."""
+        return f"recall@{self.k}/g{self.size}x{self.galleries}{self.suffix}"
+
+    def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
+        """``[N, D]``, ``[N, D]`` -> ``[galleries * size]``. Raises BenchError for fewer rows than that."""
+        probes, answers = np.asarray(predictions), np.asarray(truth)
+        if min(len(probes), len(answers)) < self.galleries * self.size:
+            raise BenchError(
+                f"{self.name} needs {self.galleries * self.size} identities, got {min(len(probes), len(answers))}."
+            )
+        found = []
+        for start in range(0, self.galleries * self.size, self.size):
+            rows = slice(start, start + self.size)
+            better, ties = retrieval.ranks(probes[rows], answers[rows])
+            found.append(retrieval.expected_recall(better, ties, self.size, None, self.k))
+        return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class TrueIdentity:
+    """Cosine, L1 or L2 of each prediction to its identity's truth, over all identities, past 300 too.
+
+    Quirks: neither side is brought back to length 1 after its mean, so the distances shrink where the embeddings
+    of several faces or photos disagree; PairwiseDistance adds 1e-6 to every difference.
+    """
+
+    kind: str
+    suffix: str = ""
+    version: int = 1
+    needs_embeddings: bool = True
+    bounds: None = None
+
+    @property
+    def name(self) -> str:
+        """``cosine``, ``l1``, ``l2``, each perhaps with ``/one-segment``."""
+        return f"{self.kind}{self.suffix}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The cosine is a similarity, the others are distances."""
+        return self.kind == "cosine"
+
+    def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
+        """``[N, D]``, ``[N, D]`` -> ``[N]``."""
+        return DISTANCES[self.kind](predictions, truth)
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A standard deviation that is reported beside a score; small is only steady, not good."""
+
+    name: str
+    version: int
+    higher_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class MutualInformation:
+    """The VGGFace Score: exp of the mutual information of face and class, in five shuffled parts.
+
+    Quirks: one face an identity; it cannot exceed the size of a part, so it is comparable at equal N only; which
+    face lands in which part is chance. Here 0 log 0 is 0, where the official code gives NaN.
+    """
+
+    suffix: str = ""
+    version: int = 1
+    higher_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """``mutual-information/5-parts``, ``mutual-information/5-parts/fused``."""
+        return f"mutual-information/{PARTS}-parts{self.suffix}"
+
+    @property
+    def deviation(self) -> Deviation:
+        """The metric beside it: the standard deviation over the parts."""
+        return Deviation(f"{self.name}/deviation", self.version)
+
+    def __call__(self, probabilities: ArrayLike, order: ArrayLike) -> tuple[float, float]:
+        """``[N, C]`` and a permutation ``[N]`` -> mean and population standard deviation over the parts."""
+        return quality.mutual_information_score(probabilities, PARTS, order)
+
+
+def similarity_metrics(
+    gallery_size: int, ks: Sequence[int], identities: int, suffix: str = ""
+) -> list[PaperMetric]:
+    """Recalls and distances for galleries of `gallery_size` among this many test identities.
+
+    Raises BenchError where no gallery can be filled, or a k is not in 1..gallery_size.
+    """
+    galleries = gallery_count(identities, gallery_size)
+    for k in ks:
+        if not 1 <= k <= gallery_size:
+            raise BenchError(
+                f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
+            )
+    return [
+        *(GalleryRecall(k, gallery_size, galleries, suffix) for k in ks),
+        *(TrueIdentity(kind, suffix) for kind in DISTANCES),
+    ]
+
+
+def all_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[NamedMetric]:
+    """Every metric that a record of the protocol may hold. Raises BenchError as `similarity_metrics` does."""
+    qualities = [MutualInformation(suffix) for suffix in ("", FUSED)]
+    return [
+        *similarity_metrics(gallery_size, ks, identities),
+        *similarity_metrics(gallery_size, ks, identities, ONE_SEGMENT),
+        *qualities,
+        *(metric.deviation for metric in qualities),
+    ]
+
+
+def over_runs(
+    metric: PaperMetric, predictions: ArrayLike, truth: ArrayLike, rng: np.random.Generator
+) -> Score:
+    """The mean over runs ``[R, N, D]`` against one truth ``[N, D]``; spread: deviation over the runs.
+
+    The spread is the population standard deviation of the runs' means, None for a single run: it holds the test
+    identities fixed and says only what another crop of the same voices would change. The interval is a
+    bootstrap over identities of their means over the runs.
+    """
+    runs = np.stack([metric(prediction, truth) for prediction in np.asarray(predictions)])  # [R, n]
+    values = runs.mean(axis=0)
+    spread = float(runs.mean(axis=1).std()) if len(runs) > 1 else None
+    interval = mean_interval(values, rng, metric.bounds)
+    return Score(float(values.mean()), len(values), interval, values, spread)
+
+
+def quality_over_runs(
+    metric: MutualInformation, probabilities: ArrayLike, rng: np.random.Generator
+) -> tuple[Score, Score]:
+    """``[R, N, C]`` -> the score (mean and spread over the runs) and its deviation over the parts.
+
+    Each run shuffles the faces anew. The deviation over parts, which published tables print after the score, is
+    the mean of the runs'. Neither has an interval: the score is biased by N.
+    """
+    runs = np.asarray(probabilities)
+    found = np.array([metric(rows, rng.permutation(len(rows))) for rows in runs])  # [R, 2]
+    (mean, deviation), spreads = found.mean(axis=0), found.std(axis=0)
+    n, repeated = runs.shape[1], len(runs) > 1
+    return (
+        Score(float(mean), n, spread=float(spreads[0]) if repeated else None),
+        Score(float(deviation), n, spread=float(spreads[1]) if repeated else None),
+    )
