@@ -91,7 +91,7 @@ def translate(
     ]
     if faults:
         raise BenchError(
-            f"this is no official state dict of {what}: {len(faults)} entries do not fit "
+            f"this is no official state dict of {what}; entries that do not fit: {len(faults)} "
             f"({'; '.join(faults[:6])}{'; ...' if len(faults) > 6 else ''}). Choose the model it was trained as"
         )
     return {ours: official[name].to(tensor.dtype) for name, (ours, tensor) in wanted.items()}

@@ -54,16 +54,43 @@ def test_the_fused_embedding_does_not_depend_on_the_order_of_segments() -> None:
     torch.testing.assert_close(fuser(embeddings), fuser(embeddings[:, [3, 1, 4, 0, 2]]))
 
 
-def test_voice2face_noise_blurs_the_embedding_by_the_given_generator_only() -> None:
+def test_voice2face_noise_is_added_to_the_embedding_which_is_normalised_again() -> None:
     network, voices = voice2face.Generator(0.25).eval(), torch.randn(2, 40, 125)
+    noise = 0.05 * torch.randn(2, 128)
+    embedding = network(voices)[1]
+    blurred = network(voices, noise)[1]
+    torch.testing.assert_close(blurred, torch.nn.functional.normalize(embedding + noise, dim=1))
+    assert not torch.allclose(blurred, embedding, atol=1e-3)
 
-    def embed(noise: float, seed: int) -> torch.Tensor:
-        return network(voices, noise, torch.Generator().manual_seed(seed))[1]
 
-    assert torch.equal(embed(0.0, 1), embed(0.0, 2))
-    assert torch.equal(embed(0.05, 1), embed(0.05, 1))
-    assert not torch.allclose(embed(0.05, 1), embed(0.05, 2), atol=1e-3)
-    torch.testing.assert_close(embed(0.05, 1).norm(dim=1), torch.ones(2))
+def test_voice2face_noise_of_several_segments_has_a_row_for_each() -> None:
+    network, voices = voice2face.Generator(0.25).eval(), torch.randn(2, 3, 40, 125)
+    noise = 0.05 * torch.randn(6, 128)
+    singles = torch.stack([network(voices[:, s], noise[s::3])[1] for s in range(3)])
+    want = torch.nn.functional.normalize(singles.mean(dim=0), dim=1)
+    torch.testing.assert_close(network(voices, noise)[1], want)
+    with pytest.raises(BenchError, match=r"noise has shape \(2, 128\).*\(6, 128\)"):
+        network(voices, noise[:2])
+
+
+@pytest.mark.parametrize("image_size", [64, 128])
+def test_voice2face_draws_a_tuple_of_one_image_and_its_discriminator_sees_five_by_five(
+    image_size: int,
+) -> None:
+    images, conditioning = voice2face.Generator(0.25, image_size)(torch.randn(2, 40, 110))
+    assert [tuple(image.shape) for image in images] == [(2, 3, image_size, image_size)]
+    assert conditioning.shape == (2, 128)
+    discriminator = voice2face.IdentityDiscriminator(7, 0.25, image_size)
+    assert discriminator.trunk(images[0]).shape == (2, 128, 5, 5)
+    score, logits = discriminator(images[0])
+    assert score.shape == (2, 1)
+    assert logits.shape == (2, 7)
+
+
+def test_an_image_size_that_voice2face_lacks_is_refused() -> None:
+    for build in (voice2face.Generator, lambda **size: voice2face.IdentityDiscriminator(7, **size)):
+        with pytest.raises(BenchError, match="64 or 128 pixels, not 96"):
+            build(image_size=96)
 
 
 def test_voice2face_conditions_on_the_mean_embedding_of_several_segments() -> None:
@@ -86,9 +113,54 @@ def test_the_upsampling_convolution_is_upsampling_then_convolution() -> None:
         torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_several_segments_without_a_fuser_are_refused() -> None:
-    with pytest.raises(BenchError, match="no fuser"):
-        sf2f.Generator(64, width=0.25)(torch.randn(2, 3, 40, 125))
+@pytest.mark.parametrize("name", sf2f.GENERATORS)
+def test_the_published_generators_draw_one_face_of_several_segments(name: str) -> None:
+    network, voices = sf2f.build_generator(name, width=0.06).eval(), torch.randn(2, 3, 40, 110)
+    images, conditioning = network(voices)
+    size = int(name.split("-")[1])
+    assert [tuple(image.shape) for image in images] == [(2, 3, n, n) for n in (64, 128) if n <= size]
+    torch.testing.assert_close(conditioning.norm(dim=1), torch.ones(2))
+    assert (network.fuser is not None) == name.endswith("fuser")
+
+
+def test_several_segments_without_a_fuser_give_the_face_of_their_mean_embedding() -> None:
+    network, voices = sf2f.Generator(64, width=0.25).eval(), torch.randn(2, 3, 40, 125)
+    singles = torch.stack([network(voices[:, s])[1] for s in range(3)])
+    want = torch.nn.functional.normalize(singles.mean(dim=0), dim=1)
+    images, conditioning = network(voices)
+    torch.testing.assert_close(conditioning, want)
+    torch.testing.assert_close(images[0], network.decoder(want)[0])
+
+
+def test_a_generator_that_was_not_published_is_refused() -> None:
+    with pytest.raises(BenchError, match="no generator 'sf2f-96': choose one of sf2f-64"):
+        sf2f.build_generator("sf2f-96")
+
+
+def test_the_ablations_have_the_encoder_and_decoder_of_voice2face() -> None:
+    theirs = voice2face.Generator(0.25).eval()
+    ours = sf2f.Generator(64, 0.25, encoder="plain", decoder="plain").eval()
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    voices = torch.randn(2, 40, 110)
+    torch.testing.assert_close(ours(voices), theirs(voices))
+
+
+@pytest.mark.parametrize("parts", [{"encoder": "plain"}, {"decoder": "plain"}])
+def test_an_ablation_changes_one_part_alone(parts: dict[str, str]) -> None:
+    whole, ablated = sf2f.Generator(64, 0.25), sf2f.Generator(64, 0.25, fuser=True, **parts)
+    for part in ("encoder", "decoder"):
+        kept = set(getattr(whole, part).state_dict()) == set(getattr(ablated, part).state_dict())
+        assert kept == (part not in parts)
+    assert [image.shape for image in ablated(torch.randn(2, 3, 40, 110))[0]] == [(2, 3, 64, 64)]
+
+
+def test_ablations_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(BenchError, match="plain decoder draws 64 pixels, not 128"):
+        sf2f.Generator(128, 0.25, decoder="plain")
+    with pytest.raises(BenchError, match="no encoder 'transformer': choose one of inception, plain"):
+        sf2f.Generator(64, 0.25, encoder="transformer")
+    with pytest.raises(BenchError, match="no decoder 'big': choose one of gated, plain"):
+        sf2f.Generator(64, 0.25, decoder="big")
 
 
 def test_an_image_size_that_sf2f_lacks_is_refused() -> None:
