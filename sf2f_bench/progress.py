@@ -50,10 +50,10 @@ class Bar:
 
 
 class Reporter:
-    """Where stages say what they do."""
+    """Where stages say what they do; silent: nowhere, in all processes of a run but one."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+    def __init__(self, console: Console | None = None, silent: bool = False) -> None:
+        self.console = console or Console(stderr=True, quiet=silent)
 
     def say(self, text: str) -> None:
         """One line of plain text."""

@@ -1,5 +1,7 @@
-"""Training: the context that the harness hands to a system, and its checkpoints."""
+"""Training: the context that the harness hands to a system, the machine it runs on, its checkpoints."""
 
 from sf2f_bench.training.loop import TrainContext
+from sf2f_bench.training.machine import Machine
+from sf2f_bench.training.validation import Validation
 
-__all__ = ["TrainContext"]
+__all__ = ["Machine", "TrainContext", "Validation"]
