@@ -8,14 +8,13 @@ is our extension: the supplement of SF2F shows faces of voice2face at 128, but n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from sf2f_bench import BenchError, LogFilterbank, ModelCard, ModelSettings, to_imagenet, to_uint8
 
@@ -167,8 +166,8 @@ def official_tensors(official_state: Mapping[str, Tensor], image_size: int = 64)
             faults.append(f"{name} has shape {tuple(tensor.shape)}, not {tuple(wanted[names[name]].shape)}")
     if faults:
         raise BenchError(
-            f"this is no official state dict of voice2face's generator at {image_size} pixels: {len(faults)} "
-            f"entries do not fit ({'; '.join(faults[:6])}{'; ...' if len(faults) > 6 else ''}). Choose the "
+            f"this is no official state dict of voice2face's generator at {image_size} pixels; entries that do "
+            f"not fit: {len(faults)} ({'; '.join(faults[:6])}{'; ...' if len(faults) > 6 else ''}). Choose the "
             "model it was trained as"
         )
     return {ours: official_state[name].to(wanted[ours].dtype) for name, ours in names.items()}
@@ -204,20 +203,17 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_for(settings: ModelSettings) -> dict[str, Any]:
+def recipe_for(settings: ModelSettings, schedules: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """All that decides a training, for one budget; the settings' width and steps override it.
 
-    Raises BenchError for another image size than 64, an unknown budget, or a width or number of steps
-    that is not positive.
+    Raises BenchError for a size that voice2face does not draw, an unknown budget, or a width or number of
+    steps that is not positive.
     """
-    if settings.image_size != 64:
-        raise BenchError(
-            f"voice2face draws faces of 64 pixels, not {settings.image_size}: use a 64 benchmark"
-        )
+    check_size(settings.image_size)
     budget = f"default/{settings.accelerator}" if settings.budget == "default" else settings.budget
-    if budget not in SCHEDULES:
-        raise BenchError(f"voice2face has no budget {budget!r}: choose one of {', '.join(SCHEDULES)}")
-    recipe = {"image_size": 64, **SCHEDULES[budget]}
+    if budget not in schedules:
+        raise BenchError(f"voice2face has no budget {budget!r}: choose one of {', '.join(schedules)}")
+    recipe = {"image_size": settings.image_size, **schedules[budget]}
     for name in ("width", "steps"):
         wish = getattr(settings, name)
         if wish is not None:
@@ -234,6 +230,11 @@ def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
     return recipe["lr"] * (1 - progress * (1 - recipe["final_lr"]))
 
 
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of scalar terms."""
+    return torch.stack(list(terms.values())).sum()
+
+
 def generator_losses(
     fake: Tensor,
     real: Tensor,
@@ -243,7 +244,7 @@ def generator_losses(
 ) -> dict[str, Tensor]:
     """The generator's weighted terms by name: L1 pixels, identity cross-entropy, non-saturating logistic GAN.
 
-    fake, real: ImageNet-normalised ``[B, 3, 64, 64]``; labels int64 ``[B]``.
+    fake, real: ImageNet-normalised ``[B, 3, H, W]``; labels int64 ``[B]``.
     """
     score, logits = discriminator(fake)
     return {
@@ -265,21 +266,28 @@ def discriminator_losses(
 
 
 class Voice2Face:
-    """voice2face as a system of the benchmark.
+    """voice2face as a system of the benchmark, at the image size of its class.
 
     evaluation_noise: the noise on a segment's embedding when faces are drawn. The official code keeps it
     on; a subclass with 0.0 draws without it.
     """
 
+    image_size = 64
     evaluation_noise = 0.05
+    fuses = False
 
     def __init__(self, settings: ModelSettings) -> None:
-        self.recipe = {**recipe_for(settings), "evaluation_noise": self.evaluation_noise}
+        if settings.image_size != self.image_size:
+            raise BenchError(
+                f"voice2face-{self.image_size} draws faces of {self.image_size} pixels, the benchmark wants "
+                f"{settings.image_size}: choose voice2face-{settings.image_size} or another benchmark"
+            )
+        self.recipe = {**recipe_for(settings, SCHEDULES), "evaluation_noise": self.evaluation_noise}
         self.frontend = LogFilterbank()
         self.generator: Generator | None = None
         self.card = ModelCard(
-            name="voice2face-64",
-            version="1",
+            name=f"voice2face-{self.image_size}",
+            version="2",
             kind="system",
             description="voice2face: convolutional voice encoder, transposed-convolution decoder, identity GAN",
             width=self.recipe["width"],
@@ -291,40 +299,46 @@ class Voice2Face:
             ),
         )
 
+    def _build(self) -> Generator:
+        return Generator(self.recipe["width"], self.recipe["image_size"])
+
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Train the generator against the identity discriminator; a resumed call goes on from a checkpoint."""
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
-            generator = Generator(recipe["width"])
-            discriminator = IdentityDiscriminator(data.identities, recipe["width"])
-        generator.to(context.device)
-        discriminator.to(context.device)
-        adams = [Adam(n.parameters(), recipe["lr"], recipe["betas"]) for n in (generator, discriminator)]
+            generator = self._build()
+            discriminator = IdentityDiscriminator(data.identities, recipe["width"], recipe["image_size"])
+        self.generator = generator = context.setup(generator)
+        discriminator = context.setup(discriminator)
+        adams = [
+            context.adam(n.parameters(), recipe["lr"], recipe["betas"]) for n in (generator, discriminator)
+        ]
         state = {
             "generator": generator,
             "identity": discriminator,
             "generator_adam": adams[0],
             "identity_adam": adams[1],
         }
-        for step in context.loop("generator", recipe["steps"], state):
-            for adam in adams:
-                adam.param_groups[0]["lr"] = learning_rate(step, recipe)
+        for step in context.loop("generator", recipe["steps"], state, self):
+            lr = learning_rate(step, recipe)
             batch = data.batch(step, recipe["batch"])
             real = to_imagenet(batch.faces)
-            fake, _ = generator(batch.voices, recipe["noise"], context.generator("generator", step))
+            blur = context.noise("generator", step, len(real), scaled(EMBEDDING, recipe["width"]))
             discriminator.requires_grad_(False)
-            drawn = generator_losses(fake, real, batch.labels, discriminator, recipe["weights"])
-            update(adams[0], drawn, context.backward)
+            with context.autocast():
+                fake = generator(batch.voices, recipe["noise"] * blur)[0][-1]
+                drawn = generator_losses(fake, real, batch.labels, discriminator, recipe["weights"])
+            context.update(adams[0], total(drawn), lr)
             discriminator.requires_grad_(True)
-            judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
-            update(adams[1], judged, context.backward)
-            context.log(**drawn, **judged)
-        self.generator = generator.eval()
+            with context.autocast():
+                judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
+            context.update(adams[1], total(judged), lr)
+            context.log(batch.identities, **drawn, **judged)
 
     @torch.no_grad()
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
-        """The face of the mean voice embedding of segments ``[B, S, 40, T]``: uint8 ``[B, 3, 64, 64]``.
+        """The face of the mean voice embedding of segments ``[B, S, 40, T]``: uint8 ``[B, 3, H, W]``.
 
         `generator`, on the voices' device, draws the evaluation noise. Raises BenchError for another shape
         of voices or before the weights are there.
@@ -334,8 +348,14 @@ class Voice2Face:
                 f"expected voices [B, S, 40, T], got {tuple(voices.shape)}: add the missing axis"
             )
         network = self._trained().to(voices.device).eval()
-        noise = self.recipe["evaluation_noise"]
-        return torch.cat([to_uint8(network(part, noise, generator)[0]) for part in voices.split(64)])
+        return torch.cat([self._draw(network, part, generator) for part in voices.split(64)])
+
+    def _draw(self, network: Generator, voices: Tensor, generator: torch.Generator) -> Tensor:
+        noise = None
+        if deviation := self.recipe["evaluation_noise"]:
+            shape = (voices.shape[0] * voices.shape[1], scaled(EMBEDDING, self.recipe["width"]))
+            noise = deviation * torch.randn(shape, generator=generator, device=voices.device)
+        return to_uint8(network(voices, noise)[0][-1])
 
     def _trained(self) -> Generator:
         if self.generator is None:
@@ -348,12 +368,11 @@ class Voice2Face:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take back what `state_dict` gave."""
-        self.generator = Generator(self.recipe["width"])
+        self.generator = self._build()
         self.generator.load_state_dict(state)
 
 
-def update(optimiser: Adam, terms: Mapping[str, Tensor], backward: Callable[[Tensor], None]) -> None:
-    """One step down the sum of scalar terms."""
-    optimiser.zero_grad()
-    backward(torch.stack(list(terms.values())).sum())
-    optimiser.step()
+class Voice2Face128(Voice2Face):
+    """voice2face at 128 pixels: every network has one stage more, which is our extension."""
+
+    image_size = 128

@@ -81,22 +81,26 @@ def generator_losses(
 ) -> dict[str, Tensor]:
     """The generator's weighted terms by name; the training loss is their sum.
 
-    fakes, reals: ``[B, 3, H, W]`` per resolution; labels int64 ``[B]``; discriminators per resolution;
-    perceptual None leaves its term out.
+    fakes, reals: ``[B, 3, H, W]`` per resolution; labels int64 ``[B]``; discriminators per resolution. A
+    weight of 0 leaves its terms out, as does perceptual None. Source: arXiv 2006.05888, section 3.3, and
+    its supplement, table 2 (what happens without each).
     """
     pairs = list(zip(fakes, reals, strict=True))
-    patches = [d(fake) for d, fake in zip(image_discriminators, fakes, strict=True)]
-    scores, logits = zip(*(d(f) for d, f in zip(identity_discriminators, fakes, strict=True)), strict=True)
-    terms = {
-        "pixel": weights["pixel"] * total(F.l1_loss(fake, real) for fake, real in pairs),
-        "adversarial": weights["adversarial"] * total(map(adversarial_loss, patches)),
-        "identity": weights["identity"] * total(F.cross_entropy(row, labels) for row in logits),
-        "identity_adversarial": weights["identity"] * total(map(adversarial_loss, scores)),
-    }
-    if perceptual is not None:
-        terms["perceptual"] = weights["perceptual"] * total(
-            perceptual_loss(perceptual, *pair) for pair in pairs
-        )
+    terms = {}
+    if weights["pixel"]:
+        terms["pixel"] = weights["pixel"] * total(F.l1_loss(fake, real) for fake, real in pairs)
+    if weights["adversarial"]:
+        patches = [d(fake) for d, fake in zip(image_discriminators, fakes, strict=True)]
+        terms["adversarial"] = weights["adversarial"] * total(map(adversarial_loss, patches))
+    if weights["identity"]:
+        judged = [d(fake) for d, fake in zip(identity_discriminators, fakes, strict=True)]
+        classified = total(F.cross_entropy(logits, labels) for _, logits in judged)
+        fooled = total(adversarial_loss(score) for score, _ in judged)
+        terms["identity"] = weights["identity"] * classified
+        terms["identity_adversarial"] = weights["identity"] * fooled
+    if weights["perceptual"] and perceptual is not None:
+        seen = total(perceptual_loss(perceptual, fake, real) for fake, real in pairs)
+        terms["perceptual"] = weights["perceptual"] * seen
     return terms
 
 

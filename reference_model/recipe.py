@@ -23,6 +23,7 @@ from reference_model.sf2f import Generator, IdentityDiscriminator, ImageDiscrimi
 from sf2f_bench import (
     BenchError,
     LogFilterbank,
+    Machine,
     ModelCard,
     ModelSettings,
     to_imagenet,
@@ -70,16 +71,21 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_for(settings: ModelSettings) -> dict[str, Any]:
+def recipe_for(settings: ModelSettings, fuses: bool = True) -> dict[str, Any]:
     """All that decides a training, for one budget; the settings' width and steps override it.
 
-    Fewer steps than the fuser's shorten the fuser's too. Raises BenchError for an unknown budget or a
-    width or number of steps that is not positive.
+    fuses: with the second stage's entries. Fewer steps than the fuser's shorten the fuser's too. Raises
+    BenchError for an unknown budget or a width or number of steps that is not positive.
     """
     budget = f"default/{settings.accelerator}" if settings.budget == "default" else settings.budget
     if budget not in SCHEDULES:
         raise BenchError(f"SF2F has no budget {budget!r}: choose one of {', '.join(SCHEDULES)}")
-    recipe = {"image_size": settings.image_size, **SCHEDULES[budget]}
+    recipe = {
+        "image_size": settings.image_size,
+        "encoder": "inception",
+        "decoder": "gated",
+        **SCHEDULES[budget],
+    }
     if settings.image_size == 128:
         recipe["weights"] = {**recipe["weights"], "pixel": 100.0}
     for name in ("width", "steps"):
@@ -89,7 +95,9 @@ def recipe_for(settings: ModelSettings) -> dict[str, Any]:
                 raise BenchError(f"{name} is {wish}: expected a positive number")
             recipe[name] = wish
     recipe["fuser_steps"] = min(recipe["fuser_steps"], recipe["steps"])
-    return recipe
+    return (
+        recipe if fuses else {name: value for name, value in recipe.items() if not name.startswith("fuser")}
+    )
 
 
 def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
@@ -120,37 +128,79 @@ class Networks:
     identity: nn.ModuleList
 
     @classmethod
-    def build(cls, recipe: Mapping[str, Any], identities: int, seed: int) -> Networks:
+    def build(cls, recipe: Mapping[str, Any], identities: int, seed: int, fuser: bool) -> Networks:
         """Networks with initial weights that depend on the seed alone, leaving the global state as it was."""
-        width, sizes = recipe["width"], resolutions(recipe["image_size"])
+        sizes = resolutions(recipe["image_size"])
+        if recipe["decoder"] == "plain":
+            sizes = sizes[-1:]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return cls(
-                Generator(recipe["image_size"], width, fuser=True),
-                nn.ModuleList(ImageDiscriminator(size, width) for size in sizes),
-                nn.ModuleList(IdentityDiscriminator(identities, size, width) for size in sizes),
+                generator_of(recipe, fuser),
+                nn.ModuleList(ImageDiscriminator(size, recipe["width"]) for size in sizes),
+                nn.ModuleList(IdentityDiscriminator(identities, size, recipe["width"]) for size in sizes),
             )
 
     def parts(self) -> dict[str, nn.Module]:
         """The three by name."""
         return {"generator": self.generator, "image": self.image, "identity": self.identity}
 
+    def setup(self, context: TrainContext) -> None:
+        """Make all of them ready for training."""
+        self.generator = context.setup(self.generator)
+        self.image = nn.ModuleList(map(context.setup, self.image))
+        self.identity = nn.ModuleList(map(context.setup, self.identity))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors, ``generator.*``, ``image.*``, ``identity.*``."""
+        return {
+            f"{part}.{name}": tensor
+            for part, module in self.parts().items()
+            for name, tensor in module.state_dict().items()
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the tensors of a first stage; a fuser keeps its own."""
+        for part, module in self.parts().items():
+            found = module.load_state_dict(part_of(tensors, part), strict=False)
+            lacking = [name for name in found.missing_keys if not name.startswith("fuser.")]
+            if lacking or found.unexpected_keys:
+                raise BenchError(
+                    f"the first stage's {part} does not fit ({[*lacking, *found.unexpected_keys][:4]}): train it "
+                    "anew with this version"
+                )
+
+
+def generator_of(recipe: Mapping[str, Any], fuser: bool) -> Generator:
+    """An untrained generator as a recipe wants it."""
+    return Generator(recipe["image_size"], recipe["width"], fuser, recipe["encoder"], recipe["decoder"])
+
+
+def part_of(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors under ``part.``, without it."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
 
 class FirstStage:
-    """Encoder and decoder against the discriminators, one segment of voice at a time."""
+    """Encoder and decoder against the discriminators, one segment of voice at a time.
+
+    context: how to optimise; None: plainly, in this process, in full precision.
+    """
 
     def __init__(
         self,
         networks: Networks,
         recipe: Mapping[str, Any],
         perceptual: FeatureNetwork | None,
-        backward: Any = torch.Tensor.backward,
+        context: TrainContext | Machine | None = None,
     ) -> None:
-        self.networks, self.recipe, self.perceptual, self.backward = networks, recipe, perceptual, backward
+        self.networks, self.recipe, self.perceptual = networks, recipe, perceptual
+        self.context = context or Machine.start("cpu")
         self.optimisers = {name: self._adam(part) for name, part in networks.parts().items()}
 
     def _adam(self, network: nn.Module) -> Adam:
-        return Adam(network.parameters(), lr=self.recipe["lr"], betas=self.recipe["betas"])
+        return self.context.adam(network.parameters(), self.recipe["lr"], self.recipe["betas"])
 
     def freeze_norm(self) -> None:
         """Let the generator's batch normalisation use its running statistics, with a fresh optimiser."""
@@ -165,122 +215,166 @@ class FirstStage:
         """One update of the generator, then of the image, then of the identity discriminators.
 
         voices ``[B, 40, T]``, real ``[B, 3, H, W]`` ImageNet-normalised, labels int64 ``[B]``. Returns
-        every term of the losses by name, the generator's already weighted.
+        every term of the losses by name, the generator's already weighted. A discriminator whose term has no
+        weight is not trained.
         """
-        networks = self.networks
-        fakes, _ = networks.generator(voices)
-        reals = pyramid(real, len(fakes))
+        networks, weights = self.networks, self.recipe["weights"]
         with frozen(networks.image, networks.identity):
-            terms = generator_losses(
-                fakes,
-                reals,
-                labels,
-                networks.image,
-                networks.identity,
-                self.perceptual,
-                self.recipe["weights"],
-            )
+            with self.context.autocast():
+                fakes, _ = networks.generator(voices)
+                reals = pyramid(real, len(fakes))
+                terms = generator_losses(
+                    fakes, reals, labels, networks.image, networks.identity, self.perceptual, weights
+                )
             self._update("generator", terms, lr)
         fakes = tuple(fake.detach() for fake in fakes)
-        image = image_discriminator_losses(networks.image, fakes, reals)
-        self._update("image", image, lr)
-        identity = identity_discriminator_losses(networks.identity, fakes, reals, labels)
-        self._update("identity", identity, lr)
-        return terms | image | identity
+        if weights["adversarial"]:
+            with self.context.autocast():
+                image = image_discriminator_losses(networks.image, fakes, reals)
+            terms |= self._update("image", image, lr)
+        if weights["identity"]:
+            with self.context.autocast():
+                identity = identity_discriminator_losses(networks.identity, fakes, reals, labels)
+            terms |= self._update("identity", identity, lr)
+        return terms
 
-    def _update(self, name: str, terms: Mapping[str, Tensor], lr: float) -> None:
-        optimiser = self.optimisers[name]
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        optimiser.zero_grad()
-        self.backward(total(terms.values()))
-        optimiser.step()
+    def _update(self, name: str, terms: Mapping[str, Tensor], lr: float) -> dict[str, Tensor]:
+        self.context.update(self.optimisers[name], total(terms.values()), lr)
+        return dict(terms)
 
 
 class SF2F:
-    """Speech Fusion to Face, trained in two stages: generator, then fuser."""
+    """SF2F as a system of the benchmark; its subclasses name the variants.
 
-    def __init__(self, settings: ModelSettings) -> None:
-        self.recipe = recipe_for(settings)
-        resolutions(settings.image_size)
+    first_stage: the name of the system without fuser; changes: what an ablation alters in the recipe.
+    A variant that fuses starts from the trained first stage, which it shares with the variant that does not.
+    """
+
+    name = "sf2f-64-fuser"
+    first_stage = "sf2f-64"
+    image_size = 64
+    fuses = True
+    changes: Mapping[str, Any] = {}
+    official: str | None = None  # the name of the official generator, where there is one
+
+    def __init__(self, settings: ModelSettings, fuses: bool | None = None) -> None:
+        if settings.image_size != self.image_size:
+            raise BenchError(
+                f"{self.name} draws faces of {self.image_size} pixels, the benchmark wants {settings.image_size}: "
+                "choose the system or the benchmark of the other size"
+            )
+        self.fuses = type(self).fuses if fuses is None else fuses
+        recipe = recipe_for(settings, self.fuses)
+        weights = {**recipe["weights"], **self.changes.get("weights", {})}
+        self.recipe = {**recipe, **self.changes, "weights": weights}
+        self.starts_from = type(self)(settings, fuses=False) if self.fuses else None
         self.frontend = LogFilterbank()
+        self.networks: Networks | None = None
         self.generator: Generator | None = None
         self.card = ModelCard(
-            name=f"sf2f-{settings.image_size}",
-            version="1",
+            name=self.name if self.fuses else self.first_stage,
+            version="2",
             kind="system",
-            description="Speech Fusion to Face: 1-D inception encoder, attention over segments, GAN decoder",
+            description=self._description(),
             width=self.recipe["width"],
             reference="arXiv 2006.05888",
             limits=self._limits(),
         )
 
-    def _limits(self) -> str:
-        recipe = self.recipe
-        return (
-            f"{recipe['steps']} steps at batch {recipe['batch']} (published: 132000 at 256); fuser "
-            f"{recipe['fuser_steps']} steps at learning rate {recipe['fuser_lr']:g} from {recipe['fuser_start']} "
-            "weights (published: 360 at 1e-4). Not for identifying people: see MODEL_CARD.md"
+    def _description(self) -> str:
+        text = "Speech Fusion to Face: 1-D inception voice encoder, gated decoder, image and identity GAN"
+        text += (
+            ", attention over 20 voice segments" if self.fuses else ", mean embedding of 20 voice segments"
+        )
+        return f"{text}; {self.changes_in_words}" if self.changes else text
+
+    @property
+    def changes_in_words(self) -> str:
+        """What an ablation leaves out or puts in."""
+        lost = [f"without the {name} loss" for name in self.changes.get("weights", {})]
+        return ", ".join(
+            [*lost, *(f"{name} {value}" for name, value in self.changes.items() if name != "weights")]
         )
 
+    def _limits(self) -> str:
+        recipe = self.recipe
+        text = f"{recipe['steps']} steps at batch {recipe['batch']} (published: 132000 at 256)"
+        if self.fuses:
+            text += (
+                f"; fuser {recipe['fuser_steps']} steps at learning rate {recipe['fuser_lr']:g} from "
+                f"{recipe['fuser_start']} weights (published: 360 at 1e-4)"
+            )
+        return f"{text}. Not for identifying people: see MODEL_CARD.md"
+
     def fit(self, data: TrainingData, context: TrainContext) -> None:
-        """Train both stages; a resumed call goes on from the context's checkpoints."""
-        networks = Networks.build(self.recipe, data.identities, context.seed)
-        for part in networks.parts().values():
-            part.to(context.device)
-        self._fit_generator(networks, data, context)
-        self._fit_fuser(networks, data, context)
-        self.generator = networks.generator.eval()
+        """Train this stage; a resumed call goes on from the context's checkpoints.
+
+        Raises BenchError when a fuser is to be trained and the context holds no first stage.
+        """
+        networks = Networks.build(self.recipe, data.identities, context.seed, self.fuses)
+        if self.fuses:
+            if context.start is None:
+                raise BenchError(f"{self.card.label} starts from {self.first_stage}, which was not given")
+            networks.load(context.start)
+        networks.setup(context)
+        self.networks, self.generator = networks, networks.generator
+        if self.fuses:
+            self._fit_fuser(networks, data, context)
+        else:
+            self._fit_generator(networks, data, context)
+        networks.generator.eval()
 
     def _fit_generator(self, networks: Networks, data: TrainingData, context: TrainContext) -> None:
         recipe = self.recipe
-        stage = FirstStage(networks, recipe, context.perceptual, context.backward)
+        stage = FirstStage(networks, recipe, context.perceptual, context)
         frozen_from = round(recipe["frozen_norm_from"] * recipe["steps"])
         phases = {"generator": (0, frozen_from), "generator_frozen_norm": (frozen_from, recipe["steps"])}
         for phase, (first, last) in phases.items():
-            if phase == "generator_frozen_norm" and first < last:
+            if first == last:
+                continue
+            if phase == "generator_frozen_norm":
                 stage.freeze_norm()
-            for number in context.loop(phase, last - first, stage.state()):
+            for number in context.loop(phase, last - first, stage.state(), self):
                 step = first + number
                 batch = data.batch(step, recipe["batch"])
                 real = to_imagenet(batch.faces)
-                context.log(**stage.step(batch.voices, real, batch.labels, learning_rate(step, recipe)))
+                terms = stage.step(batch.voices, real, batch.labels, learning_rate(step, recipe))
+                context.log(batch.identities, **terms)
 
     def _fit_fuser(self, networks: Networks, data: TrainingData, context: TrainContext) -> None:
         """Everything but the fuser stands still: no gradients, batch normalisation in evaluation mode."""
         recipe, generator = self.recipe, networks.generator
         fuser = generator.fuser
         assert fuser is not None
-        if recipe["fuser_start"] == "mean":
+        if recipe["fuser_start"] == "mean" and context.start is not None:
             fuser.start_at_mean()
         for part in networks.parts().values():
             part.requires_grad_(False).eval()
         fuser.requires_grad_(True)
-        adam = Adam(fuser.parameters(), lr=recipe["fuser_lr"], betas=recipe["betas"])
-        for step in context.loop("fuser", recipe["fuser_steps"], {"fuser": fuser, "fuser_adam": adam}):
+        adam = context.adam(fuser.parameters(), recipe["fuser_lr"], recipe["betas"])
+        for step in context.loop("fuser", recipe["fuser_steps"], {"fuser": fuser, "fuser_adam": adam}, self):
             batch = data.segments(step, recipe["fuser_batch"], recipe["segments"])
-            fakes, _ = generator(batch.voices)
-            reals = pyramid(to_imagenet(batch.faces), len(fakes))
-            terms = generator_losses(
-                fakes,
-                reals,
-                batch.labels,
-                networks.image,
-                networks.identity,
-                context.perceptual,
-                recipe["weights"],
-            )
-            adam.zero_grad()
-            context.backward(total(terms.values()))
-            adam.step()
-            context.log(**terms)
+            with context.autocast():
+                fakes, _ = generator(batch.voices)
+                terms = generator_losses(
+                    fakes,
+                    pyramid(to_imagenet(batch.faces), len(fakes)),
+                    batch.labels,
+                    networks.image,
+                    networks.identity,
+                    context.perceptual,
+                    recipe["weights"],
+                )
+            context.update(adam, total(terms.values()))
+            context.log(batch.identities, **terms)
 
     @torch.no_grad()
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
-        """The fused face of normalised segments ``[B, S, 40, T]``: uint8 ``[B, 3, H, W]``.
+        """The face of normalised segments ``[B, S, 40, T]``: uint8 ``[B, 3, H, W]``.
 
-        SF2F draws no noise, so `generator` is not used. Raises BenchError for another shape of voices or
-        before the weights are there.
+        With a fuser the segments' embeddings are fused; without, the conditioning is their mean. SF2F draws no
+        noise, so `generator` is not used. Raises BenchError for another shape of voices or before the
+        weights are there.
         """
         if voices.dim() != 4:
             raise BenchError(
@@ -295,10 +389,38 @@ class SF2F:
         return self.generator
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The generator's tensors by name."""
-        return self._trained().state_dict()
+        """The generator's tensors, ``generator.*``; a trained first stage's discriminators beside them."""
+        if self.networks is not None and not self.fuses:
+            return self.networks.tensors()
+        return {f"generator.{name}": tensor for name, tensor in self._trained().state_dict().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` gave."""
-        self.generator = Generator(self.recipe["image_size"], self.recipe["width"], fuser=True)
-        self.generator.load_state_dict(state)
+        """Take the generator of what `state_dict` gave."""
+        self.generator = generator_of(self.recipe, self.fuses)
+        self.generator.load_state_dict(part_of(state, "generator"))
+
+
+class SF2F64(SF2F):
+    """SF2F at 64 pixels without fuser."""
+
+    name = first_stage = "sf2f-64"
+    fuses = False
+
+
+class SF2F64Fuser(SF2F):
+    """SF2F at 64 pixels, the paper's headline."""
+
+
+class SF2F128(SF2F):
+    """SF2F at 128 pixels without fuser."""
+
+    name = first_stage = "sf2f-128"
+    image_size = 128
+    fuses = False
+
+
+class SF2F128Fuser(SF2F):
+    """SF2F at 128 pixels."""
+
+    name, first_stage = "sf2f-128-fuser", "sf2f-128"
+    image_size = 128

@@ -31,11 +31,11 @@ _HOMES = {
         "Score",
         "SpeechToFace",
     ],
-    "sf2f_bench.audio": ["LogFilterbank"],
+    "sf2f_bench.audio": ["LogFilterbank", "WenFilterbank"],
     "sf2f_bench.faces": ["IMAGENET_MEAN", "IMAGENET_STD", "from_imagenet", "to_imagenet", "to_uint8"],
     "sf2f_bench.data.training": ["Batch", "TrainingData"],
     "sf2f_bench.evaluation": ["Evaluation"],
-    "sf2f_bench.training": ["TrainContext"],
+    "sf2f_bench.training": ["Machine", "TrainContext"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME_OF)]

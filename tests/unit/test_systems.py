@@ -14,12 +14,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.voice2face import Voice2Face
-from reference_model.recipe import SCHEDULES, SF2F, learning_rate, recipe_for
+from baselines.voice2face import Voice2Face, Voice2Face128
+from reference_model import ablations
+from reference_model.recipe import (
+    SCHEDULES,
+    SF2F64,
+    SF2F128,
+    SF2F64Fuser,
+    SF2F128Fuser,
+    learning_rate,
+    recipe_for,
+)
 from sf2f_bench import BenchError, ModelSettings
+from sf2f_bench.registry import MODELS
+from sf2f_bench.training import Machine
 
 IDENTITIES = 8
-SYSTEMS = [SF2F, Voice2Face]
+SYSTEMS = [SF2F64, SF2F64Fuser, Voice2Face]
 SMALL = ModelSettings(image_size=64, budget="smoke", width=0.06, steps=4)
 
 
@@ -37,8 +48,8 @@ class FakeData:
         batch.voices = batch.voices[:, 0]
         return batch
 
-    def segments(self, step: int, size: int, count: int = 20, frames: int = 125, stage: str = "fuser") -> Any:
-        return self._batch((step, 1), size, min(count, 3), frames)  # fewer segments: fast
+    def segments(self, step: int, size: int, count: int = 20, stage: str = "fuser") -> Any:
+        return self._batch((step, 1), size, min(count, 3), 125)  # fewer segments: fast
 
     def _batch(self, key: tuple[int, ...], size: int, count: int, frames: int) -> Any:
         random = torch.Generator().manual_seed(hash(key))
@@ -47,7 +58,8 @@ class FakeData:
         noise = torch.randn(len(labels), count, 40, frames, generator=random)
         voices = noise * 0.2 + 4 * (level[:, None, None, None] - 0.5)
         faces = (level * 200)[:, None, None, None].expand(-1, 3, 64, 64).to(torch.uint8)
-        return SimpleNamespace(voices=voices, faces=faces, labels=labels)
+        names = tuple(f"person-{label}" for label in labels.tolist())
+        return SimpleNamespace(voices=voices, faces=faces, labels=labels, identities=names)
 
 
 class Looker(nn.Module):
@@ -57,24 +69,38 @@ class Looker(nn.Module):
         return [F.avg_pool2d(images, n) for n in (4, 8, 16)] + [images.mean(dim=(2, 3))]
 
 
+class LargeData(FakeData):
+    """The same at 128 pixels."""
+
+    image_size = 128
+
+    def _batch(self, *args: Any) -> Any:
+        batch = super()._batch(*args)
+        batch.faces = F.interpolate(batch.faces, scale_factor=2)
+        return batch
+
+
 class FakeContext:
     """Keeps checkpoints in memory; `kill` = (stage, step) raises KilledError once that many steps are done."""
 
     def __init__(self, kill: tuple[str, int] | None = None, seed: int = 3) -> None:
         self.device, self.seed, self.kill, self.perceptual = torch.device("cpu"), seed, kill, Looker()
+        self.start: dict[str, Tensor] | None = None
         self.saved: dict[str, tuple[int, dict[str, Any]]] = {}
         self.logs: dict[str, list[dict[str, float]]] = {}
+        self.machine = Machine.start("cpu")
+        self.adam, self.update = self.machine.adam, self.machine.update
+        self.autocast, self.setup = self.machine.autocast, self.machine.setup
 
-    def generator(self, stage: str, step: int) -> torch.Generator:
-        return torch.Generator().manual_seed(1000 * self.seed + step)
+    def noise(self, stage: str, step: int, rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, generator=torch.Generator().manual_seed(1000 * self.seed + step))
 
-    def backward(self, loss: Tensor) -> None:
-        loss.backward()
-
-    def log(self, **scalars: Tensor) -> None:
+    def log(self, identities: tuple[str, ...], **scalars: Tensor) -> None:
+        assert all(name.startswith("person-") for name in identities)
         self._row = {name: value.item() for name, value in scalars.items()}
 
-    def loop(self, stage: str, steps: int, state: Mapping[str, Any]) -> Iterator[int]:
+    def loop(self, stage: str, steps: int, state: Mapping[str, Any], system: Any = None) -> Iterator[int]:
+        assert system is not None
         done, saved = self.saved.get(stage, (0, {}))
         for name, content in saved.items():
             state[name].load_state_dict(copy.deepcopy(content))
@@ -88,10 +114,19 @@ class FakeContext:
                 raise KilledError
 
 
+def fit(model: Any, context: FakeContext, data: FakeData | None = None) -> None:
+    """As the harness does it: the system that this one starts from first."""
+    data = data or FakeData()
+    if base := getattr(model, "starts_from", None):
+        base.fit(data, context)
+        context.start = copy.deepcopy(base.state_dict())
+    model.fit(data, context)
+
+
 @cache
 def trained(system: type, settings: ModelSettings = SMALL) -> tuple[Any, FakeContext]:
     model, context = system(settings), FakeContext()
-    model.fit(FakeData(), context)
+    fit(model, context)
     return model, context
 
 
@@ -103,8 +138,10 @@ def draw(model: Any, voices: Tensor, seed: int = 0) -> Tensor:
 def learned(system: type) -> tuple[Any, FakeContext]:
     """Trained long enough, at a high rate, to draw bright faces for loud voices."""
     model, context = system(replace(SMALL, steps=20)), FakeContext()
-    model.recipe = {**model.recipe, "lr": 5e-3}
-    model.fit(FakeData(), context)
+    for part in (model, getattr(model, "starts_from", None)):
+        if part is not None:
+            part.recipe = {**part.recipe, "lr": 5e-3}
+    fit(model, context)
     return model, context
 
 
@@ -146,16 +183,17 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("system", "kill"), [(SF2F, ("generator", 2)), (SF2F, ("fuser", 2)), (Voice2Face, ("generator", 2))]
+    ("system", "kill"),
+    [(SF2F64, ("generator", 2)), (SF2F64Fuser, ("fuser", 2)), (Voice2Face, ("generator", 2))],
 )
 def test_a_killed_run_ends_like_an_uninterrupted_one(system: type, kill: tuple[str, int]) -> None:
     uninterrupted, _ = trained(system)
     context = FakeContext(kill)
     with pytest.raises(KilledError):
-        system(SMALL).fit(FakeData(), context)
+        fit(system(SMALL), context)
     torch.rand(7)  # the global random state must not matter
     resumed = system(SMALL)
-    resumed.fit(FakeData(), context)
+    fit(resumed, context)
     assert same(uninterrupted.state_dict(), resumed.state_dict())
 
 
@@ -167,7 +205,7 @@ def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone(
     assert torch.equal(before, torch.get_rng_state())
     context = FakeContext(seed=4)
     second = system(SMALL)
-    second.fit(FakeData(), context)
+    fit(second, context)
     assert not same(first.state_dict(), second.state_dict())
 
 
@@ -178,7 +216,7 @@ def test_the_paper_schedule_freezes_batch_norm_and_starts_a_fresh_adam(
         SCHEDULES, "paper", {**SCHEDULES["paper"], "batch": 8, "fuser_batch": 8, "fuser_steps": 2}
     )
     settings = ModelSettings(image_size=64, budget="paper", width=0.06, steps=6)
-    _, context = trained(SF2F, settings)
+    _, context = trained(SF2F64, settings)
     done, first = context.saved["generator"]
     rest, second = context.saved["generator_frozen_norm"]
     assert (done, rest) == (5, 1)
@@ -190,25 +228,86 @@ def test_the_paper_schedule_freezes_batch_norm_and_starts_a_fresh_adam(
 
 
 def test_the_second_stage_moves_the_fuser_alone() -> None:
-    model, context = trained(SF2F)
-    _, first = context.saved["generator"]
-    moved = [
-        name for name, value in model.state_dict().items() if not torch.equal(value, first["generator"][name])
-    ]
-    assert moved == ["fuser.query.weight", "fuser.out.weight"]
+    model, context = trained(SF2F64Fuser)
+    assert context.start is not None
+    start = {name: value for name, value in context.start.items() if name.startswith("generator.")}
+    state = model.state_dict()
+    assert set(state) - set(start) == {"generator.fuser.query.weight", "generator.fuser.out.weight"}
+    assert all(torch.equal(state[name], value) for name, value in start.items())
+    eye = torch.eye(*state["generator.fuser.query.weight"].shape)
+    assert not torch.equal(state["generator.fuser.query.weight"], eye)
 
 
-def test_a_128_system_trains_and_draws() -> None:
-    class LargeData(FakeData):
-        def _batch(self, *args: Any) -> Any:
-            batch = super()._batch(*args)
-            batch.faces = F.interpolate(batch.faces, scale_factor=2)
-            return batch
+def test_the_variants_share_one_first_stage() -> None:
+    fused, plain = SF2F64Fuser(SMALL), SF2F64(SMALL)
+    assert fused.starts_from is not None
+    assert fused.starts_from.card == plain.card
+    assert fused.starts_from.recipe == plain.recipe
+    assert (fused.fuses, plain.fuses) == (True, False)
 
-    model = SF2F(ModelSettings(image_size=128, budget="smoke", width=0.06, steps=2))
-    model.fit(LargeData(), FakeContext())
+
+def test_a_fuser_without_its_first_stage_is_refused() -> None:
+    with pytest.raises(BenchError, match=r"starts from sf2f-64, which was not given"):
+        SF2F64Fuser(SMALL).fit(FakeData(), FakeContext())
+    context = FakeContext()
+    context.start = {"generator.decoder.start.0.weight": torch.zeros(3, 3)}
+    with pytest.raises((BenchError, RuntimeError)):
+        SF2F64Fuser(SMALL).fit(FakeData(), context)
+
+
+@pytest.mark.parametrize("system", [SF2F128, SF2F128Fuser, Voice2Face128])
+def test_a_128_system_trains_and_draws(system: type) -> None:
+    model = system(ModelSettings(image_size=128, budget="smoke", width=0.06, steps=2))
+    fit(model, FakeContext(), LargeData())
     assert model.recipe["weights"]["pixel"] == 100.0
     assert draw(model, FakeData().segments(1, 4, 2).voices).shape == (4, 3, 128, 128)
+
+
+TERMS = {
+    "pixel": "WithoutL1",
+    "adversarial": "WithoutGan",
+    "image_discriminator": "WithoutGan",
+    "identity": "WithoutIdentity",
+    "identity_adversarial": "WithoutIdentity",
+    "identity_discriminator": "WithoutIdentity",
+    "identity_discriminator_classes": "WithoutIdentity",
+    "perceptual": "WithoutPerceptual",
+}
+
+
+@pytest.mark.parametrize("name", ["WithoutL1", "WithoutGan", "WithoutIdentity", "WithoutPerceptual"])
+def test_an_ablation_loses_its_terms_and_no_others(name: str) -> None:
+    model, context = trained(getattr(ablations, name), replace(SMALL, steps=2))
+    assert set(context.logs["generator"][0]) == {term for term, without in TERMS.items() if without != name}
+    assert "without the" in model.card.description
+
+
+def test_an_untrained_discriminator_stands_still() -> None:
+    _, context = trained(ablations.WithoutGan, replace(SMALL, steps=2))
+    _, saved = context.saved["generator"]
+    assert not saved["image_adam"]["state"]
+    assert saved["identity_adam"]["state"]
+
+
+@pytest.mark.parametrize(("name", "part"), [("PlainEncoder", "encoder"), ("PlainDecoder", "decoder")])
+def test_an_ablation_replaces_its_network_and_no_other(name: str, part: str) -> None:
+    model, _ = trained(getattr(ablations, name), replace(SMALL, steps=2))
+    whole, _ = trained(SF2F64Fuser)
+
+    def shapes(system: Any, of: str) -> list[torch.Size]:
+        return [v.shape for k, v in system.state_dict().items() if k.startswith(f"generator.{of}.")]
+
+    other = "decoder" if part == "encoder" else "encoder"
+    assert shapes(model, other) == shapes(whole, other)
+    assert shapes(model, part) != shapes(whole, part)
+    assert f"{part} plain" in model.card.description
+
+
+def test_every_registered_system_carries_its_own_name() -> None:
+    for name in MODELS:
+        if name.startswith(("sf2f", "voice2face")):
+            size = 128 if "128" in name else 64
+            assert MODELS.get(name)(ModelSettings(image_size=size)).card.name == name
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -226,6 +325,7 @@ def test_the_label_names_the_width(system: type) -> None:
 def test_the_recipe_holds_what_the_settings_ask_for() -> None:
     recipe = recipe_for(ModelSettings(image_size=64, width=0.5, steps=17))
     assert (recipe["width"], recipe["steps"], recipe["fuser_steps"]) == (0.5, 17, 17)
+    assert not any(name.startswith("fuser") for name in SF2F64(SMALL).recipe)
     paper = recipe_for(ModelSettings(image_size=64, budget="paper"))
     assert (paper["steps"], paper["batch"], paper["fuser_steps"]) == (132_000, 256, 360)
 
@@ -253,7 +353,7 @@ def test_evaluation_noise_can_be_switched_off() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_size": 96}, "not 96"),
+        ({"image_size": 128}, "of the other size|choose voice2face-128"),
         ({"image_size": 64, "budget": "huge"}, "no budget 'huge'"),
         ({"image_size": 64, "width": -1.0}, "width is -1"),
         ({"image_size": 64, "steps": 0}, "steps is 0"),
