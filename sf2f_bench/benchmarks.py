@@ -9,6 +9,19 @@ from sf2f_bench.protocols import PROTOCOLS
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
 
+ABLATIONS = (  # of the paper's Table 2, all beside the whole model
+    "sf2f-64-fuser",
+    "sf2f-64-without-l1",
+    "sf2f-64-without-gan",
+    "sf2f-64-without-identity",
+    "sf2f-64-without-perceptual",
+    "sf2f-64-plain-encoder",
+    "sf2f-64-plain-decoder",
+)
+SYSTEMS = {
+    64: ("voice2face-64", "sf2f-64", "sf2f-64-fuser"),
+    128: ("voice2face-128", "sf2f-128", "sf2f-128-fuser"),
+}
 ANCHORS = (
     "chance",
     "gender-oracle",
@@ -32,12 +45,23 @@ class Benchmark:
     protocol: str = PROTOCOL
     gallery_size: int = 100
     ks: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
-    systems: tuple[str, ...] = ("voice2face-64", "sf2f-64")
     anchors: tuple[str, ...] = ANCHORS
     judge: str = "embedded-judge"
     training_loss: str = "embedded-perceptual"
     smoke_limits: dict[str, int] = field(default_factory=dict)
     description: str = ""
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems of the table, where the user names none."""
+        return SYSTEMS[self.image_size]
+
+    @property
+    def ablations(self) -> tuple[str, ...]:
+        """The systems of `--ablation`. Raises BenchError at a size for which none are defined."""
+        if self.image_size != 64:
+            raise BenchError(f"the ablations are defined at 64 pixels; {self.name} has {self.image_size}")
+        return ABLATIONS
 
     def for_budget(self, budget: str) -> Benchmark:
         """The benchmark itself, or its small sibling (another name: not comparable) for "smoke"."""
@@ -56,19 +80,35 @@ class Benchmark:
             )
 
 
+SMALL_WORLD = {"train": 100, "val": 10, "test": 100}
 BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
         Benchmark(
             "synthetic-64",
             "synthetic",
-            smoke_limits={"train": 100, "val": 10, "test": 100},
+            smoke_limits=SMALL_WORLD,
             description="the embedded world: drawn faces and source-filter voices with a known law; no download",
+        ),
+        Benchmark(
+            "synthetic-128",
+            "synthetic",
+            image_size=128,
+            smoke_limits=SMALL_WORLD,
+            description="the same world at 128 pixels",
         ),
         Benchmark(
             "hq-voxceleb-64",
             "hq-voxceleb",
+            training_loss="facenet-vggface2",
             description="HQ-VoxCeleb's photos and VoxCeleb's recordings, the paper's split; needs --root",
+        ),
+        Benchmark(
+            "hq-voxceleb-128",
+            "hq-voxceleb",
+            image_size=128,
+            training_loss="facenet-vggface2",
+            description="the same at 128 pixels",
         ),
         Benchmark(
             "null-pairs",

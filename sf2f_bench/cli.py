@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ import click
 
 from sf2f_bench import __version__
 from sf2f_bench.types import BenchError
+
+# The same sums in the same order from run to run; read when the mathematics library is loaded.
+os.environ.setdefault("MKL_CBWR", "AUTO")
+os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SETTINGS = [
@@ -21,6 +26,7 @@ SETTINGS = [
     click.option("--faces", type=FOLDER, help="Folder of photos, for null-pairs."),
     click.option("--cache", type=FOLDER, help="Where stages keep what they made.  [default: .sf2f-bench]"),
     click.option("--jobs", type=int, help="Processes that prepare data.  [default: 2]"),
+    click.option("--scheduler", help="Address of a Dask scheduler whose workers prepare data instead."),
     click.option("--budget", type=click.Choice(["smoke", "default", "paper"]), help="How long to train."),
 ]
 
@@ -70,10 +76,20 @@ def main() -> None:
 @click.argument("benchmark", required=False)
 @_with_settings
 @click.option("--models", "-m", multiple=True, help="A system by name, or mine.py:Mine. Repeat for more.")
+@click.option("--ablation", is_flag=True, help="SF2F beside itself without each of its parts.")
+@click.option("--protocol", help="sf2f-bench/1 or sf2f-paper/1.  [default: sf2f-bench/1]")
+@click.option("--perceptual", help="Network of the training loss.  [default: the benchmark's]")
 @click.option("--seed", type=int, help="Seed of training.  [default: 0]")
 @click.option("--results", type=FOLDER, help="Where records go.  [default: results]")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto: CUDA where there is one]"
+)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Of training.  [default: fp32]")
+@click.option("--deterministic", is_flag=True, help="Bit for bit the same on the same GPU; slower.")
+@click.option(
+    "--compile",
+    type=click.Choice(["none", "default", "graphs"]),
+    help="torch.compile in training; graphs: with CUDA graphs.  [default: none]",
 )
 @click.option("--width", type=float, help="Share of the published channel counts.  [default: the budget's]")
 @click.option("--checkpoint-every", type=float, help="Seconds between checkpoints.  [default: 20]")
@@ -83,7 +99,8 @@ def main() -> None:
 def run(config: Path | None, **options: Any) -> None:
     """Train, score and compare on BENCHMARK (default: synthetic-64); ends with the table.
 
-    What is done is kept: killed at any moment, the same command goes on.
+    What is done is kept: killed at any moment, the same command goes on. Under torchrun or SLURM the same command
+    trains on several GPUs or hosts.
     """
     from sf2f_bench.config import load_config
 
@@ -95,6 +112,8 @@ def run(config: Path | None, **options: Any) -> None:
     from sf2f_bench.report.tables import terminal
 
     made = run_all(settings, Reporter())
+    if made is None:  # another process of this run speaks
+        return
     terminal(made, Console())
     click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
 
@@ -168,6 +187,18 @@ def list_command() -> None:
 @main.group()
 def weights() -> None:
     """The networks that score and their weights."""
+
+
+@weights.command(name="import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--model", required=True, help="The system it was trained as, like sf2f-64-fuser.")
+@click.option("--cache", type=FOLDER, default=Path(".sf2f-bench"), show_default=True)
+def import_weights(file: Path, model: str, cache: Path) -> None:
+    """Take over a generator that the official code trained; only tensors are ever loaded."""
+    from sf2f_bench.weights_import import import_checkpoint
+
+    path = import_checkpoint(file, model, cache / "weights")
+    click.echo(f"{path}\nnext: sf2f-bench run BENCHMARK --models {model}@{path}")
 
 
 @weights.command(name="build-embedded")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sf2f_bench.protocols import BENCH
 from sf2f_bench.types import BenchError
 
 
@@ -17,18 +18,25 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     benchmark: str = "synthetic-64"
+    protocol: str = BENCH
     budget: Literal["smoke", "default", "paper"] = "default"
     seed: int = Field(0, ge=0)
     models: tuple[str, ...] = ()  # empty: the benchmark's own
+    ablation: bool = False
+    perceptual: str | None = None  # None: the benchmark's own network of the training loss
     root: Path | None = None
     voices: Path | None = None
     faces: Path | None = None
     results: Path = Path("results")
     cache: Path = Path(".sf2f-bench")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = False
+    compile: Literal["none", "default", "graphs"] = "none"
     width: float | None = Field(None, gt=0, le=4)
     steps: int | None = Field(None, ge=1)
     jobs: int = Field(2, ge=1)
+    scheduler: str | None = None  # address of a Dask cluster that prepares
     checkpoint_every: float = Field(20.0, ge=0)  # seconds
     gallery: int | None = Field(None, ge=2)
     ks: tuple[int, ...] | None = None
@@ -45,7 +53,7 @@ def load_config(file: Path | None, options: dict[str, Any]) -> RunConfig:
             settings = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise BenchError(f"{file} is not a TOML file that can be read: {error}") from None
-    settings |= {name: value for name, value in options.items() if value not in (None, (), [])}
+    settings |= {name: value for name, value in options.items() if value not in (None, (), [], False)}
     try:
         return RunConfig(**settings)
     except ValidationError as error:

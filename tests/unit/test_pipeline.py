@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from sf2f_bench import benchmarks, pipeline
@@ -42,10 +43,8 @@ class Mine:
             batch = data.batch(step, 4)
             grey = self.line(batch.voices.mean((1, 2))[:, None])
             loss = (grey[:, 0] - batch.faces.float().mean((1, 2, 3)) / 255).square().mean()
-            optimiser.zero_grad()
-            context.backward(loss)
-            optimiser.step()
-            context.log(loss=loss)
+            context.update(optimiser, loss)
+            context.log(batch.identities, loss=loss)
 
     def generate(self, voices, *, generator):
         grey = self.line(voices.mean((1, 2, 3))[:, None]).detach()[:, :, None, None]
@@ -64,13 +63,12 @@ ANCHORS = ("chance", "gender-oracle", "mean-face", "shared-factor-oracle-face", 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """A folder to run in, with a benchmark of its own; returns a function that runs and gives the log."""
-    benchmark = replace(BENCHMARK, systems=(), anchors=ANCHORS, judge="judge", training_loss="training-loss")
+    benchmark = replace(BENCHMARK, anchors=ANCHORS, judge="judge", training_loss="training-loss")
     monkeypatch.setitem(benchmarks.BENCHMARKS, "tiny", benchmark)
     monkeypatch.setattr(pipeline.DATASETS, "get", lambda name: lambda source: TinyDataset())
     monkeypatch.setattr(pipeline.EXTRACTORS, "get", lambda name: ModuleExtractor)
     monkeypatch.setattr(pipeline, "LogFilterbank", TinyFrontend)
     monkeypatch.setattr("sf2f_bench.scoring.metrics_for", few_metrics)
-    monkeypatch.setattr(pipeline, "metrics_for", few_metrics)
     (tmp_path / "mine.py").write_text(MINE)
 
     def run(**options):
@@ -98,10 +96,11 @@ class ModuleExtractor(PixelExtractor):
         super().__init__(role)
         self.id = f"pixels-{role}/1"
 
-    class module:  # noqa: N801
-        @staticmethod
-        def to(device):
-            return None
+    class Module(torch.nn.Module):
+        def features(self, images):
+            return [images.flatten(1) - 0.5]
+
+    module = Module()
 
 
 def few_metrics(benchmark, identities):
