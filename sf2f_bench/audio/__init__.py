@@ -1,6 +1,7 @@
-"""Sound: decoding, voice activity detection and the log filter-bank front end."""
+"""Sound: decoding, voice activity detection and the log filter-bank front ends."""
 
 from sf2f_bench.audio.decode import decode
 from sf2f_bench.audio.filterbank import LogFilterbank, log_filterbank_of
+from sf2f_bench.audio.wen import WenFilterbank
 
-__all__ = ["LogFilterbank", "decode", "log_filterbank_of"]
+__all__ = ["LogFilterbank", "WenFilterbank", "decode", "log_filterbank_of"]
