@@ -23,7 +23,7 @@ from sf2f_bench.evaluation import Evaluation, generate_faces, segments_of
 from sf2f_bench.files import hash_of, load_tensors, save_tensors, seed_of
 from sf2f_bench.paper_protocol import RUNS, Predictions, paper_scores, predict
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import PAPER, left_out
+from sf2f_bench.protocols import LEFT_OUT, PAPER
 from sf2f_bench.records import RunRecord, load
 from sf2f_bench.registry import DATASETS, EXTRACTORS
 from sf2f_bench.scoring import Provenance, metric_versions, save_record, score
@@ -129,7 +129,6 @@ def prepare_store(
         folder or config.cache / "prepared" / key,
         reporter,
         config.jobs,
-        config.scheduler,
     )
 
 
@@ -192,7 +191,7 @@ def _row(run: Run, system: Anchor | SpeechToFace) -> tuple[Path | None, bool]:
     """(path of the row's record, was it made now); (None, False) for an anchor that does not apply."""
     is_anchor = system.card.kind == "anchor"
     if is_anchor:
-        reason = left_out(run.benchmark.protocol, system.card.name) or system.applies(run.evaluation)  # type: ignore[union-attr]
+        reason = LEFT_OUT[run.benchmark.protocol].get(system.card.name) or system.applies(run.evaluation)  # type: ignore[union-attr]
         if reason:
             run.reporter.say(f"{system.card.label}: not in the table ({reason})")
             return None, False
