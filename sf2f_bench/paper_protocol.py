@@ -36,14 +36,13 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation import Evaluation, cut_segments, generate_faces, segment_places
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
 from sf2f_bench.metrics import paper
-from sf2f_bench.protocols import PAPER
+from sf2f_bench.protocols import PAPER, RUNS
 from sf2f_bench.scoring import Scores
 from sf2f_bench.types import Answer, AudioFrontend, BenchError, SpeechToFace
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-RUNS = 10
 FACENET, CLASSIFIER = "training-loss", "judge"  # the roles that play the paper's two networks
 MODES = {
     "average": 'the mean of the embeddings of the faces of up to 20 segments ("average_facenet_embedding")',

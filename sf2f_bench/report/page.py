@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sf2f_bench.files import write_atomically
+from sf2f_bench.protocols import BENCH
 from sf2f_bench.records import RunRecord
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.plots import face_identities, save_pictures
@@ -19,9 +20,10 @@ from sf2f_bench.report.tables import caption, latex_table, markdown, markdown_ta
 TEXT_WIDTH = 120
 PICTURES = {
     "recall": "Recall against k, with 95 % intervals",
-    "metrics": "All metrics by the judge, with 95 % intervals",
+    "metrics": "The metrics of the tables, with 95 % intervals",
     "faces": "True and generated faces, a column a test identity",
     "training": "Losses in training",
+    "ablations": "Losses in training of the ablations",
 }
 
 
@@ -49,10 +51,12 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _stems(found: list[Group]) -> list[str]:
-    """A name for each group's pictures: the benchmark's, numbered where a benchmark has several tables."""
-    names = [
-        re.sub(r"[^A-Za-z0-9.]+", "-", group.rows[0].record.benchmark.name).strip("-.") for group in found
+    """A name for each group's pictures: its benchmark's, with an unusual protocol's, numbered where groups share it."""
+    titles = [
+        group.rows[0].record.benchmark.name + ("" if group.protocol == BENCH else f"-{group.protocol}")
+        for group in found
     ]
+    names = [re.sub(r"[^A-Za-z0-9.]+", "-", title).strip("-.") for title in titles]
     return [
         name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}"
         for i, name in enumerate(names)
@@ -76,7 +80,7 @@ def _latex(found: list[Group]) -> str:
 
 def _section(group: Group, pictures: dict[str, list[Path]]) -> str:
     """One comparable group as Markdown."""
-    lines = [f"## {markdown(group.benchmark)}", ""]
+    lines = [f"## {markdown(group.title)}", ""]
     if group.why:
         lines += [markdown(group.why), ""]
     lines += [markdown_table(table) for table in tables(group)]

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from sf2f_bench.files import write_atomically
+from sf2f_bench.protocols import BENCH
 from sf2f_bench.records import ScoreRecord
-from sf2f_bench.report.numbers import LIKENESS_COLUMNS, NOTHING, Column, retrieval_columns
+from sf2f_bench.report.numbers import NOTHING, Column, likeness_columns, retrieval_columns
 from sf2f_bench.report.selection import Group, Row
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ PALETTE = [color for i, color in enumerate(sns.color_palette("colorblind")) if i
 MARKERS = "osD^vP"
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
 ANCHOR_GREY = "0.62"
+MOST_ASIDE = 1.17  # the last system's markers stand at this multiple of the first one's k
+PALENESS = 0.55  # of an ablation's bar: share of white
 REFERENCE_LINES = {  # anchor -> colour, dashes
     "chance": ("0.55", (0, (1, 2))),
     "gender-oracle": ("0.45", (0, (4, 2))),
@@ -50,13 +54,14 @@ STYLE: Any = {
 
 
 def save_pictures(group: Group, folder: Path, stem: str) -> dict[str, list[Path]]:
-    """Draw what the group has data for: ``{"recall" | "metrics" | "faces" | "training": [png, svg]}``."""
+    """Draw what the group has data for: ``{"recall" | "metrics" | "faces" | ...: [png, svg]}``."""
     saved = {}
     for name, draw in (
         ("recall", recall_figure),
         ("metrics", metrics_figure),
         ("faces", faces_figure),
-        ("training", training_figure),
+        ("training", lambda group: training_figure(group, group.systems)),
+        ("ablations", lambda group: training_figure(group, group.ablations)),
     ):
         with matplotlib.rc_context(STYLE):
             figure = draw(group)
@@ -70,7 +75,8 @@ def recall_figure(group: Group) -> Figure | None:
     curves = [(row, curve) for row in group.rows if (curve := _recall_curve(group, row))]
     if not curves:
         return None
-    figure, axes = _figure(7.6, 4.4)
+    lines = sum(1 + _wrapped(row.label).count("\n") for row, _ in curves)
+    figure, axes = _figure(7.6, max(4.4, 0.7 + 0.26 * lines))  # as high as the legend beside it
     systems = [row for row in group.systems if any(row is other for other, _ in curves)]
     for row, curve in curves:
         name = row.record.system.name
@@ -85,7 +91,9 @@ def recall_figure(group: Group) -> Figure | None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
     axes.set(ylim=(0, 1.02), xlabel="k", ylabel="recall@k")
-    axes.set_title(_title(group, f"recall@k in galleries of {group.gallery[1:]}"), loc="left")
+    size = group.rows[0].record.benchmark.gallery_size
+    searched = f"{group.galleries} fixed galleries" if group.galleries else "galleries"
+    axes.set_title(_title(group, f"recall@k in {searched} of {size}"), loc="left")
     handles, labels = axes.get_legend_handles_labels()
     best_first = sorted(range(len(handles)), key=lambda i: -_last_height(handles[i]))
     axes.legend(
@@ -99,21 +107,28 @@ def recall_figure(group: Group) -> Figure | None:
 
 
 def metrics_figure(group: Group) -> Figure | None:
-    """A panel of bars a metric, by the judge, with 95 % intervals; anchors in grey."""
-    columns = [column for column in (*retrieval_columns(group), *LIKENESS_COLUMNS) if column.plotted]
-    columns = [column for column in columns if any(row.score(column.pattern) for row in group.rows)]
+    """A panel of bars a metric with 95 % intervals; anchors in grey, ablations in their system's colour, paler."""
+    columns = [column for column in (*retrieval_columns(group), *likeness_columns(group)) if column.plotted]
+    columns = [
+        column for column in columns if any(row.score(column.pattern, column.role) for row in group.rows)
+    ]
     if not columns:
         return None
     across = min(3, len(columns))
     down = -(-len(columns) // across)
-    figure = Figure(figsize=(3.3 + 2.9 * across, down * (0.9 + 0.27 * len(group.rows))), layout="constrained")
+    row_height = 0.36 if any("\n" in _wrapped(row.label) for row in group.rows) else 0.27  # inches
+    height = down * (0.9 + row_height * len(group.rows))
+    figure = Figure(figsize=(3.3 + 2.9 * across, height), layout="constrained")
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
     colors = _bar_colors(group)
     for column, axes in zip(columns, panels, strict=False):
         _draw_bars(axes, group, column, colors)
     for axes in panels[len(columns) :]:
         axes.set_axis_off()
-    figure.suptitle(_title(group, "all metrics"), x=0.01, ha="left")
+    title = _title(group, "all metrics")
+    if group.headline_role != "judge":
+        title += f"; MI score: judge {group.extractor('judge') or 'none'}"
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
@@ -145,11 +160,9 @@ def face_identities(group: Group) -> tuple[str, ...]:
     return next((row.record.files.face_identities for row in rows if row.record.files.face_identities), ())
 
 
-def training_figure(group: Group) -> Figure | None:
+def training_figure(group: Group, rows: Sequence[Row]) -> Figure | None:
     """Every logged loss against the step, a row a system, a column a stage; None without curves."""
-    curves = [
-        (row, curve) for row in group.systems if (curve := row.record.curve()) is not None and len(curve)
-    ]
+    curves = [(row, curve) for row in rows if (curve := row.record.curve()) is not None and len(curve)]
     if not curves:
         return None
     stages = {row.label: list(dict.fromkeys(curve["stage"])) for row, curve in curves}
@@ -191,7 +204,10 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def _title(group: Group, subject: str) -> str:
-    return f"{group.benchmark}: {subject}\njudge {group.extractor('judge') or 'none'}"
+    """Two lines: what is shown, and by whose eyes recall is."""
+    name = {"judge": "judge", "training-loss": "network of the training loss"}[group.headline_role]
+    place = group.benchmark if group.protocol == BENCH else group.title
+    return f"{place}: {subject}\n{name} {group.extractor(group.headline_role) or 'none'}"
 
 
 def _wrapped(label: str) -> str:
@@ -207,7 +223,7 @@ def _recall_curve(group: Group, row: Row) -> dict[int, ScoreRecord]:
     """``{k: score}`` of the row's recall in galleries, by rising k."""
     found = {}
     for k in sorted(group.rows[0].record.benchmark.ks):
-        score = row.score(f"recall@{k}/{group.gallery}")
+        score = row.score(f"recall@{k}/{group.gallery}", group.headline_role)
         if score is not None:
             found[k] = score
     return found
@@ -215,13 +231,15 @@ def _recall_curve(group: Group, row: Row) -> dict[int, ScoreRecord]:
 
 def _draw_system(axes: Axes, curve: dict[int, ScoreRecord], label: str, index: int, count: int) -> None:
     """A line with error bars, moved a little aside so that bars of several systems do not cover each other."""
-    aside = 1.035 ** (index - (count - 1) / 2)
+    step = min(1.035, MOST_ASIDE ** (1 / max(1, count - 1)))
+    aside = step ** (index - (count - 1) / 2)
     values = [score.value for score in curve.values()]
     axes.errorbar(
         [k * aside for k in curve],
         values,
         yerr=_error_bars(list(curve.values())),
         color=PALETTE[index % len(PALETTE)],
+        ls=DASHES[index // len(PALETTE) % len(DASHES)],
         marker=MARKERS[index % len(MARKERS)],
         markersize=4.5,
         linewidth=1.8,
@@ -265,14 +283,20 @@ def _last_height(handle: Any) -> float:
 
 def _bar_colors(group: Group) -> list[Any]:
     systems = [id(row) for row in group.systems]
-    return [
-        PALETTE[systems.index(id(row)) % len(PALETTE)] if row.zone == "system" else ANCHOR_GREY
-        for row in group.rows
-    ]
+
+    def color(row: Row | None) -> Any:
+        if row is None or row.zone not in ("system", "ablation"):
+            return ANCHOR_GREY
+        if row.zone == "ablation":
+            whole = to_rgb(color(group.whole(row)))
+            return tuple(PALENESS + (1 - PALENESS) * channel for channel in whole)
+        return PALETTE[systems.index(id(row)) % len(PALETTE)]
+
+    return [color(row) for row in group.rows]
 
 
 def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any]) -> None:
-    scores = [row.score(column.pattern) for row in group.rows]
+    scores = [row.score(column.pattern, column.role) for row in group.rows]
     labels = [_wrapped(row.label) for row in group.rows]
     values = [np.nan if score is None else score.value for score in scores]
     places = np.arange(len(scores))

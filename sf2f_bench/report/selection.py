@@ -8,15 +8,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sf2f_bench.metrics.paper import gallery_count
+from sf2f_bench.protocols import PAPER
 from sf2f_bench.records import RunRecord, ScoreRecord
 from sf2f_bench.types import BenchError
 
 Role = Literal["judge", "training-loss"]
-Zone = Literal["floor", "system", "ceiling"]
+Zone = Literal["floor", "system", "ablation", "ceiling"]
 
 FLOOR = ("chance", "gender-oracle", "mean-face", "nearest-training-face")
 CEILING = ("linear-listener", "shared-factor-oracle", "real-photo-oracle")
+ZONES: tuple[Zone, ...] = ("floor", "system", "ablation", "ceiling")
 HEADLINE_K = 10
+ABLATION = re.compile(r"(?P<base>.+)-(?P<change>(?:without|plain)-.+)")
+CHANGES = {  # what an ablation's label says, in the order of the published table
+    "without-l1": "without L1 loss",
+    "without-gan": "without image GAN",
+    "without-identity": "without identity loss",
+    "without-perceptual": "without perceptual loss",
+    "plain-encoder": "with plain encoder",
+    "plain-decoder": "with plain decoder",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,17 @@ class Row:
                 return score
         return None
 
+    @property
+    def ablation_of(self) -> str:
+        """The name of the system that this row is an ablation of; empty for any other row."""
+        found = ABLATION.fullmatch(self.record.system.name)
+        return found["base"] if found and self.zone == "ablation" else ""
+
+    @property
+    def short_label(self) -> str:
+        """The label under a heading that names the system: ``without L1 loss (width 0.25)``."""
+        return self.label.removeprefix(f"{self.ablation_of} ")
+
 
 @dataclass(frozen=True)
 class Group:
@@ -50,20 +73,57 @@ class Group:
         return f"{part.name}/{part.version}"
 
     @property
+    def protocol(self) -> str:
+        """``sf2f-bench/1``."""
+        return self.rows[0].record.benchmark.protocol
+
+    @property
+    def title(self) -> str:
+        """Benchmark and protocol, which no two tables with different numbers share."""
+        return f"{self.benchmark}, protocol {self.protocol}"
+
+    @property
+    def galleries(self) -> int | None:
+        """How many fixed galleries the protocol searches; None where it takes all possible ones."""
+        part = self.rows[0].record.benchmark
+        return gallery_count(part.identities.test, part.gallery_size) if part.protocol == PAPER else None
+
+    @property
     def gallery(self) -> str:
-        """What the names of gallery metrics end in: ``g100``."""
-        return f"g{self.rows[0].record.benchmark.gallery_size}"
+        """What the names of gallery metrics end in: ``g100``, or ``g100x3`` for three fixed galleries."""
+        size = f"g{self.rows[0].record.benchmark.gallery_size}"
+        return f"{size}x{self.galleries}" if self.galleries else size
+
+    @property
+    def headline_role(self) -> Role:
+        """Whose recall the verdicts and pictures show: the judge's, or what the published tables used."""
+        return "training-loss" if self.protocol == PAPER else "judge"
 
     @property
     def systems(self) -> tuple[Row, ...]:
-        """The rows that are not anchors."""
+        """The rows that are neither anchors nor ablations."""
         return tuple(row for row in self.rows if row.zone == "system")
+
+    @property
+    def ablations(self) -> tuple[Row, ...]:
+        """The rows of systems with one thing taken out or made plain."""
+        return tuple(row for row in self.rows if row.zone == "ablation")
+
+    @property
+    def trained(self) -> tuple[Row, ...]:
+        """Systems and ablations: the rows that are not anchors."""
+        return (*self.systems, *self.ablations)
 
     @property
     def headline_k(self) -> int:
         """The k of the verdicts: 10, or the largest smaller one that the benchmark has."""
         ks = self.rows[0].record.benchmark.ks
         return max((k for k in ks if k <= HEADLINE_K), default=min(ks))
+
+    def whole(self, ablation: Row) -> Row | None:
+        """The row that an ablation lacks one thing of: the fused one, where there is one, for ablations are fused."""
+        named = {row.record.system.name: row for row in self.systems[::-1]}
+        return named.get(f"{ablation.ablation_of}-fuser") or named.get(ablation.ablation_of)
 
     def anchor(self, name: str) -> Row | None:
         """The first anchor whose name begins so."""
@@ -178,8 +238,20 @@ def _why(group: list[RunRecord], earlier: list[list[RunRecord]]) -> str | None:
 
 def _zone(record: RunRecord) -> Zone:
     if record.system.kind == "system":
-        return "system"
+        return "ablation" if ABLATION.fullmatch(record.system.name) else "system"
     return "ceiling" if record.system.name.startswith(CEILING) else "floor"
+
+
+def label_of(record: RunRecord) -> str:
+    """The card's label; an ablation's says what is missing: ``sf2f-64 without L1 loss (width 0.25)``."""
+    name, label = record.system.name, record.system.label
+    found = ABLATION.fullmatch(name)
+    if found is None or record.system.kind != "system":
+        return label
+    change = found["change"]
+    kind, _, part = change.partition("-")
+    words = CHANGES.get(change) or f"{'with plain' if kind == 'plain' else kind} {part}"
+    return label.replace(name, f"{found['base']} {words}")
 
 
 def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
@@ -190,7 +262,7 @@ def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
     budgets = {record.budget for record in records if record.system.kind == "system"}
 
     def label(record: RunRecord) -> str:
-        parts = [record.system.label]
+        parts = [label_of(record)]
         if len(seeds[record.system.label]) > 1:
             parts.append(f"seed {record.seed}")
         if len(budgets) > 1 and record.system.kind == "system":
@@ -199,10 +271,11 @@ def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
 
     def order(record: RunRecord) -> tuple[object, ...]:
         zone = _zone(record)
-        known = {"floor": FLOOR, "system": (), "ceiling": CEILING}[zone]
+        known = {"floor": FLOOR, "ablation": tuple(CHANGES), "ceiling": CEILING}.get(zone, ())
         name = record.system.name
+        if change := ABLATION.fullmatch(name):
+            name = change["change"]
         rank = next((i for i, known_name in enumerate(known) if name.startswith(known_name)), len(known))
-        zones = ("floor", "system", "ceiling")
-        return (zones.index(zone), rank, record.system.label, record.seed, record.budget)
+        return (ZONES.index(zone), rank, record.system.label, record.seed, record.budget)
 
     return tuple(Row(record, label(record), _zone(record)) for record in sorted(records, key=order))

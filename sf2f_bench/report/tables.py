@@ -14,17 +14,18 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sf2f_bench.protocols import RUNS
 from sf2f_bench.records import RunRecord
 from sf2f_bench.report.notes import Note, notes
 from sf2f_bench.report.numbers import (
-    LIKENESS_COLUMNS,
     NOTHING,
     Column,
     cell,
+    likeness_columns,
     retrieval_columns,
     training_loss_columns,
 )
-from sf2f_bench.report.selection import Group, Role, Zone, groups
+from sf2f_bench.report.selection import Group, Zone, groups, label_of
 
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
@@ -58,6 +59,11 @@ class Table:
     headings: tuple[str, ...]
     ranks: tuple[int, ...]
     lines: tuple[Line, ...]
+    ablations: str = ""  # the heading of their block
+
+    def first(self, zone: Zone) -> Line | None:
+        """The first row of a zone."""
+        return next((line for line in self.lines if line.zone == zone), None)
 
     def without(self, column: int) -> Table:
         """The same table with one column less."""
@@ -66,7 +72,7 @@ class Table:
             return values[:column] + values[column + 1 :]
 
         lines = tuple(replace(line, cells=cut(line.cells)) for line in self.lines)
-        return Table(self.title, cut(self.headings), cut(self.ranks), lines)
+        return replace(self, headings=cut(self.headings), ranks=cut(self.ranks), lines=lines)
 
 
 def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -88,7 +94,7 @@ def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
                     "gallery_size": part.gallery_size,
                     "paired": part.paired,
                     "system": system.name,
-                    "label": system.label,
+                    "label": label_of(record),
                     "kind": system.kind,
                     "seed": record.seed,
                     "budget": record.budget,
@@ -110,14 +116,17 @@ def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def tables(group: Group) -> list[Table]:
-    """Retrieval and likeness by the judge, then the smaller table by the network of the training loss."""
-    made = [
-        _table(group, "Who is it? Retrieval, by the judge", retrieval_columns(group), "judge"),
-        _table(group, "How alike? Similarity and distributions, by the judge", LIKENESS_COLUMNS, "judge"),
-    ]
-    if group.extractor("training-loss"):
+    """Retrieval and likeness, as the protocol has them; under `sf2f-bench` also by the training loss's network."""
+    if group.galleries:
+        who = f"Who is it? Recall in fixed galleries ({group.gallery}), by the network of the training loss"
+        alike = "How alike? By the network of the training loss; mutual information (MI) by the judge"
+    else:
+        who = "Who is it? Retrieval, by the judge"
+        alike = "How alike? Similarity and distributions, by the judge"
+    made = [_table(group, who, retrieval_columns(group)), _table(group, alike, likeness_columns(group))]
+    if not group.galleries and group.extractor("training-loss"):
         title = "By the network of the training loss, shown beside the judge because it flatters"
-        made.append(_table(group, title, training_loss_columns(group), "training-loss"))
+        made.append(_table(group, title, training_loss_columns(group)))
     return [table for table in made if table is not None]
 
 
@@ -125,21 +134,31 @@ def caption(group: Group) -> list[str]:
     """What the numbers rest on: benchmark, protocol, data, extractors, n, seeds, budget."""
     record = group.rows[0].record
     part, count = record.benchmark, record.benchmark.identities
-    sizes = sorted({score.n for score in group.numbers("judge")})
+    sizes = sorted({score.n for score in group.numbers(group.headline_role)})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} (scores.csv has each)"
     seeds = ", ".join(str(seed) for seed in sorted({row.record.seed for row in group.rows}))
-    budgets = ", ".join(sorted({row.record.budget for row in group.systems or group.rows}))
+    budgets = ", ".join(sorted({row.record.budget for row in group.trained or group.rows}))
+    galleries = f"{group.galleries} fixed galleries" if group.galleries else "galleries"
     lines = [
         f"Benchmark {group.benchmark}, protocol {part.protocol}, {part.image_size}x{part.image_size} pixels, "
-        f"galleries of {part.gallery_size}, {part.segments} voice segments; n = {n} test identities; "
+        f"{galleries} of {part.gallery_size}, {part.segments} voice segments; n = {n} test identities; "
         f"seeds {seeds}; budget {budgets}.",
         f"Data {part.dataset}/{part.dataset_version} ({'real' if part.real else 'synthetic'}, "
         f"{'paired' if part.paired else 'UNPAIRED'}, hash {part.data_hash}): "
         f"{count.train}/{count.val}/{count.test} identities for training/validation/test.",
         f"Judge: {group.extractor('judge') or 'none'}; "
         f"network of the training loss: {group.extractor('training-loss') or 'none'}.",
-        f"In brackets 95 % intervals; ± standard deviation over parts; {NOTHING} not measured, reasons below.",
     ]
+    if group.galleries:
+        lines.append(
+            f"Means of {RUNS} runs with random crops, ± standard deviation over the runs; anchors answer once. 95 % "
+            f"intervals over identities: scores.csv and the pictures. {NOTHING} not measured, reasons below."
+        )
+    else:
+        lines.append(
+            "In brackets 95 % intervals; ± standard deviation over parts; "
+            f"{NOTHING} not measured, reasons below."
+        )
     return lines
 
 
@@ -150,7 +169,7 @@ def terminal(records: Sequence[RunRecord], console: Console) -> None:
     """
     for group in groups(records):
         console.print()
-        console.rule(Text(f"{group.benchmark}, protocol {group.rows[0].record.benchmark.protocol}", "bold"))
+        console.rule(Text(group.title, "bold"))
         if group.why:
             _say(console, group.why, "yellow")
         for table in tables(group):
@@ -172,9 +191,13 @@ def markdown_table(table: Table) -> str:
     lines = [f"**{markdown(table.title)}**", ""]
     lines.append("| " + " | ".join(["", *map(markdown, table.headings)]) + " |")
     lines.append("|" + "---|" * (len(table.headings) + 1))
+    first_ablation = table.first("ablation")
     for line in table.lines:
         label = markdown(line.label)
-        name = f"**{label}**" if line.zone == "system" else f"*{label}*"
+        name = f"**{label}**" if line.zone == "system" else label if line.zone == "ablation" else f"*{label}*"
+        if line is first_ablation:
+            heading = f"*{markdown(table.ablations)}*"
+            lines.append("| " + " | ".join([heading, *[""] * len(table.headings)]) + " |")
         lines.append("| " + " | ".join([name, *map(markdown, line.cells)]) + " |")
     return "\n".join(lines) + "\n"
 
@@ -186,6 +209,9 @@ def latex_table(table: Table, below: str) -> str:
     for line in table.lines:
         if previous not in (None, line.zone):
             rows.append(r"\midrule")
+            if line.zone == "ablation":
+                heading = rf"\emph{{{latex(table.ablations)}}}"
+                rows.append(rf"\multicolumn{{{len(table.headings) + 1}}}{{l}}{{{heading}}} \\")
         previous = line.zone
         # The braces keep a label that begins with "[" from being taken for an argument of the "\\" above it.
         rows.append(" & ".join(["{}" + latex(line.label), *map(latex, line.cells)]) + r" \\")
@@ -218,19 +244,31 @@ def latex(text: str) -> str:
     return "".join(LATEX_SPECIAL.get(character, character) for character in text)
 
 
-def _table(group: Group, title: str, columns: Sequence[Column], role: Role) -> Table | None:
+def _table(group: Group, title: str, columns: Sequence[Column]) -> Table | None:
     """Rows with at least one number of this table's, columns likewise; None where nothing is left."""
     cells = [
-        [cell(row.score(column.pattern, role), column.format) for column in columns] for row in group.rows
+        [cell(row.score(column.pattern, column.role), column.format, column.error) for column in columns]
+        for row in group.rows
     ]
     shown = [i for i in range(len(columns)) if any(values[i] != NOTHING for values in cells)]
+    bases = {row.ablation_of for row in group.ablations}
     lines = tuple(
-        Line(row.label, row.zone, tuple(values[i] for i in shown))
+        Line(row.short_label if len(bases) == 1 else row.label, row.zone, tuple(values[i] for i in shown))
         for row, values in zip(group.rows, cells, strict=True)
         if any(values[i] != NOTHING for i in shown)
     )
     headings = tuple(columns[i].heading for i in shown)
-    return Table(title, headings, tuple(columns[i].rank for i in shown), lines) if lines else None
+    ranks = tuple(columns[i].rank for i in shown)
+    return Table(title, headings, ranks, lines, _ablations_heading(group)) if lines else None
+
+
+def _ablations_heading(group: Group) -> str:
+    """``ablations of sf2f-64-fuser``; their labels below it say only what is missing."""
+    names = {
+        whole.record.system.name if (whole := group.whole(row)) else row.ablation_of
+        for row in group.ablations
+    }
+    return f"ablations of {names.pop()}" if len(names) == 1 else "ablations"
 
 
 def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:
@@ -260,8 +298,10 @@ def _draw(table: Table, label_width: int, gap: int) -> RichTable:
     for line, cells in zip(table.lines, zip(*columns, strict=True), strict=True):
         if previous not in (None, line.zone):
             drawn.add_section()
+            if line.zone == "ablation":
+                drawn.add_row(Text("\n".join(textwrap.wrap(table.ablations, label_width)), "italic dim"))
         previous = line.zone
-        style = "bold" if line.zone == "system" else "dim"
+        style = {"system": "bold", "ablation": ""}.get(line.zone, "dim")
         label = "\n".join(textwrap.wrap(line.label, label_width)) or "?"
         drawn.add_row(Text(label, style), *(Text(value, style) for value in cells))
     return drawn

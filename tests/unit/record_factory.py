@@ -98,6 +98,66 @@ def scores(recall: float, how: str, width: float = 0.065, judge: str = JUDGE) ->
     return made
 
 
+def paper_scores(recall: float, how: str) -> list[ScoreRecord]:
+    """Scores that a row with this recall@10 might have under sf2f-paper/1; "fused" draws fused faces."""
+    made: list[ScoreRecord] = []
+    runs = how in ("fused", "average")
+
+    def add(metric, value, half=None, higher=True, n=300, role="training-loss"):
+        made.append(
+            ScoreRecord(
+                metric=metric,
+                version=1,
+                extractor={"judge": JUDGE, "training-loss": LOSS, "none": None}[role],
+                extractor_role=role,
+                value=value,
+                n=n,
+                interval=None if half is None else (value - half, value + half),
+                spread=half / 5 if runs and half else 0.07 if runs else None,
+                higher_is_better=higher,
+            )
+        )
+
+    for suffix, level in (("", recall), ("/one-segment", 0.8 * recall)):
+        if suffix and not runs:
+            break
+        for k in KS:
+            value = min(1.0, level * (k / 10) ** 0.6)
+            role = "none" if how == "own" else "training-loss"
+            half = None if how == "own" else min(0.05, value, 1 - value)
+            add(f"recall@{k}/g100x3{suffix}", value, half, role=role)
+        if how != "own":
+            add(f"cosine{suffix}", level / 1.5, 0.02, n=378)
+            add(f"l1{suffix}", 26 - 10 * level, 0.4, higher=False, n=378)
+            add(f"l2{suffix}", 1.4 - level, 0.03, higher=False, n=378)
+    for suffix in {"own": (), "embeddings": (), "fused": ("", "/fused")}.get(how, ("",)):
+        add(f"mutual-information/5-parts{suffix}", 2 + 10 * recall, n=378, role="judge")
+        add(f"mutual-information/5-parts{suffix}/deviation", 0.31, higher=False, n=378, role="judge")
+    return made
+
+
+def paper_record(
+    name: str = "sf2f-64-fuser", recall: float = 0.365, how: str = "fused", **changes
+) -> RunRecord:
+    """One record of protocol sf2f-paper/1."""
+    part = benchmark(protocol="sf2f-paper/1", identities=IdentityCounts(train=1000, val=100, test=378))
+    return record(name, recall, how, benchmark=part, scores=paper_scores(recall, how), **changes)
+
+
+SYSTEMS = {  # name -> recall@10: every system and ablation of a 64-pixel benchmark
+    "sf2f-64": 0.365,
+    "sf2f-64-fuser": 0.4,
+    "voice2face-64": 0.16,
+    "voice2face-wen": 0.21,
+    "sf2f-64-without-l1": 0.36,
+    "sf2f-64-without-gan": 0.37,
+    "sf2f-64-without-identity": 0.385,
+    "sf2f-64-without-perceptual": 0.28,
+    "sf2f-64-plain-encoder": 0.39,
+    "sf2f-64-plain-decoder": 0.33,
+}
+
+
 def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **changes) -> RunRecord:
     """One record; a keyword replaces a field of it or of its parts."""
     kind = changes.pop("kind", "anchor" if name in ANCHORS else "system")

@@ -18,9 +18,9 @@ from sf2f_bench.data.prepared import prepare
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.quality import mutual_information_score
-from sf2f_bench.paper_protocol import RUNS, Predictions, paper_scores, predict, random_segments
+from sf2f_bench.paper_protocol import Predictions, paper_scores, predict, random_segments
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import BENCH, PAPER, PROTOCOLS, left_out
+from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER, PROTOCOLS, RUNS
 from sf2f_bench.records import load
 from sf2f_bench.scoring import Provenance, metric_versions, save_record, score
 from sf2f_bench.types import Answer, BenchError, ModelCard
@@ -364,9 +364,8 @@ def test_anchors_that_draw_or_ask_answer_once(evaluation):
 
 
 def test_no_photo_is_held_out_so_no_photo_can_answer(evaluation):
-    assert "none is held out" in left_out(PAPER, "real-photo-oracle")
-    assert left_out(BENCH, "real-photo-oracle") is None
-    assert left_out(PAPER, "mean-face") is None
+    assert list(LEFT_OUT[PAPER]) == ["real-photo-oracle"]
+    assert LEFT_OUT[BENCH] == {}
     part = Answer(faces=evaluation.held_out_photos[:5], rows=np.arange(14) < 5)
     with pytest.raises(BenchError, match="for 5 of 14"):
         paper_scores(evaluation, part)

@@ -1,0 +1,205 @@
+"""The report of two protocols, of ablations and of many systems: apart where they must be, readable together."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from record_factory import ANCHORS, JUDGE, LOSS, SYSTEMS, benchmark, paper_record, record, saved
+from test_report import _line, everyone, said, shown
+
+from sf2f_bench.report import write_report
+from sf2f_bench.report.plots import metrics_figure, recall_figure, training_figure
+from sf2f_bench.report.selection import groups
+from sf2f_bench.report.tables import latex_table, markdown_table, tables
+
+# ---------------------------------------------------------------- two protocols
+
+
+def everyone_on_paper():
+    made = [
+        paper_record(name, recall, how)
+        for name, (recall, how) in ANCHORS.items()
+        if name != "real-photo-oracle"
+    ]
+    made.append(paper_record("sf2f-64", 0.365, "average"))
+    return [*made, paper_record("sf2f-64-fuser", 0.4), paper_record("voice2face-64", 0.22, "average")]
+
+
+def test_two_protocols_never_share_a_table():
+    made = everyone() + everyone_on_paper()
+    for records in (made, made[::-1]):
+        bench, paper = groups(records)
+        assert (bench.protocol, paper.protocol) == ("sf2f-bench/1", "sf2f-paper/1")
+        assert {row.record.benchmark.protocol for row in bench.rows} == {"sf2f-bench/1"}
+        assert {row.record.benchmark.protocol for row in paper.rows} == {"sf2f-paper/1"}
+        assert len(bench.rows) == len(everyone())
+        assert len(paper.rows) == len(everyone_on_paper())
+        assert "protocol differs" in paper.why
+        assert bench.set_aside == paper.set_aside == 0
+    text = shown(made)
+    assert text.index("protocol sf2f-bench/1 ─") < text.index("protocol sf2f-paper/1 ─")
+
+
+def test_the_paper_tables_hold_its_metrics_by_its_networks():
+    who, alike = tables(groups(everyone_on_paper())[0])
+    assert who.headings == (
+        "recall@1 g100x3",
+        "recall@5 g100x3",
+        "recall@10 g100x3",
+        "recall@10 one segment",
+    )
+    assert alike.headings == ("cosine", "L1", "L2", "MI score", "MI ± over parts", "MI score fused")
+    assert "network of the training loss" in who.title
+    assert _line(who, "sf2f-64 (width 0.25)")[2:] == (".365 ± .010", ".292 ± .010")
+    assert _line(who, "chance")[2:] == (".100", "–")
+    assert _line(who, "linear-listener")[2] == ".660"  # an anchor answers once: no spread over runs
+    assert _line(alike, "sf2f-64-fuser") == (
+        ".267 ± .004",
+        "22.0 ± .080",
+        "1.00 ± .0060",
+        "6.00 ± .070",
+        ".310",
+        "6.00 ± .070",
+    )
+    assert _line(alike, "voice2face-64")[-1] == "–"
+    assert "Left out" not in shown(everyone_on_paper(), 120)
+
+
+def test_the_paper_notes_name_the_quirks():
+    text = said(everyone_on_paper())
+    assert f"network of the training loss ({LOSS}) scores recall and distances here" in text
+    assert "flatters" in text
+    assert f"judge ({JUDGE}) stands for VGGFace2's classifier" in text
+    assert "real-photo-oracle has no row: the published truth is the mean over ALL photos" in text
+    assert "their ± is no confidence interval" in text
+    assert "Recall rests on the first 300 identities of the test list, the distances on all 378." in text
+    assert "sf2f-64-fuser: recall@10 .400 (.350 to .450) is above chance (.100) and above knowing" in text
+    assert "voice2face-64: recall@10 .220 (.170 to .270) is above chance (.100) and NOT above" in text
+    assert "cannot exceed the size of one part, 75 here" in text
+    below = shown(everyone_on_paper(), width=300)
+    assert "3 fixed galleries of 100" in below
+    assert "Means of 10 runs with random crops" in below
+    assert "quirks" not in said(everyone())
+
+
+def test_a_report_of_both_protocols_has_a_section_and_pictures_each(tmp_path):
+    made = [saved(one, tmp_path / "r") for one in (*everyone()[:2], *everyone_on_paper()[:2])]
+    names = {path.name for path in write_report(made, tmp_path / "out")}
+    assert {"synthetic-64-recall.png", "synthetic-64-sf2f-paper-1-recall.png"} <= names
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "## synthetic-64/1, protocol sf2f-bench/1\n" in page
+    assert "## synthetic-64/1, protocol sf2f-paper/1\n" in page
+    frame = pd.read_csv(tmp_path / "out" / "scores.csv")
+    assert set(frame.protocol) == {"sf2f-bench/1", "sf2f-paper/1"}
+    latex_file = (tmp_path / "out" / "table.tex").read_text()
+    assert latex_file.count(r"\begin{table*}") == 2  # these two anchors have retrieval alone
+
+
+# ---------------------------------------------------------------- ablations
+
+
+def many(make=record):
+    return [make(name, recall, width=0.25) for name, recall in SYSTEMS.items()]
+
+
+def test_ablations_stand_in_their_own_block_under_the_systems():
+    (group,) = groups([*everyone(), *many()])
+    zones = [row.zone for row in group.rows]
+    assert zones == sorted(zones, key=["floor", "system", "ablation", "ceiling"].index)
+    assert zones.count("ablation") == 6
+    assert [row.label for row in group.ablations] == [
+        "sf2f-64 without L1 loss (width 0.25)",
+        "sf2f-64 without image GAN (width 0.25)",
+        "sf2f-64 without identity loss (width 0.25)",
+        "sf2f-64 without perceptual loss (width 0.25)",
+        "sf2f-64 with plain encoder (width 0.25)",
+        "sf2f-64 with plain decoder (width 0.25)",
+    ]
+    assert "sf2f-64-fuser" in {row.record.system.name for row in group.systems}
+    table = tables(group)[0]
+    assert table.ablations == "ablations of sf2f-64-fuser"
+    assert _line(table, "without image GAN (width 0.25)")[2] == ".370 [.30, .43]"
+    text = shown([*everyone(), *many()])
+    assert text.index("voice2face-wen") < text.index("ablations of") < text.index("without L1 loss")
+    assert text.index("with plain") < text.index("linear-listener")
+
+
+def test_ablations_are_compared_with_the_system_they_lack_a_part_of():
+    text = said([*everyone(), *many()])
+    assert (
+        "Ablations, recall@10: sf2f-64-fuser (width 0.25) .400; without L1 loss (width 0.25) .360, " in text
+    )
+    assert "without perceptual loss (width 0.25) .280," in text  # .280 + .065 reaches into .400 - .065
+    assert "(apart)," not in text
+    apart = [record("sf2f-64", 0.4), record("sf2f-64-without-perceptual", 0.2)]
+    assert "sf2f-64 (width 0.25) .400; without perceptual loss .200 (apart)." in said(apart)
+    assert "Ablations" not in said([record("mine"), record("mine-without-attention")][1:])
+
+
+def test_a_strangers_ablation_is_one_too():
+    (group,) = groups([record("mine"), record("mine-without-attention-heads", 0.3), record("sf2f-64")])
+    assert [row.label for row in group.ablations] == ["mine without attention-heads"]
+    assert group.whole(group.ablations[0]).label == "mine"
+    both = [record("mine-plain-head"), record("sf2f-64-plain-encoder")]
+    table = tables(groups(both)[0])[0]
+    assert {line.label for line in table.lines} == {"mine with plain head", "sf2f-64 with plain encoder"}
+    assert table.ablations == "ablations"
+
+
+def test_the_block_has_a_heading_in_markdown_and_latex():
+    table = tables(groups(many())[0])[0]
+    rows = [line for line in markdown_table(table).splitlines() if line.startswith("|")]
+    assert {row.count("|") for row in rows} == {len(table.headings) + 2}
+    assert sum("*ablations of sf2f-64-fuser*" in row for row in rows) == 1
+    text = latex_table(table, "x")
+    assert (
+        rf"\multicolumn{{{len(table.headings) + 1}}}{{l}}{{\emph{{ablations of sf2f-64-fuser}}}} \\" in text
+    )
+    assert text.count("multicolumn") == 1
+
+
+def test_ablations_of_unpaired_data_must_be_at_chance_too():
+    null = benchmark(name="null-pairs", paired=False, media_shareable=False)
+    made = [record("chance", 0.1, "own", benchmark=null), record("sf2f-64-without-l1", 0.3, benchmark=null)]
+    assert "sf2f-64 without L1 loss: recall@10 .300 (.235 to .365), chance .100: NOT at chance" in said(made)
+
+
+# ---------------------------------------------------------------- pictures of many rows
+
+
+@pytest.mark.parametrize("make", [record, paper_record])
+def test_ten_systems_keep_their_labels_apart(make):
+    (group,) = groups([*(everyone() if make is record else everyone_on_paper())[:4], *many(make)])
+    figure = metrics_figure(group)
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_yticklabels()
+    assert len(labels) == len(group.rows)
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
+
+
+def test_ten_systems_are_told_apart_in_the_recall_picture():
+    (group,) = groups([record(f"system-{i}", 0.1 + 0.05 * i) for i in range(12)])
+    axes = recall_figure(group).axes[0]
+    lines = [container[0] for container in axes.containers]
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
+    assert len(lines) == len(looks) == 12
+    first = [float(line.get_xdata()[0]) for line in lines]
+    assert max(first) / min(first) < 1.2  # recall@1 still stands at k = 1
+
+
+def test_ablations_have_pale_bars_and_training_curves_of_their_own(tmp_path):
+    names = ("sf2f-64-fuser", "sf2f-64-without-l1", "voice2face-64")
+    (group,) = groups([saved(record(name), tmp_path, curve=True) for name in names])
+    bars = [patch.get_facecolor()[:3] for patch in metrics_figure(group).axes[0].patches]
+    whole, other, ablation = (np.array(color) for color in bars)
+    np.testing.assert_allclose(ablation, 0.55 + 0.45 * whole)
+    assert not np.allclose(other, whole)
+    titles = [axes.get_title(loc="left") for axes in training_figure(group, group.ablations).axes]
+    assert {title.split("\n")[0] for title in titles} == {"sf2f-64 without L1 loss"}
+    assert len(training_figure(group, group.systems).axes) == 4
