@@ -1,0 +1,231 @@
+"""Published weights: where their files lie, what they must be, and how they are read without running code.
+
+The package holds none of them: each has a licence and a home of its own. Nothing here imports torch before
+a file is read, so that the table can be listed quickly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sf2f_bench.data.mel_pickles import _ArrayUnpickler
+from sf2f_bench.registry import unknown
+from sf2f_bench.types import BenchError, MediaError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FOLDER_VARIABLE = "SF2F_BENCH_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One published file of weights, as its publisher has it."""
+
+    name: str
+    description: str
+    url: str
+    licence: str
+    size: int | None = None  # bytes
+    sha256: str | None = None  # None: nobody has published it; the hash found goes into the extractor's id
+
+    @property
+    def converted(self) -> str:
+        """The file of the same tensors as safetensors, which may lie in the folder instead."""
+        return f"{Path(self.name).stem}.safetensors"
+
+
+# Sizes and checksums are those that several public projects state independently for the file of this URL.
+FILES = {
+    file.name: file
+    for file in (
+        WeightFile(
+            name="20180402-114759-vggface2.pt",
+            description="FaceNet (Inception-ResNet-v1) trained on VGGFace2, 8631 classes",
+            url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+            "20180402-114759-vggface2.pt",
+            licence="MIT (facenet-pytorch, converted from davidsandberg/facenet, MIT)",
+            size=111_898_327,
+            sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        ),
+        WeightFile(
+            name="resnet50_ft_weight.pkl",
+            description="ResNet-50 trained on MS-Celeb-1M, then on VGGFace2, 8631 classes",
+            url="https://drive.google.com/file/d/1A94PAAnwk6L7hXdBXLFosB_s0SzEhAFU/view",
+            licence="none stated by cydonia999/VGGFace2-pytorch; converted from the Caffe model of VGGFace2's "
+            "authors, whose terms hold",
+            size=165_000_856,
+            sha256="9a954e4046df21aea62b46c032de4b56f7230dfc3705b6b1bda348983e0eb26e",
+        ),
+    )
+}
+
+
+def folders() -> list[Path]:
+    """Where weights are looked for, in this order; new ones go to the first."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    common = Path.home() / ".cache" / "sf2f-bench" / "weights"
+    return [Path(chosen).expanduser(), common] if chosen else [common]
+
+
+def weights_file(name: str) -> Path:
+    """The checked file of published weights, or its conversion to safetensors where that is there instead.
+
+    Raises BenchError for a name that is not in `FILES`, and for a file that is missing, cut short or another
+    one. A conversion has no published checksum: it is taken as it is, and its own hash goes into the id.
+    """
+    if name not in FILES:
+        raise BenchError(unknown("file of weights", name, list(FILES)))
+    file = FILES[name]
+    for folder in folders():
+        if (folder / name).is_file():
+            check_file(folder / name, file)
+            return folder / name
+        if (folder / file.converted).is_file():
+            return folder / file.converted
+    raise BenchError(
+        f"{file.description}: the file {name} is not there. Fetch it from {file.url} and put it into "
+        f"{folders()[0]} (or set {FOLDER_VARIABLE} to the folder that holds it); "
+        "`sf2f-bench weights list` shows all files and their licences."
+    )
+
+
+def check_file(path: Path, file: WeightFile) -> None:
+    """Raise BenchError unless the file has the published size and checksum, as far as these are known."""
+    found = path.stat().st_size
+    if file.size is not None and found != file.size:
+        state = "is cut short" if found < file.size else "is another file"
+        raise BenchError(
+            f"{path} {state}: {found} bytes, expected {file.size}; fetch it again from {file.url}."
+        )
+    digest = sha256_of(path)
+    if file.sha256 is not None and digest != file.sha256:
+        raise BenchError(
+            f"{path} is another file: sha256 {digest}, expected {file.sha256}; fetch it again from {file.url}."
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, read once as long as the file stays as it is."""
+    state = path.stat()
+    return _sha256(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pt, .pkl or .safetensors file by name, on the CPU; no code of the file is run.
+
+    Raises BenchError for another kind of file, a damaged one, and one that holds anything but arrays by name.
+    """
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".pt": _read_torch,
+        ".pkl": _read_arrays,
+        ".safetensors": _read_safetensors,
+    }
+    if path.suffix not in readers:
+        raise BenchError(
+            f"{path}: expected weights as {', '.join(readers)}, found {path.suffix or 'no suffix'}."
+        )
+    try:
+        content = readers[path.suffix](path)
+    # Damaged bytes make the readers raise nearly anything; none of it is our fault.
+    except Exception as error:
+        raise BenchError(f"{path}: cannot be read as weights ({error}); fetch it again.") from error
+    from torch import Tensor
+
+    good = isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    )
+    if not good:
+        raise BenchError(f"{path}: expected tensors by name, found other things; fetch it again.")
+    return dict(content)
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own message advises to run what the file carries
+        raise ValueError("it holds more than tensors, or is damaged") from error
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _read_arrays(path: Path) -> Any:
+    """A pickled dict of NumPy arrays, as Python 2 wrote it: its byte strings are read as Latin-1."""
+    import torch
+
+    with path.open("rb") as stream:
+        content = _WeightUnpickler(stream, encoding="latin1").load()
+    # A copy in this machine's byte order; what torch knows no tensor for is refused by it.
+    return {
+        name: torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
+        for name, array in content.items()
+    }
+
+
+class _WeightUnpickler(_ArrayUnpickler):
+    """The unpickler of the feature files, which admits arrays alone, and the dict that keeps an order."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """OrderedDict and what rebuilds an array; raises BenchError for everything else."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        try:
+            return super().find_class(module, name)
+        except MediaError as error:
+            raise pickle.UnpicklingError(
+                f"it names {module}.{name}, which weights do not need and which could run code"
+            ) from error
+
+
+def load_checked(network: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """Fill a network; every name and shape must be the network's own.
+
+    Counters of batch normalisation (`num_batches_tracked`) may be absent: evaluation does not read them, and
+    files older than torch 0.4.1 have none. Raises BenchError naming the entries that do not fit.
+    """
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in tensors and not name.endswith(".num_batches_tracked")]
+    misfits = {
+        "are missing": missing,
+        "are not known": [name for name in tensors if name not in wanted],
+        "have another shape": [
+            f"{name} {list(tensor.shape)} instead of {list(wanted[name].shape)}"
+            for name, tensor in tensors.items()
+            if name in wanted and tensor.shape != wanted[name].shape
+        ],
+    }
+    found = [
+        f"{len(names)} entries {how} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for how, names in misfits.items()
+        if names
+    ]
+    if found:
+        raise BenchError(
+            f"{source}: not the weights of {type(network).__name__}: {'; '.join(found)}. Fetch the file again."
+        )
+    network.load_state_dict(tensors, strict=False)
