@@ -1,0 +1,212 @@
+"""FaceNet: Inception-ResNet-v1 trained on VGGFace2, the network of SF2F's perceptual loss.
+
+Architecture: Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on
+Learning" (arXiv 1602.07261), under the state-dict names of facenet-pytorch. Input, crop and features: SF2F
+(arXiv 2006.05888).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sf2f_bench.extractors.frozen import frozen, look
+from sf2f_bench.extractors.weights import load_checked, read_tensors, sha256_of, weights_file
+from sf2f_bench.faces import vgg_crop
+from sf2f_bench.registry import unknown
+from sf2f_bench.types import BenchError
+
+CLASSES = 8631  # identities of VGGFace2's training set
+EMBEDDING = 512
+SIZE = 140  # pixels, the side of the picture that the network looks at
+
+Kernel = int | tuple[int, int]
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, ReLU: ``[B, inputs, h, w] -> [B, outputs, h', w']``, not negative."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1, padding: int | tuple[int, int] = 0
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        self.bn = nn.BatchNorm2d(outputs, eps=0.001)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, h, w] -> [B, outputs, h', w']``."""
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+def same(inputs: int, *layers: tuple[int, Kernel]) -> nn.Sequential:
+    """ConvBlocks of (outputs, kernel), one after the other, that keep height and width."""
+    blocks = []
+    for outputs, kernel in layers:
+        rows, columns = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        blocks.append(ConvBlock(inputs, outputs, kernel, padding=(rows // 2, columns // 2)))
+        inputs = outputs
+    return nn.Sequential(*blocks)
+
+
+class Inception(nn.Module):
+    """Branches that look at the same input, their outputs one after the other: ``branch0``, ``branch1``, ..."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        for number, branch in enumerate(branches):
+            self.add_module(f"branch{number}", branch)
+        self.branches = branches
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w] -> [B, sum of the branches' channels, h', w']``."""
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
+class ResidualInception(Inception):
+    """The input plus a scaled mix of the branches: ``[B, channels, h, w]`` of the same shape.
+
+    relu(x + scale * conv2d(branches(x))); the network's last block leaves the ReLU out.
+    """
+
+    def __init__(self, channels: int, mixed: int, scale: float, *branches: nn.Module, rectified: bool = True):
+        super().__init__(*branches)
+        self.conv2d = nn.Conv2d(mixed, channels, 1)
+        self.scale = scale
+        self.rectified = rectified
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels, h, w] -> [B, channels, h, w]``."""
+        x = torch.add(x, self.conv2d(super().forward(x)), alpha=self.scale)
+        return F.relu(x, inplace=True) if self.rectified else x
+
+
+def block_35(scale: float) -> ResidualInception:
+    """Inception-ResNet-A, on 256 channels (15x15 here, 35x35 in the paper)."""
+    branches = (
+        ConvBlock(256, 32, 1),
+        same(256, (32, 1), (32, 3)),
+        same(256, (32, 1), (32, 3), (32, 3)),
+    )
+    return ResidualInception(256, 96, scale, *branches)
+
+
+def block_17(scale: float) -> ResidualInception:
+    """Inception-ResNet-B, on 896 channels (7x7 here, 17x17 in the paper)."""
+    branches = ConvBlock(896, 128, 1), same(896, (128, 1), (128, (1, 7)), (128, (7, 1)))
+    return ResidualInception(896, 256, scale, *branches)
+
+
+def block_8(scale: float, rectified: bool = True) -> ResidualInception:
+    """Inception-ResNet-C, on 1792 channels (3x3 here, 8x8 in the paper)."""
+    branches = ConvBlock(1792, 192, 1), same(1792, (192, 1), (192, (1, 3)), (192, (3, 1)))
+    return ResidualInception(1792, 384, scale, *branches, rectified=rectified)
+
+
+def reduction_a() -> Inception:
+    """``[B, 256, 15, 15] -> [B, 896, 7, 7]``."""
+    return Inception(
+        ConvBlock(256, 384, 3, stride=2),
+        nn.Sequential(*same(256, (192, 1), (192, 3)), ConvBlock(192, 256, 3, stride=2)),
+        nn.MaxPool2d(3, stride=2),
+    )
+
+
+def reduction_b() -> Inception:
+    """``[B, 896, 7, 7] -> [B, 1792, 3, 3]``."""
+    return Inception(
+        nn.Sequential(ConvBlock(896, 256, 1), ConvBlock(256, 384, 3, stride=2)),
+        nn.Sequential(ConvBlock(896, 256, 1), ConvBlock(256, 256, 3, stride=2)),
+        nn.Sequential(*same(896, (256, 1), (256, 3)), ConvBlock(256, 256, 3, stride=2)),
+        nn.MaxPool2d(3, stride=2),
+    )
+
+
+class FaceNet(nn.Module):
+    """Inception-ResNet-v1 with SF2F's preprocessing in front: images 0..1 in, features or classes out."""
+
+    def __init__(self, classes: int = CLASSES) -> None:
+        super().__init__()
+        self.conv2d_1a = ConvBlock(3, 32, 3, stride=2)
+        self.conv2d_2a = ConvBlock(32, 32, 3)
+        self.conv2d_2b = ConvBlock(32, 64, 3, padding=1)
+        self.maxpool_3a = nn.MaxPool2d(3, stride=2)
+        self.conv2d_3b = ConvBlock(64, 80, 1)
+        self.conv2d_4a = ConvBlock(80, 192, 3)
+        self.conv2d_4b = ConvBlock(192, 256, 3, stride=2)
+        self.repeat_1 = nn.Sequential(*(block_35(0.17) for _ in range(5)))
+        self.mixed_6a = reduction_a()
+        self.repeat_2 = nn.Sequential(*(block_17(0.10) for _ in range(10)))
+        self.mixed_7a = reduction_b()
+        self.repeat_3 = nn.Sequential(*(block_8(0.20) for _ in range(5)))
+        self.block8 = block_8(1.0, rectified=False)
+        self.last_linear = nn.Linear(1792, EMBEDDING, bias=False)
+        self.last_bn = nn.BatchNorm1d(EMBEDDING, eps=0.001)
+        self.logits = nn.Linear(EMBEDDING, classes)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What SF2F's perceptual loss compares; differentiable in the images.
+
+        images: float 0..1 ``[B, 3, H, W]``. Returns the maps after repeat_1 ``[B, 256, 15, 15]``, repeat_2
+        ``[B, 896, 7, 7]`` and repeat_3 ``[B, 1792, 3, 3]``, and the L2-normalised embedding ``[B, 512]``.
+        """
+        *maps, bottleneck = self._through(images)
+        return [*maps, F.normalize(bottleneck, dim=1)]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images as in `features` -> (L2-normalised embeddings ``[B, 512]``, logits ``[B, classes]``).
+
+        The classes are read from the embedding before its normalisation, as they were trained.
+        """
+        bottleneck = self._through(images)[-1]
+        return F.normalize(bottleneck, dim=1), self.logits(bottleneck)
+
+    def _through(self, images: Tensor) -> list[Tensor]:
+        """The three maps of `features` and the embedding before its normalisation."""
+        x = F.interpolate(standardise(images), (SIZE, SIZE), mode="bilinear", align_corners=True)
+        x = self.maxpool_3a(self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x))))
+        first = self.repeat_1(self.conv2d_4b(self.conv2d_4a(self.conv2d_3b(x))))
+        second = self.repeat_2(self.mixed_6a(first))
+        third = self.repeat_3(self.mixed_7a(second))
+        pooled = self.block8(third).mean(dim=(2, 3))
+        return [first, second, third, self.last_bn(self.last_linear(pooled))]
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Images 0..1 ``[B, 3, H, W]`` -> the VGG box of (255 x - 127.5) / 128 ``[B, 3, h, w]``."""
+    return (vgg_crop(images) * 255 - 127.5) / 128
+
+
+class FaceNetExtractor:
+    """FaceNet as the harness uses it: `FaceNetExtractor("facenet-vggface2")`.
+
+    `module` is the frozen network itself, for a training loss. Raises BenchError for another name and for
+    weights that are missing or not the published ones.
+    """
+
+    NAME = "facenet-vggface2"
+    VERSION = 1
+    FILE = "20180402-114759-vggface2.pt"
+
+    role: Literal["judge", "training-loss"] = "training-loss"
+
+    def __init__(self, name: str = NAME) -> None:
+        if name != self.NAME:
+            raise BenchError(unknown("FaceNet extractor", name, [self.NAME]))
+        path = weights_file(self.FILE)
+        self.sha256 = sha256_of(path)
+        self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/vgg-crop/bilinear-{SIZE}"
+        network = FaceNet()
+        load_checked(network, read_tensors(path), path)
+        self.module = frozen(network)
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees, the same for any batch size.
+
+        images: uint8 ``[B, 3, H, W]`` of any size, cropped to the VGG box. Returns L2-normalised embeddings
+        float32 ``[B, 512]`` and probabilities over VGGFace2's identities ``[B, 8631]``, on the device of
+        `module`, in full precision.
+        """
+        return look(self.module, images)

@@ -1,0 +1,88 @@
+"""What published networks share when they only look: frozen, batch norm folded in, in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from sf2f_bench.types import BenchError
+
+Network = TypeVar("Network", bound=nn.Module)
+# Images that go through a network at once: on a CPU, maps that stay near its cache; on a GPU, enough to fill it.
+CHUNK = {"cpu": 16, "cuda": 256}
+
+
+def frozen(network: Network) -> Network:
+    """The network in evaluation mode, without gradients for its weights, folded, channels last.
+
+    Load the weights first: folding takes the batch norms' entries out of the state dict.
+    """
+    # A frozen batch norm is a fixed scale and shift: inside the convolution before it, it costs no pass over the
+    # map, forward or backward; and oneDNN's and cuDNN's convolutions are fastest on channels-last memory. Both
+    # together, on one CPU thread: 1.5 times the images of the plain ResNet-50, 1.2 times FaceNet's with gradients.
+    fold_batch_norm(network.eval())
+    # After folding, which makes new layers and parameters.
+    network.eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """Merge every batch norm into the convolution or linear layer registered just before it, in place.
+
+    In double precision, so that folding rounds each weight once. The network must be in evaluation mode and
+    register its layers in the order in which it calls them.
+    """
+    for module in list(network.modules()):
+        for (name, layer), (norm_name, norm) in pairwise(list(module.named_children())):
+            if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                continue
+            fuse: Any = fuse_conv_bn_eval if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval
+            setattr(module, name, fuse(layer.double(), norm.double()).float())
+            setattr(module, norm_name, nn.Identity())
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """float32 arithmetic inside, whatever the training allows: no autocast, no TF32 on CUDA."""
+    matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = cudnn
+
+
+@torch.no_grad()
+def look(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What a network says of faces, the same for any batch size up to rounding, in full precision.
+
+    network: images 0..1 float32 ``[b, 3, H, W]`` -> (embeddings ``[b, D]``, logits ``[b, C]``); images: uint8
+    ``[B, 3, H, W]``. Returns (embeddings, probabilities) on the network's device. Raises BenchError for
+    anything but faces.
+    """
+    check_faces(images)
+    device = next(network.parameters()).device
+    with full_precision(device):
+        parts = images.split(CHUNK.get(device.type, CHUNK["cpu"]))
+        seen = [network(part.to(device).float() / 255) for part in parts]
+        embeddings, logits = (torch.cat(rows) for rows in zip(*seen, strict=True))
+        return embeddings, logits.softmax(dim=1)
+
+
+def check_faces(images: Tensor) -> None:
+    """Raise BenchError for anything but uint8 faces ``[B, 3, H, W]``."""
+    if not isinstance(images, Tensor):
+        raise BenchError(f"faces must be a torch tensor, got {type(images).__name__}: use torch.from_numpy.")
+    if images.dtype != torch.uint8:
+        raise BenchError(f"faces must be uint8 in 0..255, got {images.dtype}: see sf2f_bench.to_uint8.")
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise BenchError(f"faces must be [B, 3, H, W] and not empty, got {list(images.shape)}.")
