@@ -1,0 +1,149 @@
+"""The VGGFace2 ResNet-50: an independent build of it agrees, and it is loaded from the published pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.models import resnet50
+from weight_files import publish, randomise, write_python_2_pickle
+
+from sf2f_bench.extractors import frozen
+from sf2f_bench.extractors.vggface2 import VggFace2, VggFace2Extractor
+from sf2f_bench.extractors.weights import sha256_of
+from sf2f_bench.types import BenchError
+
+FACTS = Path(__file__).parents[1] / "golden" / "model_facts.json"
+BGR, RGB = VggFace2Extractor.NAMES
+
+
+def caffe_style(state: dict[str, Tensor]) -> nn.Module:
+    """torchvision's ResNet-50 turned into the Caffe one: an implementation that is not ours."""
+    network = resnet50(num_classes=8631)
+    network.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+    network.avgpool = nn.AvgPool2d(7)
+    for block in (network.layer2[0], network.layer3[0], network.layer4[0]):
+        block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return randomise(VggFace2(), 1).state_dict()
+
+
+@pytest.fixture(scope="module")
+def published(state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the real file: no counters of batch normalisation, byte strings of Python 2."""
+    path = tmp_path_factory.mktemp("weights") / VggFace2Extractor.FILE
+    arrays = {name: t.numpy() for name, t in state.items() if not name.endswith("num_batches_tracked")}
+    return write_python_2_pickle(path, arrays)
+
+
+@pytest.fixture(scope="module")
+def extractors(published: Path) -> dict[str, VggFace2Extractor]:
+    with pytest.MonkeyPatch.context() as patch:
+        publish(published, patch)
+        return {name: VggFace2Extractor(name) for name in (BGR, RGB)}
+
+
+@pytest.fixture(scope="module")
+def faces() -> Tensor:
+    return torch.randint(0, 256, (3, 3, 64, 64), generator=torch.Generator().manual_seed(2)).byte()
+
+
+def test_the_network_has_the_published_size_and_shapes(state: dict[str, Tensor]) -> None:
+    facts = json.loads(FACTS.read_text())["parameters_and_shapes"]
+    network = VggFace2()
+    assert sum(weight.numel() for weight in network.parameters()) == facts["resnet50_8631"]
+    theirs = resnet50(num_classes=8631).state_dict()
+    assert {name: t.shape for name, t in state.items()} == {name: t.shape for name, t in theirs.items()}
+
+
+def test_the_ids_name_network_weights_resize_and_order(
+    extractors: dict[str, VggFace2Extractor], published: Path
+) -> None:
+    for name, extractor in extractors.items():
+        assert extractor.sha256 == sha256_of(published)
+        assert extractor.id == f"{name}/1@{extractor.sha256[:8]}/bilinear-224"
+        assert extractor.role == "judge"
+
+
+@torch.no_grad()
+def test_an_independent_network_agrees(
+    extractors: dict[str, VggFace2Extractor], state: dict[str, Tensor], faces: Tensor
+) -> None:
+    """Also the test that folding and channels last change nothing: theirs is neither."""
+    network = caffe_style(state)
+    mean = torch.tensor([131.0912, 103.8827, 91.4953])[:, None, None]  # red, green, blue
+    pixels = nn.UpsamplingBilinear2d((224, 224))(faces.float() - mean)
+    for name, inputs in {BGR: pixels[:, [2, 1, 0]], RGB: pixels}.items():
+        pooled: list[Tensor] = []
+        handle = network.avgpool.register_forward_hook(lambda *call, to=pooled: to.append(call[2].flatten(1)))
+        classes = network(inputs).softmax(dim=1)
+        handle.remove()
+        assert pooled[0].shape == (3, 2048)
+        embeddings, probabilities = extractors[name](faces)
+        torch.testing.assert_close(embeddings, F.normalize(pooled[0], dim=1), atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(probabilities, classes, atol=1e-9, rtol=1e-4)
+        torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
+
+
+def test_the_order_of_the_colours_matters(extractors: dict[str, VggFace2Extractor], faces: Tensor) -> None:
+    straight, quirk = extractors[BGR](faces)[0], extractors[RGB](faces)[0]
+    assert float((straight - quirk).norm(dim=1).min()) > 1e-2
+
+
+def test_the_module_is_frozen_and_folded(extractors: dict[str, VggFace2Extractor]) -> None:
+    module = extractors[BGR].module
+    assert not any(part.training or "Norm" in type(part).__name__ for part in module.modules())
+    assert not any(weight.requires_grad for weight in module.parameters())
+
+
+def test_results_do_not_depend_on_the_batch(
+    extractors: dict[str, VggFace2Extractor], faces: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = extractors[BGR](faces)
+    monkeypatch.setitem(frozen.CHUNK, "cpu", 2)
+    for whole, parts in zip(together, extractors[BGR](faces), strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-4)
+
+
+def test_a_conversion_to_safetensors_gives_the_same_and_says_its_own_hash(
+    extractors: dict[str, VggFace2Extractor],
+    state: dict[str, Tensor],
+    faces: Tensor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "resnet50_ft_weight.safetensors"
+    save_file(state, path)
+    monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
+    extractor = VggFace2Extractor(BGR)
+    assert extractor.id == f"{BGR}/1@{sha256_of(path)[:8]}/bilinear-224"
+    assert extractor.id != extractors[BGR].id
+    assert torch.equal(extractor(faces[:1])[0], extractors[BGR](faces[:1])[0])
+
+
+def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
+    with pytest.raises(BenchError, match=r"resnet50_ft_weight\.pkl is not there.*drive\.google\.com"):
+        VggFace2Extractor()
+
+
+def test_an_unknown_name_gets_the_nearest_one() -> None:
+    with pytest.raises(BenchError, match="did you mean 'vggface2-resnet50'"):
+        VggFace2Extractor("vggface2-resnet")
+
+
+def test_anything_but_faces_is_refused(extractors: dict[str, VggFace2Extractor]) -> None:
+    with pytest.raises(BenchError, match="uint8"):
+        extractors[BGR](torch.zeros(1, 3, 64, 64))
