@@ -109,20 +109,22 @@ def to_bytes(images: Tensor) -> Tensor:
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def generator_losses(fake: Tensor, labels: Tensor, judge: FaceNetwork) -> dict[str, Tensor]:
+def generator_losses(fake: Tensor, labels: Tensor, discriminator: FaceNetwork) -> dict[str, Tensor]:
     """The generator's terms by name: non-saturating logistic GAN, cross-entropy of the voice's identity."""
-    score, logits = judge(fake)
+    score, logits = discriminator(fake)
     return {
         "identity_adversarial": F.softplus(-score).mean(),
         "identity": F.cross_entropy(logits, labels),
     }
 
 
-def judge_losses(fake: Tensor, real: Tensor, labels: Tensor, judge: FaceNetwork) -> dict[str, Tensor]:
+def discriminator_losses(
+    fake: Tensor, real: Tensor, labels: Tensor, discriminator: FaceNetwork
+) -> dict[str, Tensor]:
     """The face network's terms by name: logistic on both sides, cross-entropy on real images only."""
-    score, logits = judge(real)
+    score, logits = discriminator(real)
     return {
-        "identity_discriminator": F.softplus(-score).mean() + F.softplus(judge(fake)[0]).mean(),
+        "identity_discriminator": F.softplus(-score).mean() + F.softplus(discriminator(fake)[0]).mean(),
         "identity_discriminator_classes": F.cross_entropy(logits, labels),
     }
 
@@ -164,12 +166,12 @@ class Voice2FaceWen:
             torch.default_generator.manual_seed(context.seed)
             voice, face = VoiceNetwork(width), FaceGenerator(width)
             speakers = nn.Linear(scaled(EMBEDDING, width), data.identities, bias=False)
-            judge = FaceNetwork(data.identities, width)
+            discriminator = FaceNetwork(data.identities, width)
         voice, speakers = context.setup(voice), context.setup(speakers)
-        face, judge = context.setup(face), context.setup(judge)
+        face, discriminator = context.setup(face), context.setup(discriminator)
         self._learn_voices(data, context, voice, speakers)
         self.networks = nn.ModuleDict({"voice": voice.eval().requires_grad_(False), "face": face})
-        self._learn_faces(data, context, face, judge)
+        self._learn_faces(data, context, face, discriminator)
 
     def _learn_voices(
         self, data: TrainingData, context: TrainContext, voice: VoiceNetwork, speakers: nn.Linear
@@ -193,24 +195,32 @@ class Voice2FaceWen:
             context.log(batch.identities, speaker=loss, speaker_accuracy=right)
 
     def _learn_faces(
-        self, data: TrainingData, context: TrainContext, face: FaceGenerator, judge: FaceNetwork
+        self, data: TrainingData, context: TrainContext, face: FaceGenerator, discriminator: FaceNetwork
     ) -> None:
         """Face network first, generator second, on the same drawn faces, as the published step has it."""
         recipe = self.recipe
-        adams = [context.adam(n.parameters(), lr=recipe["lr"], betas=recipe["betas"]) for n in (face, judge)]
-        state = {"face": face, "judge": judge, "face_adam": adams[0], "judge_adam": adams[1]}
+        adams = [
+            context.adam(n.parameters(), lr=recipe["lr"], betas=recipe["betas"])
+            for n in (face, discriminator)
+        ]
+        state = {
+            "face": face,
+            "discriminator": discriminator,
+            "face_adam": adams[0],
+            "discriminator_adam": adams[1],
+        }
         for step in context.loop("face", recipe["steps"], state, self):
             batch = data.batch(step, recipe["batch"], stage="face")
             with context.autocast():
                 (fake,) = face(self._heard(batch.voices, step, context))
                 real = unit_pixels(flipped(batch.faces, context.noise("flip", step, len(fake), 1)))
-                judged = judge_losses(fake.detach(), real, batch.labels, judge)
+                judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
             context.update(adams[1], total(judged))
-            judge.requires_grad_(False)
+            discriminator.requires_grad_(False)
             with context.autocast():
-                drawn = generator_losses(fake, batch.labels, judge)
+                drawn = generator_losses(fake, batch.labels, discriminator)
             context.update(adams[0], total(drawn))
-            judge.requires_grad_(True)
+            discriminator.requires_grad_(True)
             context.log(batch.identities, **drawn, **judged)
 
     @torch.no_grad()

@@ -104,14 +104,17 @@ def test_a_step_is_the_published_one() -> None:
     model, context = trained(replace(SMALL, steps=1))
     torch.manual_seed(context.seed)
     voice, face = VoiceNetwork(0.06), FaceGenerator(0.06)
-    speakers, judge = torch.nn.Linear(4, IDENTITIES, bias=False), FaceNetwork(IDENTITIES, 0.06)
+    speakers, discriminator = torch.nn.Linear(4, IDENTITIES, bias=False), FaceNetwork(IDENTITIES, 0.06)
     people = People()
     batch = people.batch(0, 16, "voice")
     adam = torch.optim.Adam([*voice.parameters(), *speakers.parameters()], lr=1e-3)
     F.cross_entropy(speakers(voice(batch.voices)), batch.labels).backward()
     adam.step()
     batch = people.batch(0, 16, "face")
-    adams = [torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in (judge, face)]
+    adams = [
+        torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        for network in (discriminator, face)
+    ]
     blur, coins = context.noise("face", 0, 8, 4), context.noise("flip", 0, 8, 1)
     with torch.no_grad():
         unit = F.normalize(voice.eval()(batch.voices), dim=1)
@@ -119,12 +122,12 @@ def test_a_step_is_the_published_one() -> None:
     real = (batch.faces.float() - 127.5) / 127.5
     for row in coins[:, 0].gt(0).nonzero().flatten():
         real[row] = real[row].flip(2)
-    (score, logits), (score_of_fake, _) = judge(real), judge(fake.detach())
+    (score, logits), (score_of_fake, _) = discriminator(real), discriminator(fake.detach())
     truth, lie = torch.ones(8, 1), torch.zeros(8, 1)
     logistic = F.binary_cross_entropy_with_logits
     (logistic(score, truth) + logistic(score_of_fake, lie) + F.cross_entropy(logits, batch.labels)).backward()
     adams[0].step()
-    score, logits = judge(fake)
+    score, logits = discriminator(fake)
     (logistic(score, truth) + F.cross_entropy(logits, batch.labels)).backward()
     adams[1].step()
     expected = torch.nn.ModuleDict({"voice": voice, "face": face}).state_dict()
@@ -151,20 +154,22 @@ def test_the_voice_network_is_fixed_while_faces_are_learnt() -> None:
 def test_the_generator_draws_whom_a_fixed_face_network_wants_to_see() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        judge, face = FaceNetwork(IDENTITIES, 0.25), FaceGenerator(0.25)
+        discriminator, face = FaceNetwork(IDENTITIES, 0.25), FaceGenerator(0.25)
         embeddings = F.normalize(torch.randn(IDENTITIES, 16), dim=1)
     batch = People.draw(1, IDENTITIES, 61)
-    adam = torch.optim.Adam(judge.parameters(), lr=1e-3)
+    adam = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
     for _ in range(40):
         adam.zero_grad()
-        F.cross_entropy(judge(voice2face_wen.unit_pixels(batch.faces))[1], batch.labels).backward()
+        F.cross_entropy(discriminator(voice2face_wen.unit_pixels(batch.faces))[1], batch.labels).backward()
         adam.step()
-    judge.requires_grad_(False)
+    discriminator.requires_grad_(False)
     adam = torch.optim.Adam(face.parameters(), lr=1e-3)
     losses = []
     for _ in range(40):
         adam.zero_grad()
-        terms = voice2face_wen.generator_losses(face(embeddings[batch.labels])[0], batch.labels, judge)
+        terms = voice2face_wen.generator_losses(
+            face(embeddings[batch.labels])[0], batch.labels, discriminator
+        )
         sum(terms.values()).backward()
         adam.step()
         losses.append(terms["identity"].item())
