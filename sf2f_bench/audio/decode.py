@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -54,12 +54,11 @@ def decode(path: Path | str) -> FloatArray:
     if not np.isfinite(mono).all():
         raise MediaError(f"{path}: holds samples that are not numbers (NaN or infinite); fetch it again.")
     if rate != SAMPLE_RATE:
-        divisor = math.gcd(rate, SAMPLE_RATE)
-        mono = resample_poly(mono, SAMPLE_RATE // divisor, rate // divisor)
-    grid = to_int16(mono)
+        mono = _resample(mono, rate)
+    grid = mono if mono.dtype == np.int16 else to_int16(mono)
     if not grid.any():
         raise MediaError(f"{path}: the recording is silent (every sample is zero); leave it out.")
-    return grid.astype(np.float32) / INT16_SCALE
+    return grid / np.float32(INT16_SCALE)
 
 
 def stated_seconds(path: Path) -> float:
@@ -75,20 +74,31 @@ def stated_seconds(path: Path) -> float:
 
 def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
     """A waveform ``[T]`` in -1..1 to the nearest int16 ``[T]``; what lies outside is clipped."""
-    return np.clip(np.rint(waveform * INT16_SCALE), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+    scaled = waveform * INT16_SCALE
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1, out=scaled)
+    return scaled.astype(np.int16)
 
 
-def _read_soundfile(path: Path) -> tuple[FloatArray, int]:
-    """Samples float64 ``[T, channels]`` and the rate in Hz, by libsndfile."""
+def _resample(mono: NDArray[Any], rate: int) -> NDArray[np.float64]:
+    """Samples ``[T]``, int16 or in -1..1, from `rate` Hz to 16 kHz in -1..1."""
+    divisor = math.gcd(rate, SAMPLE_RATE)
+    waveform = mono.astype(np.float64) / (INT16_SCALE if mono.dtype == np.int16 else 1)
+    return resample_poly(waveform, SAMPLE_RATE // divisor, rate // divisor)
+
+
+def _read_soundfile(path: Path) -> tuple[NDArray[Any], int]:
+    """Samples ``[T, channels]`` and the rate in Hz, by libsndfile: int16 as the file has them, else float64."""
     try:
         with soundfile.SoundFile(path) as recording:
             rate, channels = recording.samplerate, recording.channels
             stated = recording.frames
             if stated == UNKNOWN_LENGTH:
                 return _read_container(path)
-            blocks = [np.zeros((0, channels))]
+            kind = "int16" if recording.subtype == "PCM_16" else "float64"
+            blocks = [np.zeros((0, channels), kind)]
             # In blocks, because a damaged header can state more than fits in memory.
-            while len(block := recording.read(SAMPLES_AT_ONCE, dtype="float64", always_2d=True)):
+            while len(block := recording.read(SAMPLES_AT_ONCE, dtype=kind, always_2d=True)):
                 blocks.append(block)
     except (soundfile.LibsndfileError, OSError) as error:
         raise MediaError(f"{path}: cannot be read as a recording ({error}); fetch it again.") from error
@@ -120,8 +130,8 @@ def _stated_by_wav_header(path: Path) -> int | None:
     return None
 
 
-def _read_container(path: Path) -> tuple[FloatArray, int]:
-    """Samples float64 ``[T, channels]`` and the rate in Hz, by FFmpeg's libraries."""
+def _read_container(path: Path) -> tuple[NDArray[Any], int]:
+    """Samples in -1..1 ``[T, channels]`` and the rate in Hz, by FFmpeg's libraries."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
@@ -130,18 +140,19 @@ def _read_container(path: Path) -> tuple[FloatArray, int]:
             stated = (
                 float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
             )
-            rate, channels = stream.rate, stream.layout.nb_channels
-            planar = av.AudioResampler(format="dblp", layout=stream.layout, rate=rate)
-            blocks = [
-                converted.to_ndarray()
-                for frame in container.decode(stream)
-                for converted in planar.resample(frame)
-            ]
+            rate, layout = stream.rate, stream.layout
+            planar = av.AudioResampler(format="dblp", layout=layout, rate=rate)
+            blocks: list[NDArray[Any]] = [np.zeros((layout.nb_channels, 0), np.float32)]
+            for frame in container.decode(stream):
+                if frame.format.name == "fltp" and frame.rate == rate and frame.layout == layout:
+                    blocks.append(frame.to_ndarray())  # as AAC and Opus are decoded: nothing to convert
+                else:
+                    blocks += [converted.to_ndarray() for converted in planar.resample(frame)]
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path}: cannot be decoded ({error}); fetch it again.") from error
-    samples = np.concatenate([np.zeros((channels, 0)), *blocks], axis=1).T
+    samples = np.concatenate(blocks, axis=1).T
     _refuse_truncated(path, len(samples) / rate, stated)
-    return np.asarray(samples), rate
+    return samples, rate
 
 
 def _refuse_truncated(path: Path, found: float, stated: float) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.fft import rfft
 
 from sf2f_bench.audio.decode import decode, to_int16
 from sf2f_bench.audio.vad import PADDING_MS, keep_speech
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
 VERSION = 1  # raise it when the same settings give other numbers
-FRAMES_AT_ONCE = 64  # the spectra of one block stay in the processor's cache
+FRAMES_AT_ONCE = 128  # the spectra of one block stay in the processor's cache
+FILTERS_AT_ONCE = 8  # neighbours that share most of their bins: three quarters of the products are with 0
 
 
 @dataclass(frozen=True)
@@ -124,21 +126,29 @@ class LogFilterbank:
         frames = 1 + ceil((T - window) / step), the last padded with zeros; an energy of exactly 0
         counts as the smallest double above 1, less 1. Davis and Mermelstein 1980.
         """
-        emphasised = np.asarray(signal, dtype=np.float64).copy()
-        emphasised[1:] -= self.preemphasis * emphasised[:-1].copy()
         frames = 1 + max(0, -(-(len(signal) - self.window) // self.step))
-        padded = np.zeros((frames - 1) * self.step + self.window)
-        padded[: len(signal)] = emphasised
-        windows = sliding_window_view(padded, self.window)[:: self.step]
-        bank = mel_filters(self.filters, self.low, self.high, self.nfft)
         energies = np.empty((frames, self.filters))
+        windows = np.zeros((min(frames, FRAMES_AT_ONCE), self.nfft))
         for at in range(0, frames, FRAMES_AT_ONCE):
-            block = slice(at, at + FRAMES_AT_ONCE)
-            spectrum = np.fft.rfft(windows[block], n=self.nfft, axis=1)
-            energies[block] = (spectrum.real**2 + spectrum.imag**2) @ bank
+            block = windows[: frames - at]
+            block[:, : self.window] = self._windows(signal, at, len(block))
+            squares = rfft(block, axis=1).view(np.float64)  # real and imaginary parts side by side
+            squares *= squares
+            for bins, filters, weights in _bands(self.filters, self.low, self.high, self.nfft):
+                energies[at : at + len(block), filters] = squares[:, bins] @ weights
         energies /= self.nfft
         energies[energies == 0] = np.finfo(np.float64).eps
-        return np.log(energies).T
+        return np.log(energies, out=energies).T
+
+    def _windows(self, signal: NDArray[Any], first: int, count: int) -> NDArray[np.float64]:
+        """Windows ``[count, window]`` of the pre-emphasised signal from number `first` on, zeros behind it."""
+        start, length = first * self.step, (count - 1) * self.step + self.window
+        part = signal[max(start - 1, 0) : start + length]
+        sound = np.zeros(1 + length)  # in front stands the sample before, nothing before the first one
+        sound[start == 0 :][: len(part)] = part
+        emphasised = sound[1:] - self.preemphasis * sound[:-1]
+        emphasised[len(signal) - start :] = 0
+        return sliding_window_view(emphasised, self.window)[:: self.step]
 
     def normalise(self, features: Any) -> Any:
         """(features - mean) / std, of an array or a tensor of any shape."""
@@ -161,6 +171,24 @@ def mel_filters(filters: int, low: float, high: float, nfft: int) -> NDArray[np.
         rising = np.where((bins >= left) & (bins < centre), (bins - left) / (centre - left), 0.0)
         falling = np.where((bins >= centre) & (bins < right), (right - bins) / (right - centre), 0.0)
     return rising + falling
+
+
+@lru_cache(maxsize=8)
+def _bands(
+    filters: int, low: float, high: float, nfft: int
+) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+    """`mel_filters` in bands of neighbours: (columns of the squares, filters, weights of those alone).
+
+    The squares have two columns a bin, of the real and of the imaginary part, so every weight stands twice.
+    """
+    bank = np.repeat(mel_filters(filters, low, high, nfft), 2, axis=0)
+    bands = []
+    for at in range(0, filters, FILTERS_AT_ONCE):
+        weights = bank[:, at : at + FILTERS_AT_ONCE]
+        heard = np.flatnonzero(weights.any(axis=1))
+        columns = slice(heard[0], heard[-1] + 1) if len(heard) else slice(0)
+        bands.append((columns, slice(at, at + FILTERS_AT_ONCE), np.ascontiguousarray(weights[columns])))
+    return bands
 
 
 def log_filterbank_of(path: Path | str) -> NDArray[np.float64]:

@@ -38,13 +38,19 @@ def speech_runs(voiced: list[bool], ring: int) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     start: int | None = None
     since = 0  # the ring was emptied here
-    for end in range(1, len(voiced) + 1):
-        window = voiced[max(since, end - ring) : end]
-        if start is None and sum(window) >= needed:
-            start, since = end - len(window), end
-        elif start is not None and len(window) - sum(window) >= needed:
+    agreeing = 0  # verdicts in the ring that speak for a switch
+    for end, verdict in enumerate(voiced, 1):
+        agreeing += verdict == (start is None)
+        if end - since > ring:
+            agreeing -= voiced[end - ring - 1] == (start is None)
+        if agreeing < needed:
+            continue
+        if start is None:
+            start = max(since, end - ring)
+        else:
             runs.append((start, end))
-            start, since = None, end
+            start = None
+        since, agreeing = end, 0
     if start is not None:
         runs.append((start, len(voiced)))
     return runs
