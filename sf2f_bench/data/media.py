@@ -50,22 +50,36 @@ class PhotoFile:
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files of these suffixes (lower case, with dot) at any depth of a folder, sorted."""
-    return sorted(_walk(folder, suffixes))
+    """The files of these suffixes (lower case, with dot) at any depth of a folder, sorted as paths are."""
+    found = sorted(_walk(str(folder), suffixes), key=lambda name: name.replace(os.sep, "\0"))
+    return [Path(name) for name in found]
 
 
 def has_files(folder: Path, suffixes: Collection[str]) -> bool:
     """Whether `files_in` would find any; stops at the first."""
-    return next(_walk(folder, suffixes), None) is not None
+    return next(_walk(str(folder), suffixes), None) is not None
 
 
-def _walk(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+def _walk(folder: str, suffixes: Collection[str]) -> Iterator[str]:
     """Hidden files are passed over: archives made on a Mac hold one beside every photo."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            path = Path(place, name)
-            if not name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
-                yield path
+    for entry in _entries(folder):
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if suffix in suffixes and not entry.name.startswith(".") and entry.is_file():
+            yield entry.path
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Everything but folders at any depth; its kind is known from the listing, without a look at the file."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:  # not there, or not to be read: nothing is found in it
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _entries(entry.path)
+        else:
+            yield entry
 
 
 def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
@@ -77,21 +91,21 @@ def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
     digest = hashlib.sha256()
     for label, path in entries:
         digest.update(f"{label}\0".encode())
-        for file in _all_files(path):
+        for file, size in _sizes(path):
             name = file.removeprefix(str(path.parent))
-            digest.update(f"{name}\0{_size(file)}\n".encode(errors="surrogateescape"))
+            digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _all_files(path: Path) -> list[str]:
-    """Plain strings, sorted: building path objects would take most of the time."""
+def _sizes(path: Path) -> list[tuple[str, int]]:
+    """The file, or every file of the folder, with its size; sorted, as plain strings because that is fast."""
     if not path.is_dir():
-        return [str(path)]
-    return sorted(f"{place}/{name}" for place, _, names in os.walk(path, followlinks=True) for name in names)
+        return [(str(path), _size(path))]
+    return sorted((entry.path, _size(entry)) for entry in _entries(str(path)))
 
 
-def _size(file: str) -> int:
+def _size(file: Path | os.DirEntry[str]) -> int:
     try:
-        return os.stat(file).st_size
+        return file.stat().st_size
     except OSError:  # a link to nowhere: reading it will say so
         return -1
