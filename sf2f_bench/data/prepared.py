@@ -3,25 +3,26 @@
 STORE/store.json              what it was made from
 STORE/identities.parquet      split, id, gender, nationality, age
 STORE/manifest.parquet        identity, kind, key, shard, start, length, reason (of a bad file)
-STORE/shards/00000.safetensors  frames float32 [sum of frames, filters], images uint8 [n, 3, H, W]
-STORE/shards/00000.parquet      the shard's part of the manifest; written last: it says "done"
+STORE/plan.json, STORE/shards/  see `shards.py`
 STORE/left_out.csv            every file and identity that is not used, with the reason
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
+from sf2f_bench.data.shards import Shard, Tally, plan_shards, write_shard
 from sf2f_bench.data.splits import check_disjoint
+from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.types import (
@@ -31,36 +32,13 @@ from sf2f_bench.types import (
     Dataset,
     DatasetCard,
     Identity,
-    MediaError,
-    Utterance,
 )
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FORMAT = 1
-IDENTITIES_PER_SHARD = 25
 SHORTEST_VOICE = 125  # frames: one evaluation segment of 1.25 s
-COLUMNS = ["identity", "kind", "key", "shard", "start", "length", "reason"]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One unit of work: a few identities of a data set into one file."""
-
-    number: int
-    identities: tuple[str, ...]
-    folder: Path
-
-    @property
-    def tensors(self) -> Path:
-        """The media file."""
-        return self.folder / f"{self.number:05d}.safetensors"
-
-    @property
-    def manifest(self) -> Path:
-        """The file that says the shard is done."""
-        return self.folder / f"{self.number:05d}.parquet"
 
 
 def prepare(
@@ -70,12 +48,14 @@ def prepare(
     folder: Path,
     reporter: Reporter,
     jobs: int = 2,
+    scheduler: str | None = None,
 ) -> PreparedStore:
     """Write the store of `dataset` into `folder`; shards that are there already are kept.
 
-    A file that cannot be read is listed in ``left_out.csv`` with its reason and never stops the run.
-    Raises BenchError when `folder` holds another store, when splits share an identity, or when a split
-    ends without a usable identity.
+    jobs: processes of this machine. scheduler: address of a Dask scheduler whose workers do it instead; they have
+    to see `folder` and the data set at the same path. A file that cannot be read is listed in
+    ``left_out.csv`` with its reason and never stops the run. Raises BenchError when `folder` holds another
+    store, when splits share an identity, when a split ends without a usable identity, or for want of workers.
     """
     splits = {split: list(dataset.identities(split)) for split in SPLITS}
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
@@ -84,14 +64,18 @@ def prepare(
     if (folder / "store.json").exists():
         return PreparedStore(folder)
     names = [identity.id for split in SPLITS for identity in splits[split]]
-    cuts = range(0, len(names), IDENTITIES_PER_SHARD)
-    shards = [
-        Shard(number, tuple(names[cut : cut + IDENTITIES_PER_SHARD]), folder / "shards")
-        for number, cut in enumerate(cuts)
-    ]
-    missing = [shard for shard in shards if not shard.manifest.exists()]
+    shards = plan_shards(dataset, names, folder)
+    if not shards:
+        raise BenchError(f"{dataset.card.name} holds no recording and no photo: check its folder")
+    missing = _not_done(shards)
     if missing:
-        _write_shards(dataset, frontend, image_size, missing, reporter, jobs)
+        work = partial(write_shard, dataset, frontend, image_size)
+        _write_shards(work, missing, dataset.card.name, reporter, jobs, scheduler)
+    if lost := _not_done(shards):
+        raise BenchError(
+            f"{len(lost)} of {len(shards)} shards were written but are not in {lost[0].folder}: "
+            "give a folder that this machine and all workers share"
+        )
     _finish(folder, settings, splits, shards, _left_out_before(dataset))
     return PreparedStore(folder)
 
@@ -128,75 +112,31 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_shards(
-    dataset: Dataset,
-    frontend: AudioFrontend,
-    image_size: int,
+    work: Callable[[Shard], Tally],
     shards: list[Shard],
+    name: str,
     reporter: Reporter,
     jobs: int,
+    scheduler: str | None,
 ) -> None:
-    from joblib import Parallel, delayed, parallel_config
-
-    total = sum(len(shard.identities) for shard in shards)
-    bad, seconds = 0, 0.0
-    work = (delayed(_write_shard)(dataset, frontend, image_size, shard) for shard in shards)
-    with (
-        parallel_config(backend="loky", n_jobs=min(jobs, len(shards)), inner_max_num_threads=1),
-        reporter.bar(f"prepare {dataset.card.name} (identities)", total) as bar,
-    ):
-        for shard_bad, shard_seconds, count in Parallel(return_as="generator_unordered")(work):
-            bad, seconds = bad + shard_bad, seconds + shard_seconds
-            bar.note(f"{seconds:,.0f} s of speech, {bad} bad files")
-            bar.advance(count)
-
-
-def _write_shard(
-    dataset: Dataset, frontend: AudioFrontend, image_size: int, shard: Shard
-) -> tuple[int, float, int]:
-    """Returns (bad files, seconds of speech kept, identities)."""
-    rows: list[dict[str, Any]] = []
-    frames: list[FloatArray] = [np.zeros((0, frontend.filters), np.float32)]
-    images: list[ByteArray] = [np.zeros((0, 3, image_size, image_size), np.uint8)]
-    frame_count = 0
-    for row, media in _read(dataset, frontend, image_size, shard.identities):
-        rows.append({**row, "shard": shard.number})
-        if media is None:
-            continue
-        if row["kind"] == "voice":
-            rows[-1].update(start=frame_count, length=len(media))
-            frames.append(media)
-            frame_count += len(media)
-        else:
-            rows[-1].update(start=len(images) - 1, length=1)
-            images.append(media[None])
-    tensors = {"frames": np.concatenate(frames), "images": np.concatenate(images)}
-    write_atomically(shard.tensors, lambda temporary: save_file(tensors, temporary))
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"reason": "string"})
-    write_atomically(shard.manifest, lambda temporary: table.to_parquet(temporary, index=False))
-    return int(table["reason"].notna().sum()), frame_count / frontend.frames_per_second, len(shard.identities)
+    """Have `work` done on every shard, and say how fast it goes."""
+    if scheduler is None:
+        tallies = on_this_machine(work, shards, jobs)
+    else:
+        tallies = on_cluster(work, shards, scheduler, reporter)
+    bad, seconds, started = 0, 0.0, time.monotonic()
+    with reporter.bar(f"prepare {name} (files)", sum(shard.files for shard in shards)) as bar:
+        for tally in tallies:
+            bad, seconds = bad + tally.bad, seconds + tally.seconds
+            speed = seconds / (time.monotonic() - started)
+            bar.note(f"{seconds:,.0f} s of audio, {speed:,.0f} s of audio per s, {bad} bad files")
+            bar.advance(tally.files)
 
 
-def _read(
-    dataset: Dataset, frontend: AudioFrontend, image_size: int, identities: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], Any]]:
-    """(manifest row, frames [T, filters] or image [3, H, W] or None) of every file."""
-    for identity in identities:
-        for utterance in dataset.utterances(identity):
-            yield _try(identity, "voice", utterance.key, partial(_frames, utterance, frontend))
-        for photo in dataset.photos(identity):
-            yield _try(identity, "face", photo.key, partial(photo.image, image_size))
-
-
-def _frames(utterance: Utterance, frontend: AudioFrontend) -> FloatArray:
-    return np.ascontiguousarray(utterance.log_filterbank(frontend).T, dtype=np.float32)
-
-
-def _try(identity: str, kind: str, key: str, read: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
-    row = {"identity": identity, "kind": kind, "key": key, "start": 0, "length": 0, "reason": None}
-    try:
-        return row, read()
-    except MediaError as error:
-        return {**row, "reason": str(error)}, None
+def _not_done(shards: list[Shard]) -> list[Shard]:
+    """By one listing: a network file system may remember for a while that a single file was absent."""
+    done = {path.name for path in shards[0].folder.glob("*.parquet")}
+    return [shard for shard in shards if shard.manifest.name not in done]
 
 
 def _left_out_before(dataset: Dataset) -> list[tuple[str, str]]:

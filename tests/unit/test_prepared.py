@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
+import pickle
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from sf2f_bench.data import prepared
+from sf2f_bench.audio import LogFilterbank
+from sf2f_bench.data import prepared, shards
+from sf2f_bench.data.mel_pickles import MelFile
 from sf2f_bench.data.prepared import PreparedStore, prepare
+from sf2f_bench.data.shards import write_shard
+from sf2f_bench.data.synthetic.dataset import SyntheticWorld
+from sf2f_bench.data.workers import on_this_machine
 from sf2f_bench.progress import Reporter
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, DatasetSource
 from tests.tiny import TinyDataset, TinyFrontend
 
 
@@ -23,7 +31,7 @@ def reporter():
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(prepared, "IDENTITIES_PER_SHARD", 4)
+    monkeypatch.setattr(shards, "FILES_PER_SHARD", 7)  # of five an identity: cuts fall within identities
 
 
 def make(folder, reporter, dataset=None):
@@ -71,15 +79,97 @@ def test_an_identity_without_faces_or_speech_is_left_out_by_name(tmp_path, repor
 
 def test_finished_shards_are_not_made_again(tmp_path, reporter, monkeypatch):
     folder = tmp_path / "store"
-    make(folder, reporter)
+    before = make(folder, reporter)
     (folder / "store.json").unlink()  # as if killed between a shard's tensors and its "done"
     (folder / "shards" / "00001.parquet").unlink()
-    made = []
-    original = prepared._write_shard
-    monkeypatch.setattr(prepared, "_write_shard", lambda *a: made.append(a[-1].number) or original(*a))
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "shards").iterdir()}
+    monkeypatch.setattr(shards, "FILES_PER_SHARD", 3)  # a restart keeps the plan of the start
     again = make(folder, reporter)
-    assert made == [1]
+    changed = {path.name for path in kept if path.stat().st_mtime_ns != kept[path]}
+    assert changed == {"00001.safetensors"}
+    assert len(list((folder / "shards").iterdir())) == len(kept) + 1 == 20
+    assert again.data_hash == before.data_hash
     assert len(again.identities("train")) == 6
+
+
+def test_the_layout_of_the_shards_changes_nothing_that_is_read(tmp_path, reporter, monkeypatch):
+    broken = TinyDataset(broken=frozenset({("train-1", "u0"), ("test-3", "p2")}))
+    one = make(tmp_path / "one", reporter, broken)
+    monkeypatch.setattr(shards, "FILES_PER_SHARD", 1000)
+    other = make(tmp_path / "other", reporter, broken)
+    count = [len(list((store.folder / "shards").glob("*.parquet"))) for store in (one, other)]
+    assert count == [10, 1]
+    assert one.data_hash == other.data_hash
+    pd.testing.assert_frame_equal(one.left_out, other.left_out)
+    for identity in one.identities("train"):
+        for mine, theirs in zip(one.voices(identity.id), other.voices(identity.id), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_array_equal(one.faces(identity.id), other.faces(identity.id))
+
+
+def test_processes_write_what_one_process_writes(tmp_path, reporter):
+    alone = make(tmp_path / "one", reporter)
+    together = prepare(TinyDataset(), TinyFrontend(), 16, tmp_path / "two", reporter, jobs=2)
+    for name in ("manifest.parquet", "store.json", "shards/00004.safetensors"):
+        assert (alone.folder / name).read_bytes() == (together.folder / name).read_bytes(), name
+
+
+def test_shards_without_a_plan_are_not_mixed_with_new_ones(tmp_path, reporter):
+    make(tmp_path, reporter)
+    for name in ("plan.json", "store.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(BenchError, match=r"older version .* delete the folder"):
+        make(tmp_path, reporter)
+
+
+def test_a_worker_that_sees_other_files_than_planned_writes_nothing(tmp_path):
+    [shard, *_] = shards.plan_shards(TinyDataset(), ["train-0", "train-1"], tmp_path)
+    fewer = TinyDataset(photos_each=2)
+    with pytest.raises(BenchError, match=r"2 recordings and 3 photos, .* finds 2 and 2: .* the same folder"):
+        write_shard(fewer, TinyFrontend(), 16, shard)
+    assert not shard.manifest.exists()
+
+
+def test_shards_that_land_elsewhere_are_missed(tmp_path, reporter, monkeypatch):
+    elsewhere = shards.plan_shards(TinyDataset(), ["train-0"], tmp_path / "elsewhere")[0]
+    original = prepared.write_shard
+    monkeypatch.setattr(prepared, "write_shard", lambda *a: original(*a[:-1], elsewhere))
+    with pytest.raises(BenchError, match=r"10 of 10 shards were written but are not in .* all workers share"):
+        make(tmp_path / "store", reporter)
+
+
+def test_a_data_set_without_a_file_is_refused(tmp_path, reporter):
+    class Empty(TinyDataset):
+        def utterances(self, identity):
+            return []
+
+        photos = utterances
+
+    with pytest.raises(BenchError, match="tiny holds no recording and no photo"):
+        make(tmp_path, reporter, Empty())
+
+
+def test_the_throughput_is_seconds_of_sound_not_of_speech(tmp_path):
+    text = io.StringIO()
+    dataset = SyntheticWorld(DatasetSource(limits={"train": 1, "val": 1, "test": 1}))
+    prepare(dataset, LogFilterbank(), 64, tmp_path, Reporter(Console(file=text, width=200)), jobs=1)
+    sound = sum(len(item.waveform()) for item in dataset.utterances("train-0000")) / 16_000
+    assert sound == 30
+    assert f" {3 * sound:.0f} s of audio, " in text.getvalue()
+    assert re.search(r"21 done in .* [1-9]\d* s of audio per s, 0 bad files", text.getvalue())
+
+
+def test_feature_files_count_as_the_speech_in_them(tmp_path):
+    features = np.zeros((40, 250), np.float32)
+    (tmp_path / "a.pickle").write_bytes(pickle.dumps({"LogMel_Features": features}))
+    meter = shards._Meter(LogFilterbank())
+    assert meter.frames_of(MelFile("a", tmp_path / "a.pickle")).shape == (250, 40)
+    assert meter.seconds == 2.5
+
+
+def test_a_process_that_is_ended_from_outside_is_an_error_that_says_how_to_go_on():
+    with pytest.raises(BenchError, match=r"one of 2 worker processes .* give the same command again"):
+        list(on_this_machine(os._exit, [1, 1], jobs=2))
 
 
 def test_the_same_content_has_the_same_hash_and_a_fault_changes_it(tmp_path, reporter):

@@ -1,0 +1,194 @@
+"""Shards: shares of a data set's files that one worker reads and writes, planned once per store.
+
+STORE/plan.json                 which files are in which shard
+STORE/shards/00000.safetensors  frames float32 [sum of frames, filters], images uint8 [n, 3, H, W]
+STORE/shards/00000.parquet      the shard's part of the manifest; written last: it says "done"
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, MediaError, Utterance
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray, FloatArray
+
+# Of VoxCeleb, these are half an hour of sound, a second of work and 33 MB.
+FILES_PER_SHARD = 250
+COLUMNS = ["identity", "kind", "key", "shard", "start", "length", "reason"]
+
+
+class Part(NamedTuple):
+    """Some files of one identity: numbers first <= i < last of its recordings, followed by its photos."""
+
+    identity: str
+    first: int
+    last: int
+    recordings: int  # that the identity had when the plan was made
+    photos: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One unit of work: some files of a data set into one file."""
+
+    number: int
+    parts: tuple[Part, ...]
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"shard {self.number} ({self.parts[0].identity} to {self.parts[-1].identity})"
+
+    @property
+    def tensors(self) -> Path:
+        """The media file."""
+        return self.folder / f"{self.number:05d}.safetensors"
+
+    @property
+    def manifest(self) -> Path:
+        """The file that says the shard is done."""
+        return self.folder / f"{self.number:05d}.parquet"
+
+    @property
+    def files(self) -> int:
+        """Recordings and photos in it."""
+        return sum(part.last - part.first for part in self.parts)
+
+
+class Tally(NamedTuple):
+    """What a finished shard has to report."""
+
+    files: int
+    bad: int
+    seconds: float  # of sound that was listened to
+
+
+def plan_shards(dataset: Dataset, identities: Iterable[str], store: Path) -> list[Shard]:
+    """The shards of a store, by its plan; a store without one gets it.
+
+    The plan is kept because listing a large data set takes minutes, and because a restart has to cut
+    it where the start did. Raises BenchError for shards without a plan.
+    """
+    path, folder = store / "plan.json", store / "shards"
+    if not path.exists():
+        if folder.exists():
+            raise BenchError(
+                f"{store} holds shards that an older version of sf2f-bench has left unfinished: delete the "
+                "folder to prepare it anew"
+            )
+        write_json(path, _cut(dataset, identities))
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    return [Shard(number, tuple(Part(*part) for part in parts), folder) for number, parts in enumerate(plan)]
+
+
+def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[Part]]:
+    """All files in the data set's order, `FILES_PER_SHARD` a shard."""
+    shards: list[list[Part]] = []
+    room = 0
+    for identity in identities:
+        recordings, photos = len(dataset.utterances(identity)), len(dataset.photos(identity))
+        first, total = 0, recordings + photos
+        while first < total:
+            if not room:
+                shards.append([])
+                room = FILES_PER_SHARD
+            last = min(first + room, total)
+            shards[-1].append(Part(identity, first, last, recordings, photos))
+            room -= last - first
+            first = last
+    return shards
+
+
+def write_shard(dataset: Dataset, frontend: AudioFrontend, image_size: int, shard: Shard) -> Tally:
+    """Read the shard's files and write it; doing it twice does no harm.
+
+    A file that cannot be read is a row with a reason. Raises BenchError where the data set is not what was planned.
+    """
+    meter = _Meter(frontend)
+    rows: list[dict[str, Any]] = []
+    frames: list[FloatArray] = [np.zeros((0, frontend.filters), np.float32)]
+    images: list[ByteArray] = [np.zeros((0, 3, image_size, image_size), np.uint8)]
+    frame_count = 0
+    for row, media in _read(dataset, meter, image_size, shard.parts):
+        rows.append({**row, "shard": shard.number})
+        if media is None:
+            continue
+        if row["kind"] == "voice":
+            rows[-1].update(start=frame_count, length=len(media))
+            frames.append(media)
+            frame_count += len(media)
+        else:
+            rows[-1].update(start=len(images) - 1, length=1)
+            images.append(media[None])
+    tensors = {"frames": np.concatenate(frames), "images": np.concatenate(images)}
+    del frames, images
+    write_atomically(shard.tensors, lambda temporary: save_file(tensors, temporary))
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"reason": "string"})
+    write_atomically(shard.manifest, lambda temporary: table.to_parquet(temporary, index=False))
+    return Tally(len(rows), int(table["reason"].notna().sum()), meter.seconds)
+
+
+class _Meter:
+    """A front end that counts the seconds of sound that it is given."""
+
+    def __init__(self, frontend: AudioFrontend) -> None:
+        self.frontend, self.seconds = frontend, 0.0
+
+    def __call__(self, waveform: FloatArray) -> FloatArray:
+        self.seconds += len(waveform) / SAMPLE_RATE
+        return self.frontend(waveform)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.frontend, name)
+
+    def frames_of(self, utterance: Utterance) -> FloatArray:
+        """float32 ``[frames, filters]`` of a recording; feature files count as the speech in them."""
+        before = self.seconds
+        frames = np.ascontiguousarray(utterance.log_filterbank(self).T, dtype=np.float32)
+        if self.seconds == before:
+            self.seconds += len(frames) / self.frontend.frames_per_second
+        return frames
+
+
+def _read(
+    dataset: Dataset, meter: _Meter, image_size: int, parts: Iterable[Part]
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """(manifest row, frames [T, filters] or image [3, H, W] or None) of every file."""
+    for part in parts:
+        utterances, photos = dataset.utterances(part.identity), dataset.photos(part.identity)
+        _check_unchanged(part, len(utterances), len(photos))
+        for utterance in utterances[part.first : part.last]:
+            yield _try(part.identity, "voice", utterance.key, partial(meter.frames_of, utterance))
+        first, last = (max(number - len(utterances), 0) for number in (part.first, part.last))
+        for photo in photos[first:last]:
+            yield _try(part.identity, "face", photo.key, partial(photo.image, image_size))
+
+
+def _check_unchanged(part: Part, recordings: int, photos: int) -> None:
+    """Raise BenchError where a worker sees other files than those planned: it would write the wrong ones."""
+    if (recordings, photos) != (part.recordings, part.photos):
+        raise BenchError(
+            f"{part.identity}: planned with {part.recordings} recordings and {part.photos} photos, {platform.node()} "
+            f"finds {recordings} and {photos}: let every worker see the same folder, and do not change the data set "
+            "while it is being prepared; then give the same command again"
+        )
+
+
+def _try(identity: str, kind: str, key: str, read: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    row = {"identity": identity, "kind": kind, "key": key, "start": 0, "length": 0, "reason": None}
+    try:
+        return row, read()
+    except MediaError as error:
+        return {**row, "reason": str(error)}, None

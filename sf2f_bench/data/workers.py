@@ -1,0 +1,99 @@
+"""Who does independent pieces of work: processes of this machine (joblib) or a cluster (Dask)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import cloudpickle
+
+from sf2f_bench.progress import Reporter
+from sf2f_bench.types import BenchError
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+CONNECT_SECONDS = 10
+RETRIES = (
+    2  # of a piece that raises, on whichever worker is free; a lost worker's pieces are done again anyway
+)
+GO_ON = "give the same command again: what is finished is kept"
+
+
+def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int) -> Iterator[Result]:
+    """`work` of every piece, in the order of finishing, by `jobs` processes of one thread each.
+
+    Raises BenchError where a process ends on the way.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    # Pickled once: a data set of thousands of people takes longer to pickle than a piece of the work.
+    pickled = cloudpickle.dumps(work)
+    tasks = (delayed(_work_pickled)(pickled, piece) for piece in pieces)
+    with parallel_config(backend="loky", n_jobs=min(jobs, len(pieces)), inner_max_num_threads=1):
+        try:
+            yield from Parallel(return_as="generator_unordered")(tasks)
+        except BrokenProcessPool as error:
+            raise BenchError(
+                f"one of {jobs} worker processes crashed or was ended, most often for want of memory: "
+                f"{GO_ON}, perhaps with fewer --jobs"
+            ) from error
+
+
+def _work_pickled(pickled: bytes, piece: Any) -> Any:
+    return _unpickled(pickled)(piece)
+
+
+@lru_cache(maxsize=1)
+def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
+    return cloudpickle.loads(pickled)
+
+
+def on_cluster(
+    work: Callable[[Piece], Result], pieces: Sequence[Piece], address: str, reporter: Reporter
+) -> Iterator[Result]:
+    """`work` of every piece, in the order of finishing, by the workers of the Dask scheduler at `address`.
+
+    A piece whose worker is lost is given to another one, so a piece may be worked on twice. Raises
+    BenchError without the extra `cluster`, without a scheduler, and where a piece ends every worker.
+    """
+    try:
+        from distributed import Client, KilledWorker, as_completed
+    except ImportError as error:
+        raise BenchError(
+            "--scheduler needs Dask, which is not installed: here and on every worker, "
+            "pip install 'sf2f-bench[cluster]'"
+        ) from error
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise BenchError(
+            f"no Dask scheduler answers at {address!r} within {CONNECT_SECONDS} s: expected the address that "
+            f"`dask scheduler` prints, such as tcp://10.0.0.1:8786 ({error})"
+        ) from error
+    with client:
+        count = len(client.scheduler_info(n_workers=-1)["workers"])
+        reporter.say(f"{count} workers at {address}" + ("" if count else ": waiting for the first"))
+        # A task and not scattered data: when every worker that holds its result is lost, it is done again.
+        shared = client.submit(_itself, work, pure=False)
+        futures = client.map(_work_shared, pieces, work=shared, pure=False, retries=RETRIES)
+        try:
+            for future in as_completed(futures, loop=client.loop):
+                yield future.result()
+        except KilledWorker as error:
+            raise BenchError(
+                f"a piece of work ends every worker that takes it on ({error}): {GO_ON}"
+            ) from error
+        except CancelledError as error:
+            raise BenchError(f"the Dask scheduler at {address} is lost ({error}): {GO_ON}") from error
+
+
+def _itself(work: Any) -> Any:
+    return work
+
+
+def _work_shared(piece: Any, work: Callable[[Any], Any]) -> Any:
+    return work(piece)
