@@ -22,7 +22,8 @@ from baselines import voice2face
 from reference_model import official, sf2f
 from reference_model.losses import adversarial_loss, discriminator_loss
 from reference_model.recipe import FirstStage, Networks, recipe_for
-from sf2f_bench import ModelSettings
+from sf2f_bench import ModelSettings, from_imagenet
+from sf2f_bench.extractors.facenet import FaceNet, standardise
 
 GOLDEN = Path(__file__).parent
 IDENTITIES = 2890
@@ -129,6 +130,13 @@ def voice2face_discriminator() -> nn.Module:
     state = official_state("v2f:ac0", SEEDS["v2f"] + 550)
     network.load_state_dict(official.translate(network, names, state, "v2f:ac0"))
     return network
+
+
+def facenet(seed: int) -> FaceNet:
+    """The network of the perceptual loss, in evaluation mode; ours has the official names."""
+    network = FaceNet()
+    network.load_state_dict(official_state("facenet", seed))
+    return network.eval()
 
 
 def first_stage(perceptual: Any = None) -> FirstStage:
@@ -283,13 +291,29 @@ def adversarial_losses() -> list[Comparison]:
     ]
 
 
-def first_step() -> list[Comparison]:
-    """Every term of the first training step but the perceptual one, on which no other depends."""
-    wanted = log()[1]
+@torch.no_grad()
+def facenet_outputs() -> list[Comparison]:
+    """FaceNet's parameters, its input and what it sees in two images."""
+    network, images = facenet(9000), from_imagenet(normal(605, 2, 3, 64, 64))
+    features = network.features(images)
+    mean_std = torch.stack([torch.stack([feature.mean(), feature.std()]) for feature in features])
+    outputs = {"pre": standardise(images), "emb": features[-1], "hidden_mean_std": mean_std}
     return [
-        Comparison.of("step 1", name, value, wanted[name], 2e-5)
-        for name, value in step(first_stage()).items()
+        Comparison.of("facenet", "parameters", parameters(network), facts()["facenet"]["params"], 0),
+        *(Comparison.with_golden(f"facenet:{key}", value) for key, value in outputs.items()),
     ]
+
+
+def training_steps() -> list[Comparison]:
+    """Every term of two training steps; the second follows updates, which no two machines round alike."""
+    stage = first_stage(facenet(120_000))
+    rows = []
+    for number, tolerance in ((1, 1e-5), (2, 5e-3)):
+        ours = step(stage)
+        ours["loss/total_loss"] = sum(value for name, value in ours.items() if name.startswith("loss/"))
+        assert set(ours) == set(log()[number])
+        rows += [Comparison.of(f"step {number}", n, v, log()[number][n], tolerance) for n, v in ours.items()]
+    return rows
 
 
 GROUPS: dict[str, Callable[[], list[Comparison]]] = {
@@ -301,7 +325,8 @@ GROUPS: dict[str, Callable[[], list[Comparison]]] = {
     "fuser": fused_outputs,
     "discriminators": discriminator_outputs,
     "adversarial losses": adversarial_losses,
-    "training step": first_step,
+    "facenet": facenet_outputs,
+    "training steps": training_steps,
 }
 
 
