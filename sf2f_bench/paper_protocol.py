@@ -13,11 +13,14 @@ system should rest on `sf2f-bench/1`. The quirks, each also where it is computed
 - A system without fuser is scored by the mean of the embeddings of the faces of up to 20 segments
   ("average_facenet_embedding"): by many faces at once, though it is shown with one. A system with fuser draws one
   face from all segments ("fused").
-- Quality by one segment's face an identity ("naive"); with a fuser also by the fused face, because published tables
-  do not say which of the two they hold.
+- Quality by one segment's face an identity ("naive"); with a fuser also by the fused face, because it is not known
+  which of the two the published tables hold.
 
 What differs on purpose: everything is seeded, where the official code draws anew at every call; ties count by
 their expectation; faces are uint8 before any network sees them.
+
+Not here: FID and the Inception Score, which need TensorFlow's Inception network of 2015, and the official code's
+further mode, the face of the mean voice embedding ("average_voice_embedding").
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ from sf2f_bench.types import Answer, AudioFrontend, BenchError, SpeechToFace
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
+FACES_AT_ONCE = 1024
 FACENET, CLASSIFIER = "training-loss", "judge"  # the roles that play the paper's two networks
 MODES = {
     "average": 'the mean of the embeddings of the faces of up to 20 segments ("average_facenet_embedding")',
@@ -185,7 +189,10 @@ def _draw(
 
 def _embeddings(evaluation: Evaluation, faces: ByteArray) -> FloatArray:
     """At length 1 by the network that plays FaceNet's part: ``[N, D]``."""
-    embeddings = evaluation.embed(FACENET, faces)[0]
+    parts = range(0, len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
+    embeddings = np.concatenate(
+        [evaluation.embed(FACENET, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
+    )
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 

@@ -91,9 +91,7 @@ def recall_figure(group: Group) -> Figure | None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
     axes.set(ylim=(0, 1.02), xlabel="k", ylabel="recall@k")
-    size = group.rows[0].record.benchmark.gallery_size
-    searched = f"{group.galleries} fixed galleries" if group.galleries else "galleries"
-    axes.set_title(_title(group, f"recall@k in {searched} of {size}"), loc="left")
+    axes.set_title(_title(group, f"recall@k in {group.searched}"), loc="left")
     handles, labels = axes.get_legend_handles_labels()
     best_first = sorted(range(len(handles)), key=lambda i: -_last_height(handles[i]))
     axes.legend(

@@ -95,6 +95,13 @@ class Group:
         return f"{size}x{self.galleries}" if self.galleries else size
 
     @property
+    def searched(self) -> str:
+        """Where recall is searched, in words: ``galleries of 100``, ``3 fixed galleries of 100``."""
+        kinds = {None: "galleries", 1: "1 fixed gallery"}
+        size = self.rows[0].record.benchmark.gallery_size
+        return f"{kinds.get(self.galleries, f'{self.galleries} fixed galleries')} of {size}"
+
+    @property
     def headline_role(self) -> Role:
         """Whose recall the verdicts and pictures show: the judge's, or what the published tables used."""
         return "training-loss" if self.protocol == PAPER else "judge"

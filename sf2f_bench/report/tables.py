@@ -138,10 +138,9 @@ def caption(group: Group) -> list[str]:
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} (scores.csv has each)"
     seeds = ", ".join(str(seed) for seed in sorted({row.record.seed for row in group.rows}))
     budgets = ", ".join(sorted({row.record.budget for row in group.trained or group.rows}))
-    galleries = f"{group.galleries} fixed galleries" if group.galleries else "galleries"
     lines = [
         f"Benchmark {group.benchmark}, protocol {part.protocol}, {part.image_size}x{part.image_size} pixels, "
-        f"{galleries} of {part.gallery_size}, {part.segments} voice segments; n = {n} test identities; "
+        f"{group.searched}, {part.segments} voice segments; n = {n} test identities; "
         f"seeds {seeds}; budget {budgets}.",
         f"Data {part.dataset}/{part.dataset_version} ({'real' if part.real else 'synthetic'}, "
         f"{'paired' if part.paired else 'UNPAIRED'}, hash {part.data_hash}): "

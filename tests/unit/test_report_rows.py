@@ -83,7 +83,10 @@ def test_the_paper_notes_name_the_quirks():
     below = shown(everyone_on_paper(), width=300)
     assert "3 fixed galleries of 100" in below
     assert "Means of 10 runs with random crops" in below
-    assert "quirks" not in said(everyone())
+    one = paper_record("chance", 0.1, "own").model_copy(
+        update={"benchmark": benchmark(protocol="sf2f-paper/1", gallery_size=200)}
+    )
+    assert "1 fixed gallery of 200," in shown([one], width=300)
 
 
 def test_a_report_of_both_protocols_has_a_section_and_pictures_each(tmp_path):
