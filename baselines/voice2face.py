@@ -366,6 +366,11 @@ class Voice2Face:
         """The generator's tensors by name."""
         return self._trained().state_dict()
 
+    @staticmethod
+    def from_official(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `load_state_dict` takes, from the official generator's state dict; see `official_tensors`."""
+        return official_tensors(state, 128 if name.endswith("128") else 64)
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take back what `state_dict` gave."""
         self.generator = self._build()

@@ -19,6 +19,7 @@ from reference_model.losses import (
     pyramid,
     total,
 )
+from reference_model.official import generator_tensors
 from reference_model.sf2f import Generator, IdentityDiscriminator, ImageDiscriminator, resolutions
 from sf2f_bench import (
     BenchError,
@@ -255,7 +256,6 @@ class SF2F:
     image_size = 64
     fuses = True
     changes: Mapping[str, Any] = {}
-    official: str | None = None  # the name of the official generator, where there is one
 
     def __init__(self, settings: ModelSettings, fuses: bool | None = None) -> None:
         if settings.image_size != self.image_size:
@@ -393,6 +393,11 @@ class SF2F:
         if self.networks is not None and not self.fuses:
             return self.networks.tensors()
         return {f"generator.{name}": tensor for name, tensor in self._trained().state_dict().items()}
+
+    @staticmethod
+    def from_official(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `load_state_dict` takes, from the official generator's state dict; see `official.load_generator`."""
+        return {f"generator.{ours}": tensor for ours, tensor in generator_tensors(name, state).items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take the generator of what `state_dict` gave."""

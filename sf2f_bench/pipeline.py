@@ -161,6 +161,9 @@ def _open(config: RunConfig, machine: Machine, reporter: Reporter) -> Run:
     benchmark.check()
     roles = {"judge": benchmark.judge, "training-loss": benchmark.training_loss}
     extractors = {role: EXTRACTORS.get(name)(name) for role, name in roles.items()}
+    for extractor in extractors.values():
+        if network := getattr(extractor, "module", None):
+            network.to(machine.device)
     dataset = dataset_of(config, benchmark)
     frontend = LogFilterbank()
     store = _prepared(config, machine, benchmark, dataset, reporter, frontend)
@@ -214,7 +217,10 @@ def _keys(run: Run, system: Any) -> dict[str, str]:
     """The name of every artefact of a row: a hash of all that decides it, upstream names included."""
     extractors = {role: extractor.id for role, extractor in run.evaluation.extractors.items()}
     train = _train_key(run, system)
-    faces = hash_of({"model": train, "protocol": run.benchmark.protocol, "stage": STAGES["generate"]})
+    drawn: dict[str, Any] = {"model": train, "protocol": run.benchmark.protocol, "stage": STAGES["generate"]}
+    if run.benchmark.protocol == PAPER:  # there the artefact is what the extractors saw
+        drawn["extractors"] = extractors
+    faces = hash_of(drawn)
     benchmark = {
         "name": run.benchmark.name,
         "version": run.benchmark.version,

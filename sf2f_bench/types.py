@@ -319,7 +319,11 @@ class Metric(Protocol):
 
 
 class FeatureExtractor(Protocol):
-    """A frozen network that looks at faces."""
+    """A frozen network that looks at faces.
+
+    One that may serve as a training loss also has `module`, a torch module with
+    ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``.
+    """
 
     id: str  # includes the weights' hash and the resize rule
     sha256: str  # of the weights

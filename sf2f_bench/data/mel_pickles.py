@@ -44,7 +44,7 @@ def read_mel_pickle(path: Path) -> FloatArray:
     """
     try:
         with path.open("rb") as stream:
-            content = _ArrayUnpickler(stream).load()
+            content = ArrayUnpickler(stream).load()
     except MediaError as error:
         raise MediaError(f"{path}: {error}") from error
     # Damaged bytes make the unpickler and NumPy raise nearly anything; none of it is our fault.
@@ -61,7 +61,7 @@ def read_mel_pickle(path: Path) -> FloatArray:
     return features.astype(np.float32)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
     """An unpickler whose only objects are NumPy arrays; dict, str, int and float need no object."""
 
     def find_class(self, module: str, name: str) -> Any:

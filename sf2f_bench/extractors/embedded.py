@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
+from sf2f_bench.extractors.frozen import look
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
 
 SIZE = 64  # pixels, the side of the picture that the networks look at
-CHUNK = 256  # images that go through a network at once: bounds the memory of a long call
 
 
 class CosineHead(nn.Module):
@@ -225,24 +225,10 @@ class EmbeddedExtractor:
         self.id = f"{spec.name}/{spec.version}@{spec.sha256[:8]}/bilinear-{SIZE}"
         self.module = network_from(_weights(spec), spec)
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the network sees, the same for any batch size.
 
         images: uint8 ``[B, 3, H, W]`` of any size. Returns L2-normalised embeddings float32 ``[B, D]`` and
         probabilities over the training identities ``[B, C]``, on the device of `module`.
         """
-        _check(images)
-        device = self.module.head.centres.device
-        seen = [self.module(part.to(device).float() / 255) for part in images.split(CHUNK)]
-        embeddings, logits = (torch.cat(parts) for parts in zip(*seen, strict=True))
-        return embeddings, logits.softmax(dim=1)
-
-
-def _check(images: Tensor) -> None:
-    if not isinstance(images, Tensor):
-        raise BenchError(f"faces must be a torch tensor, got {type(images).__name__}: use torch.from_numpy.")
-    if images.dtype != torch.uint8:
-        raise BenchError(f"faces must be uint8 in 0..255, got {images.dtype}: see sf2f_bench.to_uint8.")
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        raise BenchError(f"faces must be [B, 3, H, W] and not empty, got {list(images.shape)}.")
+        return look(self.module, images)

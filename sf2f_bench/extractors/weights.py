@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sf2f_bench.data.mel_pickles import _ArrayUnpickler
+from sf2f_bench.data.mel_pickles import ArrayUnpickler
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, MediaError
 
@@ -187,7 +187,7 @@ def _read_arrays(path: Path) -> Any:
     }
 
 
-class _WeightUnpickler(_ArrayUnpickler):
+class _WeightUnpickler(ArrayUnpickler):
     """The unpickler of the feature files, which admits arrays alone, and the dict that keeps an order."""
 
     def find_class(self, module: str, name: str) -> Any:

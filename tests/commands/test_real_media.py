@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -12,9 +13,9 @@ from sf2f_bench.records import load_all
 from tests.layouts import lay_out_hq_voxceleb
 
 
-def command(*words, cwd):
+def command(*words, cwd, env=None):
     words = [sys.executable, "-m", "sf2f_bench", *map(str, words)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, check=False)
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=env, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,9 @@ def null_pairs(shared, tmp_path_factory):
 def test_on_unpaired_media_every_trained_system_is_at_chance(null_pairs):
     folder, done = null_pairs
     records = {record.system.name: record for record in load_all(folder / "results")}
-    assert {"sf2f-64", "voice2face-64"} <= set(records)
-    for name in ("sf2f-64", "voice2face-64"):
+    systems = {"sf2f-64", "sf2f-64-fuser", "voice2face-64"}
+    assert systems <= set(records)
+    for name in systems:
         assert not records[name].benchmark.paired
         judged = {score.metric: score for score in records[name].scores if score.extractor_role == "judge"}
         low, high = judged["recall@5/g10"].interval
@@ -59,9 +61,34 @@ def test_prepare_reads_a_laid_out_hq_voxceleb_and_lists_a_bad_photo(shared, tmp_
     assert (manifest[manifest["kind"] == "voice"]["length"] > 125).all()
 
 
+def test_without_facenets_weights_the_paper_benchmark_says_which_file_goes_where(shared, tmp_path):
+    root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
+    words = ["run", "hq-voxceleb", "--root", root, "--gallery", "2", "--ks", "1"]
+    environment = {**os.environ, "SF2F_BENCH_WEIGHTS": str(tmp_path / "weights")}
+    done = command(*words, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert "20180402-114759-vggface2.pt" in done.stderr
+    assert str(tmp_path / "weights") in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_real_media_of_both_front_ends_go_through_to_a_table(shared, tmp_path):
+    """Laid out as HQ-VoxCeleb; four people train, so only the way is tested, not the numbers."""
+    root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
+    words = ["run", "hq-voxceleb", "--root", root, "--gallery", "2", "--ks", "1", "--budget", "smoke"]
+    words += ["--perceptual", "embedded-perceptual", "--steps", "2", "--width", "0.06", "--device", "cpu"]
+    words += ["--models", "sf2f-64-fuser", "--models", "voice2face-wen"]
+    done = command(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {record.system.name for record in load_all(tmp_path / "results")}
+    assert {"sf2f-64-fuser", "voice2face-wen"} <= names
+    assert "trained on drawn faces" in " ".join(done.stdout.split())
+
+
 def test_an_hq_voxceleb_with_too_few_test_identities_says_what_to_do(shared, tmp_path):
     root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
-    done = command("run", "hq-voxceleb", "--root", root, cwd=tmp_path)
+    perceptual = ("--perceptual", "embedded-perceptual")
+    done = command("run", "hq-voxceleb", "--root", root, *perceptual, cwd=tmp_path)
     assert done.returncode == 2
     assert "galleries of 100 need as many test identities" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,23 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from sf2f_bench.records import load_all
+from tests.golden.rebuild import official_state
 
 SMOKE = [sys.executable, "-m", "sf2f_bench", "run", "--budget", "smoke", "--device", "cpu"]
-SYSTEMS = {"sf2f-64", "voice2face-64"}
+SYSTEMS = {"sf2f-64", "sf2f-64-fuser", "voice2face-64"}
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess:
     return subprocess.run([*SMOKE, *words], cwd=folder, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """With two threads, sums were once seen to round differently between two runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +94,88 @@ def test_a_second_run_does_nothing_and_says_so(finished):
     assert again.stdout == first.stdout
 
 
+def with_data_of(finished, folder: Path) -> Path:
+    """A new folder to run in, with the prepared data and the true faces' features of the finished run."""
+    for stage in ("prepared", "features"):
+        shutil.copytree(finished[0] / ".sf2f-bench" / stage, folder / ".sf2f-bench" / stage)
+    return folder
+
+
+def test_two_processes_train_what_one_does(finished, tmp_path):
+    """torchrun, gloo: the losses of every step, batch normalisation and noise included."""
+    words = ("--steps", "4", "--width", "0.06", "--models", "voice2face-64", "--models", "sf2f-64-fuser")
+    alone = with_data_of(finished, tmp_path / "one")
+    done = run(alone, *words)
+    assert done.returncode == 0, done.stderr
+    together = with_data_of(finished, tmp_path / "two")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [*torchrun, *SMOKE[1:], *words]
+    done = subprocess.run(command, cwd=together, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("How alike?") == 1
+    whole = {record.system.name: record for record in load_all(alone / "results")}
+    for record in load_all(together / "results"):
+        if record.system.kind == "system":
+            ours, theirs = record.curve(), whole[record.system.name].curve()
+            pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-6)
+            assert len(ours) > 8
+
+
+def test_the_ablation_gives_a_row_without_each_part(finished, tmp_path):
+    folder = with_data_of(finished, tmp_path / "ablation")
+    done = run(folder, "--ablation", "--steps", "1", "--width", "0.06")
+    assert done.returncode == 0, done.stderr
+    names = {record.system.name for record in load_all(folder / "results") if record.system.kind == "system"}
+    parts = ("l1", "gan", "identity", "perceptual")
+    assert names == {
+        "sf2f-64-fuser",
+        *(f"sf2f-64-without-{part}" for part in parts),
+        "sf2f-64-plain-encoder",
+        "sf2f-64-plain-decoder",
+    }
+    assert "without-perceptual" in done.stdout
+
+
+def test_the_papers_protocol_gives_a_table_of_its_own(finished, tmp_path):
+    folder = with_data_of(finished, tmp_path / "paper")
+    shutil.copytree(finished[0] / ".sf2f-bench" / "models", folder / ".sf2f-bench" / "models")
+    shutil.copytree(finished[0] / "results", folder / "results")
+    done = run(folder, "--protocol", "sf2f-paper/1")
+    assert done.returncode == 0, done.stderr
+    assert "train " not in done.stderr  # the trained models are those of the other protocol
+    assert "sf2f-paper/1" in done.stdout
+    report = subprocess.run(
+        [sys.executable, "-m", "sf2f_bench", "report", "results"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert report.returncode == 0, report.stderr
+    assert report.stdout.index("protocol sf2f-bench/1") < report.stdout.index("protocol sf2f-paper/1")
+
+
+def test_an_official_checkpoint_is_imported_and_scored(finished, tmp_path):
+    """A file as the official training writes it, with weights made on the spot, becomes a row."""
+    folder = with_data_of(finished, tmp_path / "official")
+    torch.save({"model_state": official_state("sf2f_fuser", 3000), "epoch": 3}, folder / "best.pt")
+    bench = [sys.executable, "-m", "sf2f_bench"]
+    words = ["weights", "import", "best.pt", "--model", "sf2f-64-fuser"]
+    done = subprocess.run([*bench, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    named = done.stdout.split("--models ")[1].strip()
+    done = run(folder, "--models", named)
+    assert done.returncode == 0, done.stderr
+    (record,) = [record for record in load_all(folder / "results") if record.system.kind == "system"]
+    assert record.system.name.startswith("sf2f-64-fuser@")
+    assert record.system.width == 1.0
+    wrong = subprocess.run(
+        [*bench, *words[:-1], "sf2f-128"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert "unexpected" in wrong.stderr
+
+
 def test_the_report_reads_records_alone(finished, tmp_path):
     folder, _ = finished
     results = tmp_path / "results"
@@ -118,9 +194,7 @@ def test_the_report_reads_records_alone(finished, tmp_path):
 def test_killed_twice_it_ends_with_the_same_records(finished, tmp_path):
     """kill -9 while SF2F trains, and again later: bit for bit the records of the uninterrupted run."""
     folder, _ = finished
-    cache = tmp_path / ".sf2f-bench"
-    for stage in ("prepared", "features"):
-        shutil.copytree(folder / ".sf2f-bench" / stage, cache / stage)
+    cache = with_data_of(finished, tmp_path) / ".sf2f-bench"
     for wait in (lambda: list(cache.glob("training/*/*.safetensors")), lambda: list(cache.glob("models/*"))):
         _kill_when(tmp_path, wait)
     done = run(tmp_path)

@@ -90,7 +90,7 @@ def test_a_call_longer_than_a_chunk_keeps_the_order(
     extractor: EmbeddedExtractor, photos: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = extractor(photos[:, 0])[0]
-    monkeypatch.setattr(embedded, "CHUNK", 8)
+    monkeypatch.setitem(frozen.CHUNK, "cpu", 8)
     torch.testing.assert_close(extractor(photos[:, 0])[0], whole, atol=1e-5, rtol=0)
 
 
