@@ -191,7 +191,7 @@ COMMON: dict[str, Any] = {
     "lr": 5e-4,
     "betas": (0.9, 0.999),
     "weights": {"pixel": 100.0, "identity": 1.0},
-    "decay_from": 0.5,  # share of the steps after which the learning rate falls linearly ...
+    "decay_from": 0.5,  # share of the steps after which the generator's learning rate falls linearly ...
     "final_lr": 0.001,  # ... to this share of it
     "noise": 0.05,  # standard deviation per channel of a segment's embedding, in training
 }
@@ -224,7 +224,7 @@ def recipe_for(settings: ModelSettings, schedules: Mapping[str, dict[str, Any]])
 
 
 def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
-    """The learning rate at a step: constant, then falling linearly to the final share."""
+    """The generator's learning rate at a step: constant, then falling linearly; the discriminator's stays."""
     start = recipe["decay_from"] * recipe["steps"]
     progress = max(0.0, step - start) / max(1.0, recipe["steps"] - start)
     return recipe["lr"] * (1 - progress * (1 - recipe["final_lr"]))
@@ -333,7 +333,7 @@ class Voice2Face:
             discriminator.requires_grad_(True)
             with context.autocast():
                 judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
-            context.update(adams[1], total(judged), lr)
+            context.update(adams[1], total(judged))
             context.log(batch.identities, **drawn, **judged)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The ablations of the paper's Table 2: SF2F at 64 pixels, fused, with one thing taken out or made plain."""
+"""The ablations of the supplement's Table 2: SF2F at 64 pixels, fused, with one thing taken out or made plain."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The losses of SF2F's training. Images are ImageNet-normalised unless a name says otherwise.
 
 A generator with several heads has every image loss and every discriminator once per resolution, and
-"per resolution" sequences run from the lowest to the highest. Source: arXiv 2006.05888, sections 3 and
-4, and its supplement; the weights are the recipe's.
+"per resolution" sequences run from the lowest to the highest. Source: arXiv 2006.05888 and its
+supplement; the weights are the recipe's.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def generator_losses(
     """The generator's weighted terms by name; the training loss is their sum.
 
     fakes, reals: ``[B, 3, H, W]`` per resolution; labels int64 ``[B]``; discriminators per resolution. A
-    weight of 0 leaves its terms out, as does perceptual None. Source: arXiv 2006.05888, section 3.3, and
-    its supplement, table 2 (what happens without each).
+    weight of 0 leaves its terms out, as does perceptual None. Source: arXiv 2006.05888; its
+    supplement's Table 2 shows what happens without each.
     """
     pairs = list(zip(fakes, reals, strict=True))
     terms = {}

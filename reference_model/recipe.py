@@ -102,7 +102,7 @@ def recipe_for(settings: ModelSettings, fuses: bool = True) -> dict[str, Any]:
 
 
 def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
-    """The first stage's learning rate at a step: constant, then falling linearly to the final share."""
+    """The generator's learning rate at a step: constant, then falling linearly to the final share."""
     start = recipe["decay_from"] * recipe["steps"]
     progress = max(0.0, step - start) / max(1.0, recipe["steps"] - start)
     return recipe["lr"] * (1 - progress * (1 - recipe["final_lr"]))
@@ -217,7 +217,8 @@ class FirstStage:
 
         voices ``[B, 40, T]``, real ``[B, 3, H, W]`` ImageNet-normalised, labels int64 ``[B]``. Returns
         every term of the losses by name, the generator's already weighted. A discriminator whose term has no
-        weight is not trained.
+        weight is not trained. `lr` is for generator and image discriminators; the identity discriminators keep
+        the recipe's to the end, as in the official run.
         """
         networks, weights = self.networks, self.recipe["weights"]
         with frozen(networks.image, networks.identity):
@@ -236,7 +237,7 @@ class FirstStage:
         if weights["identity"]:
             with self.context.autocast():
                 identity = identity_discriminator_losses(networks.identity, fakes, reals, labels)
-            terms |= self._update("identity", identity, lr)
+            terms |= self._update("identity", identity, self.recipe["lr"])
         return terms
 
     def _update(self, name: str, terms: Mapping[str, Tensor], lr: float) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from sf2f_bench.protocols import PROTOCOLS
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
 
-ABLATIONS = (  # of the paper's Table 2, all beside the whole model
+ABLATIONS = (  # of the SF2F supplement's Table 2, all beside the whole model
     "sf2f-64-fuser",
     "sf2f-64-without-l1",
     "sf2f-64-without-gan",

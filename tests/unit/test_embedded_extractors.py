@@ -13,7 +13,7 @@ from rich.console import Console
 from safetensors import safe_open
 
 from sf2f_bench.data.synthetic.dataset import stream_photos
-from sf2f_bench.extractors import build_embedded, embedded
+from sf2f_bench.extractors import build_embedded, embedded, frozen
 from sf2f_bench.extractors.build_embedded import blur, build, build_spec, rank1, wear
 from sf2f_bench.extractors.embedded import SPECS, EmbeddedExtractor, EmbeddedSpec
 from sf2f_bench.progress import Reporter

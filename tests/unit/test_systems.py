@@ -225,6 +225,17 @@ def test_the_paper_schedule_freezes_batch_norm_and_starts_a_fresh_adam(
     assert all(torch.equal(first["generator"][name], second["generator"][name]) for name in statistics)
     steps = [second[f"{name}_adam"]["state"][0]["step"].item() for name in ("generator", "image", "identity")]
     assert steps == [1, 6, 6]
+    rates = [second[f"{name}_adam"]["param_groups"][0]["lr"] for name in ("generator", "image", "identity")]
+    assert rates[0] == rates[1] == pytest.approx(5e-4)  # the first step of the falling part
+    assert rates[2] == 5e-4
+
+
+def test_the_learning_rate_falls_for_all_but_the_identity_discriminators() -> None:
+    _, context = trained(SF2F64)
+    _, saved = context.saved["generator"]
+    rates = [saved[f"{name}_adam"]["param_groups"][0]["lr"] for name in ("generator", "image", "identity")]
+    assert rates[0] == rates[1] < 4e-4
+    assert rates[2] == 5e-4
 
 
 def test_the_second_stage_moves_the_fuser_alone() -> None:
