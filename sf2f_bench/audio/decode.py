@@ -10,7 +10,6 @@ import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from sf2f_bench.types import SAMPLE_RATE, MediaError
 
@@ -82,6 +81,8 @@ def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
 
 def _resample(mono: NDArray[Any], rate: int) -> NDArray[np.float64]:
     """Samples ``[T]``, int16 or in -1..1, from `rate` Hz to 16 kHz in -1..1."""
+    from scipy.signal import resample_poly  # a second to import, and most recordings are at 16 kHz
+
     divisor = math.gcd(rate, SAMPLE_RATE)
     waveform = mono.astype(np.float64) / (INT16_SCALE if mono.dtype == np.int16 else 1)
     return resample_poly(waveform, SAMPLE_RATE // divisor, rate // divisor)

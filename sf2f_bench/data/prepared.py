@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sf2f_bench.data.shards import Shard, Tally, plan_shards, write_shard
 from sf2f_bench.data.splits import check_disjoint
@@ -220,13 +221,13 @@ class PreparedStore:
         return pd.read_csv(self.folder / "left_out.csv", keep_default_na=False)
 
     @cached_property
-    def _places(self) -> dict[tuple[str, str], list[tuple[int, int, int]]]:
+    def _places(self) -> dict[tuple[str, str], NDArray[np.int64]]:
+        """Rows of (shard, start, length) by identity and kind."""
         manifest = pd.read_parquet(self.folder / "manifest.parquet")
         good = manifest[manifest["reason"].isna()]
-        places: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
-        for row in good.itertuples(index=False):
-            places.setdefault((row.identity, row.kind), []).append((row.shard, row.start, row.length))
-        return places
+        rows = good[["shard", "start", "length"]].to_numpy()
+        groups = good.groupby(["identity", "kind"], sort=False).indices
+        return {key: rows[places] for key, places in groups.items()}
 
     def _media(self, shard: int, name: str) -> np.memmap:
         if shard not in self._shards:

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -210,3 +211,9 @@ def test_another_store_in_the_folder_is_kept(tmp_path, reporter):
 def test_an_unfinished_folder_is_no_store(tmp_path):
     with pytest.raises(BenchError, match="sf2f-bench prepare"):
         PreparedStore(tmp_path)
+
+
+def test_a_cluster_without_dask_says_what_to_install(tmp_path, reporter, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(BenchError, match=r"pip install 'sf2f-bench\[cluster\]'"):
+        prepare(TinyDataset(), TinyFrontend(), 16, tmp_path, reporter, scheduler="tcp://127.0.0.1:8786")
