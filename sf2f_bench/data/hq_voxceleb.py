@@ -18,7 +18,7 @@ FACE_FOLDERS = ("masked_faces", "origin_faces")  # the paper's choice first
 METADATA_FOLDERS = (".", "meta_info", "metadata", "vox1", "vox2")
 # An utterance that was converted lies there twice; the first of these is read.
 RECORDING_SUFFIXES = (".wav", ".flac", ".m4a")
-FACES_FROM = "github.com/SF2F/HQ-VoxCeleb, the data set's release by the authors of SF2F"
+FACES_FROM = "github.com/BAI-Yeqi/HQ-VoxCeleb, the data set's release by the authors of SF2F"
 SPEECH_FROM = "VoxCeleb by the Visual Geometry Group, Oxford (www.robots.ox.ac.uk/~vgg/data/voxceleb)"
 
 
