@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 from sf2f_bench.audio.decode import decode, to_int16
 from sf2f_bench.audio.vad import PADDING_MS, keep_speech
@@ -128,27 +128,16 @@ class LogFilterbank:
         """
         frames = 1 + max(0, -(-(len(signal) - self.window) // self.step))
         energies = np.empty((frames, self.filters))
-        windows = np.zeros((min(frames, FRAMES_AT_ONCE), self.nfft))
-        for at in range(0, frames, FRAMES_AT_ONCE):
-            block = windows[: frames - at]
-            block[:, : self.window] = self._windows(signal, at, len(block))
-            squares = rfft(block, axis=1).view(np.float64)  # real and imaginary parts side by side
-            squares *= squares
-            for bins, filters, weights in _bands(self.filters, self.low, self.high, self.nfft):
-                energies[at : at + len(block), filters] = squares[:, bins] @ weights
+        space = _workspace_of(threading.get_ident(), self.window, self.step, self.nfft)
+        bands = _bands(self.filters, self.low, self.high, self.nfft)
+        for first in range(0, frames, FRAMES_AT_ONCE):
+            block = slice(first, min(first + FRAMES_AT_ONCE, frames))
+            squares = space.squares(signal, block, self.preemphasis)
+            for columns, filters, weights in bands:
+                energies[block, filters] = squares[:, columns] @ weights
         energies /= self.nfft
         energies[energies == 0] = np.finfo(np.float64).eps
         return np.log(energies, out=energies).T
-
-    def _windows(self, signal: NDArray[Any], first: int, count: int) -> NDArray[np.float64]:
-        """Windows ``[count, window]`` of the pre-emphasised signal from number `first` on, zeros behind it."""
-        start, length = first * self.step, (count - 1) * self.step + self.window
-        part = signal[max(start - 1, 0) : start + length]
-        sound = np.zeros(1 + length)  # in front stands the sample before, nothing before the first one
-        sound[start == 0 :][: len(part)] = part
-        emphasised = sound[1:] - self.preemphasis * sound[:-1]
-        emphasised[len(signal) - start :] = 0
-        return sliding_window_view(emphasised, self.window)[:: self.step]
 
     def normalise(self, features: Any) -> Any:
         """(features - mean) / std, of an array or a tensor of any shape."""
@@ -189,6 +178,44 @@ def _bands(
         columns = slice(heard[0], heard[-1] + 1) if len(heard) else slice(0)
         bands.append((columns, slice(at, at + FILTERS_AT_ONCE), np.ascontiguousarray(weights[columns])))
     return bands
+
+
+class _Workspace:
+    """Memory for one block of frames, kept because fresh memory costs as much time as the spectra in it."""
+
+    def __init__(self, window: int, step: int, nfft: int) -> None:
+        length = (FRAMES_AT_ONCE - 1) * step + window
+        self.step, self.window = step, window
+        self.sound = np.zeros(1 + length)  # in front stands the sample before the block
+        self.emphasised = np.zeros(length)
+        self.windows = sliding_window_view(self.emphasised, window)[::step]
+        self.padded = np.zeros((FRAMES_AT_ONCE, nfft))
+        self.spectra = np.zeros((FRAMES_AT_ONCE, nfft // 2 + 1), np.complex128)
+
+    def squares(self, signal: NDArray[Any], frames: slice, preemphasis: float) -> NDArray[np.float64]:
+        """Squared real and imaginary parts, side by side, of some frames' spectra: ``[frames, 2 * bins]``.
+
+        The signal is emphasised first: its first sample has 0 before it. The result lasts until the next call.
+        """
+        count, start = frames.stop - frames.start, frames.start * self.step
+        part = signal[max(start - 1, 0) : start + (count - 1) * self.step + self.window]
+        ahead = int(start == 0)
+        self.sound[:ahead] = 0
+        self.sound[ahead : ahead + len(part)] = part
+        np.multiply(self.sound[:-1], -preemphasis, out=self.emphasised)
+        self.emphasised += self.sound[1:]
+        self.emphasised[len(signal) - start :] = 0
+        self.padded[:count, : self.window] = self.windows[:count]
+        spectra = np.fft.rfft(self.padded[:count], axis=1, out=self.spectra[:count])
+        squares = spectra.view(np.float64)
+        squares *= squares
+        return squares
+
+
+@lru_cache(maxsize=16)
+def _workspace_of(thread: int, window: int, step: int, nfft: int) -> _Workspace:
+    """Each thread has its own."""
+    return _Workspace(window, step, nfft)
 
 
 def log_filterbank_of(path: Path | str) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import av
 import numpy as np
 import pytest
@@ -179,6 +181,14 @@ class TestLogFilterbank:
         power = np.abs(np.fft.rfft(windows, 512)) ** 2 / 512
         expected = np.log(power @ mel_filters(40, 0.0, 8000.0, 512)).T
         np.testing.assert_allclose(frontend.of_signal(signal), expected, rtol=0, atol=1e-11)
+
+    def test_threads_and_earlier_signals_leave_no_trace(self):
+        signals = [np.random.RandomState(n).randint(-9000, 9000, 400 + 2971 * n) for n in range(12)]
+        apart = [LogFilterbank().of_signal(signal) for signal in signals]
+        with ThreadPoolExecutor(4) as threads:
+            together = list(threads.map(LogFilterbank().of_signal, [*signals[::-1], *signals]))
+        for one, other in zip([*apart[::-1], *apart], together, strict=True):
+            np.testing.assert_array_equal(one, other)
 
     def test_normalises_arrays_and_tensors_alike(self):
         features = np.array([[10.9915, 0.0]], dtype=np.float32)
