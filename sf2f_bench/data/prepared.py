@@ -65,7 +65,7 @@ def prepare(
     if (folder / "store.json").exists():
         return PreparedStore(folder)
     names = [identity.id for split in SPLITS for identity in splits[split]]
-    shards = plan_shards(dataset, names, folder)
+    shards = plan_shards(dataset, names, folder.absolute())  # workers stand in other folders
     if not shards:
         raise BenchError(f"{dataset.card.name} holds no recording and no photo: check its folder")
     missing = _not_done(shards)
