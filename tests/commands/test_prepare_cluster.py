@@ -92,17 +92,20 @@ def cluster(tmp_path):
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, cluster, monkeypatch):
     monkeypatch.setattr(shards, "FILES_PER_SHARD", 8)  # shards begin and end within a person
+    here = tmp_path / "here"  # the workers stand in its parent, and the store's name is relative
+    here.mkdir()
+    monkeypatch.chdir(here)
     address, (doomed, survivor) = cluster
-    at_the_kill = []
+    written, at_the_kill = here / "cluster" / "shards", []
 
     def kill_on_the_way():
-        wait_for(lambda: len(list((tmp_path / "cluster" / "shards").glob("*.parquet"))) > 1, "two shards")
-        at_the_kill.extend((tmp_path / "cluster" / "shards").glob("*.parquet"))
+        wait_for(lambda: len(list(written.glob("*.parquet"))) > 1, "two shards")
+        at_the_kill.extend(written.glob("*.parquet"))
         os.kill(doomed.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_on_the_way, daemon=True)
     killer.start()
-    store, printed = run_prepare(tmp_path / "cluster", address)
+    store, printed = run_prepare(Path("cluster"), address)
     killer.join()
     alone, _ = run_prepare(tmp_path / "alone")
 
