@@ -107,8 +107,15 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
 def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
     """The benchmark's data set, where the user says it lies."""
     limits = benchmark.smoke_limits if config.budget == "smoke" else {}
-    source = DatasetSource(config.root, config.voices, config.faces, seed=0, limits=limits)
+    source = DatasetSource(
+        _absolute(config.root), _absolute(config.voices), _absolute(config.faces), seed=0, limits=limits
+    )
     return DATASETS.get(benchmark.dataset)(source)
+
+
+def _absolute(folder: Path | None) -> Path | None:
+    """For the workers of a cluster, who stand in other folders."""
+    return folder and folder.absolute()
 
 
 def prepare_store(
@@ -129,6 +136,7 @@ def prepare_store(
         folder or config.cache / "prepared" / key,
         reporter,
         config.jobs,
+        config.scheduler,
     )
 
 
@@ -159,12 +167,12 @@ def _open(config: RunConfig, machine: Machine, reporter: Reporter) -> Run:
         training_loss=config.perceptual or named.training_loss,
     )
     benchmark.check()
+    dataset = dataset_of(config, benchmark)
     roles = {"judge": benchmark.judge, "training-loss": benchmark.training_loss}
     extractors = {role: EXTRACTORS.get(name)(name) for role, name in roles.items()}
     for extractor in extractors.values():
         if network := getattr(extractor, "module", None):
             network.to(machine.device)
-    dataset = dataset_of(config, benchmark)
     frontend = LogFilterbank()
     store = _prepared(config, machine, benchmark, dataset, reporter, frontend)
     if len(store.left_out):

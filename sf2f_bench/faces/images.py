@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sf2f_bench.types import ByteArray
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -21,7 +21,7 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".w
 # Left, top, right, bottom as shares of the picture: the face within a VGGFace-style photo.
 VGG_BOX = (0.235, 0.195, 0.765, 0.915)
 
-Images = TypeVar("Images", Tensor, np.ndarray)
+Images = TypeVar("Images", "Tensor", np.ndarray)
 
 
 def read_photo(path: Path | str, size: int) -> ByteArray:
@@ -73,7 +73,7 @@ def to_uint8(images: Tensor) -> Tensor:
     through `to_imagenet`.
     """
     mean, std = _channels(images)
-    return ((images * std + mean) * 255).clamp(0, 255).to(torch.uint8)
+    return ((images * std + mean) * 255).clamp(0, 255).byte()
 
 
 def vgg_crop(images: Images) -> Images:
@@ -90,6 +90,8 @@ def vgg_crop(images: Images) -> Images:
 
 def _channels(like: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation ``[3, 1, 1]`` in float of the images' kind, on their device."""
+    import torch  # here: a process that prepares photos starts without it
+
     dtype = like.dtype if like.is_floating_point() else torch.float32
     mean, std = (
         torch.tensor(values, dtype=dtype, device=like.device)[:, None, None]

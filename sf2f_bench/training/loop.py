@@ -244,8 +244,9 @@ class _Stage:
 
     def _show(self, bar: Bar) -> None:
         words = [f"{self._throughput():,.0f} samples/s"] if self.samples else []
-        if self.progress.points:
-            scalars = [item for item in self.progress.points[-1].items() if item[0] not in ("stage", "step")]
+        means = [point for point in self.progress.points if "validation_similarity" not in point]
+        if means:
+            scalars = [item for item in means[-1].items() if item[0] not in ("stage", "step")]
             words = [*(f"{name} {value:.3g}" for name, value in scalars[:SCALARS_SHOWN]), *words]
         bar.note(" ".join(words))
 
