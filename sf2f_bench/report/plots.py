@@ -42,7 +42,8 @@ REFERENCE_LINES = {  # anchor -> colour, dashes
     "shared-factor-oracle": ("0.15", (0, (8, 3))),
     "real-photo-oracle": ("0.0", "solid"),
 }
-NOT_LOSSES = ("stage", "step", "learning_rate", "lr", "seconds")
+SIMILARITY = "validation_similarity"
+NOT_LOSSES = ("stage", "step", "learning_rate", "lr", "seconds", SIMILARITY)
 STYLE: Any = {
     **sns.axes_style("whitegrid"),
     **sns.plotting_context("paper", font_scale=1.1),
@@ -172,10 +173,13 @@ def training_figure(group: Group, rows: Sequence[Row]) -> Figure | None:
         for axes in panels_of_row[len(stages[row.label]) :]:
             axes.set_axis_off()
         for stage, axes in zip(stages[row.label], panels_of_row, strict=False):
-            _draw_losses(axes, curve[curve["stage"] == stage], names)
+            of_stage = curve[curve["stage"] == stage]
+            _draw_losses(axes, of_stage, names)
+            if SIMILARITY in of_stage:
+                _draw_similarity(axes.twinx(), of_stage[["step", SIMILARITY]].dropna())
             axes.set_title(f"{row.label}\n{stage}", loc="left")
-    handles = {line.get_label(): line for axes in panels.ravel() for line in axes.get_lines()}
-    order = [name for name in names if name in handles]
+    handles = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    order = [name for name in (*names, SIMILARITY) if name in handles]
     figure.legend([handles[name] for name in order], order, loc="outside right upper", frameon=False)
     figure.suptitle(f"{group.benchmark}: training", x=0.01, ha="left")
     return figure
@@ -339,6 +343,13 @@ def _in_order(faces: ByteArray, row: Row, wanted: tuple[str, ...]) -> ByteArray:
 
 def _losses(curve: pd.DataFrame) -> list[str]:
     return [name for name in curve.columns if name not in NOT_LOSSES and curve[name].notna().any()]
+
+
+def _draw_similarity(axes: Axes, points: pd.DataFrame) -> None:
+    """The mean cosine on the validation split, on an axis of its own at the right."""
+    axes.plot(points["step"], points[SIMILARITY], "o--", color="0.35", markersize=3, label=SIMILARITY)
+    axes.set_ylabel("similarity")
+    axes.grid(False)
 
 
 def _draw_losses(axes: Axes, curve: pd.DataFrame, names: list[str]) -> None:

@@ -206,3 +206,19 @@ def test_ablations_have_pale_bars_and_training_curves_of_their_own(tmp_path):
     titles = [axes.get_title(loc="left") for axes in training_figure(group, group.ablations).axes]
     assert {title.split("\n")[0] for title in titles} == {"sf2f-64 without L1 loss"}
     assert len(training_figure(group, group.systems).axes) == 4
+
+
+def test_the_validation_similarity_has_an_axis_of_its_own(tmp_path):
+    made = saved(record("sf2f-64"), tmp_path, curve=True)
+    curve = made.curve()
+    similar = pd.DataFrame({"stage": "generator", "step": [100, 200], "validation_similarity": [-0.1, 0.2]})
+    pd.concat([curve, similar]).to_csv(made.path_of("curve"), index=False)
+    (group,) = groups([made])
+    figure = training_figure(group, group.systems)
+    (own,) = [axes for axes in figure.axes if axes.get_ylabel() == "similarity"]
+    (line,) = own.get_lines()
+    assert list(line.get_ydata()) == [-0.1, 0.2]
+    losses = figure.axes[0]
+    assert losses.get_yscale() == "log"
+    assert "validation_similarity" not in {line.get_label() for line in losses.get_lines()}
+    assert "validation_similarity" in {text.get_text() for text in figure.legends[0].get_texts()}
