@@ -175,7 +175,7 @@ def training_figure(group: Group, rows: Sequence[Row]) -> Figure | None:
         for stage, axes in zip(stages[row.label], panels_of_row, strict=False):
             of_stage = curve[curve["stage"] == stage]
             _draw_losses(axes, of_stage, names)
-            if SIMILARITY in of_stage:
+            if SIMILARITY in of_stage and of_stage[SIMILARITY].notna().any():
                 _draw_similarity(axes.twinx(), of_stage[["step", SIMILARITY]].dropna())
             axes.set_title(f"{row.label}\n{stage}", loc="left")
     handles = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
