@@ -18,7 +18,7 @@ STAT = Path("/proc/stat")
 
 @pytest.fixture
 def measure(benchmark) -> Callable[..., float]:
-    """``measure(row, work, items=1, rounds=3, **facts)``: times `work`, which does `items` of the row's unit.
+    """``measure(row, work, items=1, rounds=3, **facts)``: times `work`, which does `items` of what the row counts.
 
     The best of the rounds, after one to warm up, goes into ``extra_info`` as the row's rate (or time): what
     the machine's other users take away is not the code's.
@@ -28,7 +28,7 @@ def measure(benchmark) -> Callable[..., float]:
         row = ROW[name]
         benchmark.pedantic(work, rounds=rounds, warmup_rounds=1 if rounds > 1 else 0)
         seconds = benchmark.stats.stats.min
-        value = {"s": seconds, "ms": 1000 * seconds}.get(row.unit, items / seconds)
+        value = {"s": seconds / items, "ms": 1000 * seconds / items}.get(row.unit, items / seconds)
         benchmark.extra_info |= {"row": name, "what": row.what, "unit": row.unit, "value": value, **facts}
         return value
 
