@@ -48,7 +48,11 @@ ROWS = (
     Row("train-64-facenet", "training step sf2f-64, batch 32, with FaceNet", "samples/s", 17.3, aim=1.3),
     Row("train-128", "training step sf2f-128, batch 32, without FaceNet", "samples/s", 13.9),
     Row("train-128-facenet", "training step sf2f-128, batch 32, with FaceNet", "samples/s", 6.7, aim=1.3),
-    Row("train-64-facenet-bf16", "the same at 64, with --precision bf16", "samples/s"),
+    Row(
+        "train-64-facenet-bf16",
+        "training step sf2f-64, batch 32, with FaceNet, --precision bf16",
+        "samples/s",
+    ),
     Row("audio", "audio front end from wav files, one process a core", "s of sound/s", 854, aim=4),
     *(
         Row(f"audio-{kind}", f"the same on one core, from {kind}", "s of sound/s")
