@@ -189,6 +189,20 @@ def weights() -> None:
     """The networks that score and their weights."""
 
 
+@weights.command(name="list")
+def list_weights() -> None:
+    """Show the files of published networks: what they are, where they come from, and whether they are here."""
+    from sf2f_bench.extractors.weights import FILES, folders
+
+    for name, file in FILES.items():
+        found = [folder for folder in folders() if (folder / name).is_file()]
+        size = f"{file.size:,} bytes" if file.size else "size not known"
+        click.echo(f"{name}  {'in ' + str(found[0]) if found else 'not here'}")
+        click.echo(f"  {file.description}; {size}; licence: {file.licence}")
+        click.echo(f"  sha256 {file.sha256 or 'not known'}\n  {file.url}")
+    click.echo(f"folders: {', '.join(map(str, folders()))}")
+
+
 @weights.command(name="import")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="The system it was trained as, like sf2f-64-fuser.")

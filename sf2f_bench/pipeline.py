@@ -87,10 +87,14 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     Under torchrun or SLURM all processes train and the main one does the rest; the others return None.
     Raises BenchError for a wrong input; records that were made before it stay.
     """
+    benchmark = _benchmark(config)
     machine = Machine.start(config.device, config.precision, config.deterministic, config.compile)
-    prepared = _open(config, machine, reporter if machine.is_main else Reporter(silent=True))
-    anchors = prepared.benchmark.anchors if machine.is_main else ()
-    built = [_build(name, prepared) for name in (*anchors, *_systems(config, prepared.benchmark))]
+    anchors = benchmark.anchors if machine.is_main else ()
+    settings = ModelSettings(
+        benchmark.image_size, config.budget, machine.device.type, config.width, config.steps
+    )
+    built = [build(name, settings) for name in (*anchors, *_systems(config, benchmark))]
+    prepared = _open(config, benchmark, machine, reporter if machine.is_main else Reporter(silent=True))
     paths, made = [], 0
     for system in built:
         path, new = _row(prepared, system)
@@ -157,7 +161,7 @@ def _prepared(
     return store
 
 
-def _open(config: RunConfig, machine: Machine, reporter: Reporter) -> Run:
+def _benchmark(config: RunConfig) -> Benchmark:
     named = benchmark_named(config.benchmark).for_budget(config.budget)
     benchmark = replace(
         named,
@@ -167,6 +171,10 @@ def _open(config: RunConfig, machine: Machine, reporter: Reporter) -> Run:
         training_loss=config.perceptual or named.training_loss,
     )
     benchmark.check()
+    return benchmark
+
+
+def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: Reporter) -> Run:
     dataset = dataset_of(config, benchmark)
     roles = {"judge": benchmark.judge, "training-loss": benchmark.training_loss}
     extractors = {role: EXTRACTORS.get(name)(name) for role, name in roles.items()}
@@ -188,14 +196,6 @@ def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
     if config.ablation and config.models:
         raise BenchError("--ablation names its systems itself: leave --models out, or run them apart")
     return benchmark.ablations if config.ablation else config.models or benchmark.systems
-
-
-def _build(name: str, run: Run) -> Anchor | SpeechToFace:
-    config = run.config
-    return build(
-        name,
-        ModelSettings(run.benchmark.image_size, config.budget, run.device.type, config.width, config.steps),
-    )
 
 
 def _row(run: Run, system: Anchor | SpeechToFace) -> tuple[Path | None, bool]:

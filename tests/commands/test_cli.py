@@ -49,6 +49,11 @@ def test_list_shows_every_kind_without_heavy_imports():
         (["run", "--gallery", "5"], "a gallery of 5 cannot give recall@50"),
         (["run", "--ks", "1,x"], "expected numbers"),
         (["run", "--config", "no.toml"], "no.toml"),
+        (["run", "--protocol", "sf2f-papers/1"], "did you mean 'sf2f-paper/1'"),
+        (["run", "synthetic-128", "--ablation"], "the ablations are defined at 64 pixels"),
+        (["run", "synthetic-128", "--models", "sf2f-64"], "of the other size"),
+        (["run", "--models", "sf2f-64@nowhere.safetensors"], "nowhere.safetensors"),
+        (["weights", "import", "no.pt", "--model", "sf2f-64"], "there is no file no.pt"),
         (["report", "nothing-here"], "nothing-here"),
     ],
 )
@@ -57,3 +62,12 @@ def test_wrong_input_gets_a_message_and_a_code(words, message, tmp_path):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_files_of_published_networks_are_listed_with_size_licence_and_checksum(tmp_path, monkeypatch):
+    monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
+    done = command("weights", "list")
+    assert done.returncode == 0, done.stderr
+    assert "20180402-114759-vggface2.pt  not here" in done.stdout
+    for word in ("resnet50_ft_weight.pkl", "111,898,327 bytes", "licence", "281cebca", str(tmp_path)):
+        assert word in done.stdout
