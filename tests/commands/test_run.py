@@ -108,9 +108,9 @@ def test_two_processes_train_what_one_does(finished, tmp_path):
     done = run(alone, *words)
     assert done.returncode == 0, done.stderr
     together = with_data_of(finished, tmp_path / "two")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*torchrun, *SMOKE[1:], *words]
-    done = subprocess.run(command, cwd=together, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=together, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("How alike?") == 1
     whole = {record.system.name: record for record in load_all(alone / "results")}
@@ -118,7 +118,7 @@ def test_two_processes_train_what_one_does(finished, tmp_path):
         if record.system.kind == "system":
             ours, theirs = record.curve(), whole[record.system.name].curve()
             pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-6)
-            assert len(ours) > 8
+            assert len(ours) >= 8  # four steps and four validations
 
 
 def test_the_ablation_gives_a_row_without_each_part(finished, tmp_path):
