@@ -10,25 +10,13 @@ from typing import Any
 import click
 
 from sf2f_bench import __version__
+from sf2f_bench.commands.options import FOLDER, numbers, with_settings
+from sf2f_bench.commands.weights import weights
 from sf2f_bench.types import BenchError
 
 # The same sums in the same order from run to run; read when the mathematics library is loaded.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 os.environ.setdefault("MKL_DYNAMIC", "FALSE")
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
-SETTINGS = [
-    click.option(
-        "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with these options."
-    ),
-    click.option("--root", type=FOLDER, help="Folder of HQ-VoxCeleb (faces, recordings, metadata)."),
-    click.option("--voices", type=FOLDER, help="Folder of recordings, for null-pairs."),
-    click.option("--faces", type=FOLDER, help="Folder of photos, for null-pairs."),
-    click.option("--cache", type=FOLDER, help="Where stages keep what they made.  [default: .sf2f-bench]"),
-    click.option("--jobs", type=int, help="Processes that prepare data.  [default: 2]"),
-    click.option("--scheduler", help="Address of a Dask scheduler whose workers prepare data instead."),
-    click.option("--budget", type=click.Choice(["smoke", "default", "paper"]), help="How long to train."),
-]
 
 
 class Commands(click.Group):
@@ -46,23 +34,6 @@ class Commands(click.Group):
             sys.exit(130)
 
 
-def _with_settings(command: Any) -> Any:
-    for option in reversed(SETTINGS):
-        command = option(command)
-    return command
-
-
-def _numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(
-            f"expected numbers with commas between, like 1,5,10; got {value!r}"
-        ) from None
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
@@ -74,7 +45,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("benchmark", required=False)
-@_with_settings
+@with_settings
 @click.option("--models", "-m", multiple=True, help="A system by name, or mine.py:Mine. Repeat for more.")
 @click.option("--ablation", is_flag=True, help="SF2F beside itself without each of its parts.")
 @click.option("--protocol", help="sf2f-bench/1 or sf2f-paper/1.  [default: sf2f-bench/1]")
@@ -95,7 +66,7 @@ def main() -> None:
 @click.option("--checkpoint-every", type=float, help="Seconds between checkpoints.  [default: 20]")
 @click.option("--steps", type=int, help="Training steps.  [default: the budget's]")
 @click.option("--gallery", type=int, help="Gallery size.  [default: the benchmark's]")
-@click.option("--ks", callback=_numbers, help="The k of recall@k, like 1,5,10.  [default: the benchmark's]")
+@click.option("--ks", callback=numbers, help="The k of recall@k, like 1,5,10.  [default: the benchmark's]")
 def run(config: Path | None, **options: Any) -> None:
     """Train, score and compare on BENCHMARK (default: synthetic-64); ends with the table.
 
@@ -141,7 +112,7 @@ def report(results: Path, out: Path | None) -> None:
 
 @main.command()
 @click.argument("benchmark", default="synthetic-64")
-@_with_settings
+@with_settings
 @click.option("--out", type=FOLDER, help="The store's folder.  [default: in the cache]")
 def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
     """Write BENCHMARK's features and faces into a prepared store; restartable; lists every bad file."""
@@ -184,46 +155,7 @@ def list_command() -> None:
             click.echo(f"  {name:<32}{target}")
 
 
-@main.group()
-def weights() -> None:
-    """The networks that score and their weights."""
-
-
-@weights.command(name="list")
-def list_weights() -> None:
-    """Show the files of published networks: what they are, where they come from, and whether they are here."""
-    from sf2f_bench.extractors.weights import FILES, folders
-
-    for name, file in FILES.items():
-        found = [folder for folder in folders() if (folder / name).is_file()]
-        size = f"{file.size:,} bytes" if file.size else "size not known"
-        click.echo(f"{name}  {'in ' + str(found[0]) if found else 'not here'}")
-        click.echo(f"  {file.description}; {size}; licence: {file.licence}")
-        click.echo(f"  sha256 {file.sha256 or 'not known'}\n  {file.url}")
-    click.echo(f"folders: {', '.join(map(str, folders()))}")
-
-
-@weights.command(name="import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--model", required=True, help="The system it was trained as, like sf2f-64-fuser.")
-@click.option("--cache", type=FOLDER, default=Path(".sf2f-bench"), show_default=True)
-def import_weights(file: Path, model: str, cache: Path) -> None:
-    """Take over a generator that the official code trained; only tensors are ever loaded."""
-    from sf2f_bench.weights_import import import_checkpoint
-
-    path = import_checkpoint(file, model, cache / "weights")
-    click.echo(f"{path}\nnext: sf2f-bench run BENCHMARK --models {model}@{path}")
-
-
-@weights.command(name="build-embedded")
-@click.option("--out", type=FOLDER, required=True, help="Folder for the safetensors files.")
-def build_embedded(out: Path) -> None:
-    """Train the two embedded networks anew, as the shipped ones were."""
-    from sf2f_bench.extractors.build_embedded import build
-    from sf2f_bench.extractors.embedded import SPECS
-
-    for name in SPECS:
-        click.echo(build(name, out))
+main.add_command(weights)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from sf2f_bench.evaluation import Evaluation, cut_segments, generate_faces, segm
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
 from sf2f_bench.metrics import paper
 from sf2f_bench.protocols import PAPER, RUNS
-from sf2f_bench.scoring import Scores
+from sf2f_bench.scoring import Scores, role_of
 from sf2f_bench.types import Answer, AudioFrontend, BenchError, SpeechToFace
 
 if TYPE_CHECKING:
@@ -285,7 +285,9 @@ def _add(
 ) -> None:
     extractor = evaluation.extractors[role] if role else None
     random = np.random.default_rng(seed_of(metric.name, extractor and extractor.id))
-    found.add(metric, paper.over_runs(metric, runs, truth, random), extractor)
+    found.add(
+        metric, paper.over_runs(metric, runs, truth, random), extractor, role_of(role) if role else "none"
+    )
 
 
 def _score_quality(evaluation: Evaluation, found: Scores, answer: Predictions) -> None:
@@ -309,8 +311,8 @@ def _score_quality(evaluation: Evaluation, found: Scores, answer: Predictions) -
             classifier = evaluation.extractors[CLASSIFIER]
             random = np.random.default_rng(seed_of(metric.name, classifier.id))
             score, deviation = paper.quality_over_runs(metric, answer.probabilities[suffix], random)
-            found.add(metric, score, classifier)
-            found.add(metric.deviation, deviation, classifier)
+            found.add(metric, score, classifier, role_of(CLASSIFIER))
+            found.add(metric.deviation, deviation, classifier, role_of(CLASSIFIER))
 
 
 def _absent(evaluation: Evaluation, found: Scores, name: str, role: str | None, reason: str) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
 
 SCHEMA_VERSION = 1
-SIDE_FILES = ("per_identity", "curve", "faces", "true_faces")
+SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 
 
@@ -90,12 +90,15 @@ class ScoreRecord(_Part):
     metric: str  # "recall@10/g100"
     version: int
     extractor: str | None
-    extractor_role: Literal["judge", "training-loss", "none"]
+    extractor_role: Literal["judge", "training-loss", "further", "none"]
     value: FiniteFloat
     n: Annotated[int, Field(ge=1)]
     interval: tuple[FiniteFloat, FiniteFloat] | None = None  # 95 %
     spread: FiniteFloat | None = None
     higher_is_better: bool
+    basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = (
+        None  # of paired tests; see `Score`
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -114,6 +117,14 @@ class AbsentScore(_Part):
     metric: str
     extractor: str | None
     reason: str
+
+
+class Finding(_Part):
+    """What `sf2f-bench audit` found in the data; `alarm`: numbers made from it must not be believed as they are."""
+
+    check: str  # "overlap", "seen-by-networks", "duplicate-photos", "balance", "gallery"
+    text: str
+    alarm: bool = False
 
 
 class Environment(_Part):
@@ -141,6 +152,7 @@ class SideFiles(_Part):
     """Names of the files beside the record; `save` fills in all but the identities of the faces."""
 
     per_identity: str = ""
+    replicates: str | None = None
     curve: str | None = None
     faces: str | None = None
     true_faces: str | None = None
@@ -164,6 +176,7 @@ class RunRecord(_Part):
     files: SideFiles = SideFiles()
     created: AwareDatetime
     notes: tuple[str, ...] = ()
+    audit: tuple[Finding, ...] = ()
     _folder: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -187,7 +200,7 @@ class RunRecord(_Part):
         return self.model_dump(mode="json", exclude=set(INCIDENTAL))
 
     def path_of(self, file: str) -> Path | None:
-        """Where "per_identity", "curve", "faces" or "true_faces" lies; None where there is none."""
+        """Where "per_identity", "replicates", "curve", "faces" or "true_faces" lies; None where there is none."""
         name = getattr(self.files, file)
         return self._folder / name if name and self._folder is not None else None
 
@@ -197,6 +210,11 @@ class RunRecord(_Part):
         if path is None:
             raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
         return pd.read_parquet(path)
+
+    def replicates(self) -> pd.DataFrame | None:
+        """One column per ``metric|extractor``, one row a half-sample; None where no metric has them."""
+        path = self.path_of("replicates")
+        return None if path is None else pd.read_parquet(path)
 
     def curve(self) -> pd.DataFrame | None:
         """Columns `stage`, `step` and the training's scalars; None for what was not trained in steps."""
@@ -216,17 +234,23 @@ def save(
     curve: pd.DataFrame | None = None,
     faces: ByteArray | None = None,
     true_faces: ByteArray | None = None,
+    replicates: pd.DataFrame | None = None,
 ) -> Path:
     """Write a record and its side files, each atomically and the JSON last; give the JSON's path.
 
     per_identity: column `identity` and one per ``metric|extractor``; curve: `stage`, `step` and scalars;
-    faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`.
+    faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`; replicates: one column per
+    ``metric|extractor``.
+
     Raises BenchError for pictures of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
     names = {"per_identity": f"{record.stem}.per-identity.parquet"}
     _check_frames(record, per_identity, curve)
     write_atomically(folder / names["per_identity"], lambda path: per_identity.to_parquet(path, index=False))
+    if replicates is not None:
+        names["replicates"] = f"{record.stem}.replicates.parquet"
+        write_atomically(folder / names["replicates"], lambda path: replicates.to_parquet(path, index=False))
     if curve is not None:
         names["curve"] = f"{record.stem}.curve.csv"
         write_atomically(folder / names["curve"], lambda path: curve.to_csv(path, index=False))

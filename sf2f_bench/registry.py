@@ -46,5 +46,14 @@ def unknown(kind: str, name: str, known: list[str]) -> str:
 
 MODELS = Registry("model", "sf2f_bench.models")
 DATASETS = Registry("data set", "sf2f_bench.datasets")
-EXTRACTORS = Registry("extractor", "sf2f_bench.extractors")
+EXTRACTORS = Registry("extractor", "sf2f_bench.extractors")  # a family by its first part: "deepface:Dlib"
+ATTRIBUTE_JUDGES = Registry("attribute judge", "sf2f_bench.attribute_judges")
 METRICS = Registry("set of metrics", "sf2f_bench.metrics")  # (gallery size, ks, identities) -> list of Metric
+
+
+def extractor_named(name: str) -> Any:
+    """The extractor of that name; ``deepface:Dlib`` is made by the family `deepface`.
+
+    Raises BenchError for an unknown name, NotHere where its weights or its package are not on this machine.
+    """
+    return EXTRACTORS.get(name.partition(":")[0])(name)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,25 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
 from sf2f_bench.protocols import BENCH, PAPER, SEGMENTS
 from sf2f_bench.registry import METRICS
-from sf2f_bench.types import SPLITS, Answer, FeatureExtractor, Features, Metric, ModelCard, Score
+from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
 
+Role = Literal["judge", "training-loss", "further", "none"]
+
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
+
+
+class Identified(Protocol):
+    """An extractor or an attribute judge, as far as a record names it."""
+
+    id: str
+
+
+def role_of(key: str) -> Role:
+    """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
+    return "judge" if key == "judge" else "training-loss" if key == "training-loss" else "further"
 
 
 @dataclass
@@ -42,26 +55,34 @@ class Scores:
     scores: list[records.ScoreRecord] = field(default_factory=list)
     absent: list[records.AbsentScore] = field(default_factory=list)
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    replicates: dict[str, np.ndarray] = field(default_factory=dict)
     rows: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
-    def add(self, metric: paper.NamedMetric, result: Score, extractor: FeatureExtractor | None) -> None:
-        """Take up a result by an extractor, or (None) in an anchor's own space."""
+    def add(
+        self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
+    ) -> None:
+        """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
+        column = f"{metric.name}|{extractor.id if extractor else 'none'}"
+        basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
+        if result.per_identity is not None:
+            basis, self.columns[column] = result.basis, result.per_identity
+        elif result.replicates is not None:
+            basis, self.replicates[column] = "replicates", result.replicates
         self.scores.append(
             records.ScoreRecord(
                 metric=metric.name,
                 version=metric.version,
                 extractor=extractor.id if extractor else None,
-                extractor_role=extractor.role if extractor else "none",
+                extractor_role=role,
                 value=float(result.value),
                 n=result.n,
                 interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
                 spread=None if result.spread is None else float(result.spread),
                 higher_is_better=metric.higher_is_better,
+                basis=basis,
             )
         )
-        if result.per_identity is not None:
-            self.columns[f"{metric.name}|{extractor.id if extractor else 'none'}"] = result.per_identity
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,7 @@ def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Featur
         if isinstance(result, str):
             found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
         else:
-            found.add(metric, result, extractor)
+            found.add(metric, result, extractor, role_of(role) if role else "none")
 
 
 def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:

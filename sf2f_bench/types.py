@@ -36,6 +36,13 @@ class MediaError(BenchError):
     """One recording or photo that cannot be used; `prepare` lists it and goes on."""
 
 
+class NotHere(BenchError):  # noqa: N818 - a state of this machine, not a fault
+    """An optional network's file or package is not on this machine.
+
+    What needs it is left out and the table says why; nothing stands in for it.
+    """
+
+
 # ---------------------------------------------------------------- data sets
 
 
@@ -47,6 +54,7 @@ class Identity:
     gender: str | None = None  # "f" or "m", as the metadata of VoxCeleb has it
     nationality: str | None = None
     age: float | None = None  # years
+    seen_by: str | None = None  # training sets of published networks that hold this person: "VGGFace2"
 
 
 @dataclass(frozen=True)
@@ -239,12 +247,18 @@ class Answer:
     ranking: ``(probes [N, D], gallery [N, D])`` in a space of the anchor's own, for retrieval alone;
     equal similarities are ties, and ties count by their expectation, so chance is exact.
     rows: bool ``[identities]`` where the anchor answers for some identities only; None: for all.
+
+    Beside `faces`, all of the same identities in the same order:
+    shorter: ``{seconds of speech: faces}``, drawn from so much of the voice and no more;
+    takes: uint8 ``[2, N, 3, H, W]``, drawn from two disjoint sets of a person's recordings each.
     """
 
     faces: ByteArray | None = None
     embeddings: dict[str, FloatArray] | None = None
     ranking: tuple[FloatArray, FloatArray] | None = None
     rows: NDArray[np.bool_] | None = None
+    shorter: dict[float, ByteArray] = field(default_factory=dict)
+    takes: ByteArray | None = None
 
 
 class Anchor(Protocol):
@@ -272,6 +286,14 @@ class Features:
     samples ``[N, D]``: one picture an identity, for distributions; None where no picture exists.
     probabilities ``[N, C]``: the extractor's class probabilities of `samples`; None where it has none.
     own_space: the embeddings live in a space of the anchor's own and mean nothing but an order.
+    recognises: False for a network that tells pictures apart and not people (Inception): distributions alone.
+
+    On the drawn side only: takes ``[2, N, D]``: embeddings of faces from two disjoint sets of recordings.
+
+    On the true side only: photos ``[M, D]`` with owners ``[M]``: every photo of the gallery and the row it
+    belongs to; training_photos ``[T, D]``: of the training split; strata: what is known of the identities,
+    ``{"G": (...), "N": (...), "A": (...), "GNA": (...)}`` (gender, nationality, age group, all three), None where
+    it is not known.
     """
 
     identities: tuple[str, ...]
@@ -279,28 +301,42 @@ class Features:
     samples: FloatArray | None = None
     probabilities: FloatArray | None = None
     own_space: bool = False
+    recognises: bool = True
+    takes: FloatArray | None = None
+    photos: FloatArray | None = None
+    owners: NDArray[np.int64] | None = None
+    training_photos: FloatArray | None = None
+    strata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def offers(self) -> frozenset[str]:
         """Which of the metrics' needs these features meet."""
-        have = {"ranking"}
-        if not self.own_space:
+        have = {"ranking"} if self.recognises else set()
+        if self.recognises and not self.own_space:
             have.add("embeddings")
-        if self.samples is not None:
-            have.add("samples")
-        if self.probabilities is not None:
-            have.add("probabilities")
-        return frozenset(have)
+        for name in ("samples", "probabilities", "takes", "photos", "training_photos"):
+            if getattr(self, name) is not None:
+                have.add(name)
+        return frozenset(have | set(self.strata))
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A number with what it takes to believe it."""
+    """A number with what it takes to believe it.
+
+    per_identity ``[N]`` with `basis`: "mean" or "median" (the value is that of these numbers), or
+    "pseudo-values" (jackknife: N value - (N - 1) value without the identity; their mean is the value less its
+    bias, their spread its standard error). NaN where an identity does not take part.
+    replicates ``[R]``: the value on the half-samples of `sf2f_bench.stats.half_samples`, the same halves for
+    every system; for what no identity contributes to on its own (a Frechet distance).
+    """
 
     value: float
     n: int  # identities it rests on
     interval: tuple[float, float] | None = None  # 95 %; None where none is sound
     per_identity: FloatArray | None = None  # [N], for intervals and paired tests
+    basis: Literal["mean", "median", "pseudo-values"] = "mean"
+    replicates: FloatArray | None = None  # [R]
     spread: float | None = None  # e.g. standard deviation over the parts of a mutual-information score
 
 
@@ -310,7 +346,9 @@ class Metric(Protocol):
     name: str  # the field's term with what decides comparability: "recall@10/g100"
     version: int
     higher_is_better: bool
-    needs: tuple[str, ...]  # of "ranking", "embeddings", "samples", "probabilities" (of the drawn side)
+    # Of the drawn side: "ranking", "embeddings", "samples", "probabilities", "takes"; of the true side: "photos",
+    # "training_photos", and strata by letter: "G", "N", "A", "GNA".
+    needs: tuple[str, ...]
     min_n: int
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
@@ -319,18 +357,33 @@ class Metric(Protocol):
 
 
 class FeatureExtractor(Protocol):
-    """A frozen network that looks at faces.
+    """A frozen network that looks at faces; made by name, ``Extractor("vggface2-resnet50")``.
 
-    One that may serve as a training loss also has `module`, a torch module with
+    Making one raises NotHere where its weights or its package are not on this machine. One that may serve as a
+    training loss also has `module`, a torch module with
     ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``.
     """
 
-    id: str  # includes the weights' hash and the resize rule
+    id: str  # includes the weights' hash, the crop and the resize rule
     sha256: str  # of the weights
-    role: Literal["judge", "training-loss"]
+    recognises: bool  # tells people apart; False: pictures only
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 ``[B, 3, H, W]`` -> (embeddings ``[B, D]``, class probabilities ``[B, C]`` or None), float32."""
+        ...
+
+
+class AttributeJudge(Protocol):
+    """A frozen network that names gender, age or ethnicity; made by name, like an extractor."""
+
+    id: str
+    sha256: str
+
+    def __call__(self, images: Tensor) -> Mapping[str, Sequence[str] | FloatArray]:
+        """uint8 ``[B, 3, H, W]`` -> by attribute: "gender" and "ethnicity" as words ``[B]``, "age" in years ``[B]``.
+
+        Genders are "f" and "m", as in `Identity`.
+        """
         ...
 
 

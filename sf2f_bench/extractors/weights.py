@@ -20,7 +20,7 @@ import numpy as np
 
 from sf2f_bench.data.mel_pickles import ArrayUnpickler
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, MediaError
+from sf2f_bench.types import BenchError, MediaError, NotHere
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,8 +81,9 @@ def folders() -> list[Path]:
 def weights_file(name: str) -> Path:
     """The checked file of published weights, or its conversion to safetensors where that is there instead.
 
-    Raises BenchError for a name that is not in `FILES`, and for a file that is missing, cut short or another
-    one. A conversion has no published checksum: it is taken as it is, and its own hash goes into the id.
+    Raises BenchError for a name that is not in `FILES` and for a file that is cut short or another one, NotHere
+    for a file that is missing. A conversion has no published checksum: it is taken as it is, and its own hash goes
+    into the id.
     """
     if name not in FILES:
         raise BenchError(unknown("file of weights", name, list(FILES)))
@@ -93,7 +94,7 @@ def weights_file(name: str) -> Path:
             return folder / name
         if (folder / file.converted).is_file():
             return folder / file.converted
-    raise BenchError(
+    raise NotHere(
         f"{file.description}: the file {name} is not there. Fetch it from {file.url} and put it into "
         f"{folders()[0]} (or set {FOLDER_VARIABLE} to the folder that holds it); "
         "`sf2f-bench weights list` shows all files and their licences."

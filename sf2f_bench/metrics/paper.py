@@ -222,7 +222,7 @@ def over_runs(
     values = runs.mean(axis=0)
     spread = float(runs.mean(axis=1).std()) if len(runs) > 1 else None
     interval = mean_interval(values, rng, metric.bounds)
-    return Score(float(values.mean()), len(values), interval, values, spread)
+    return Score(float(values.mean()), len(values), interval, values, spread=spread)
 
 
 def quality_over_runs(

@@ -6,7 +6,7 @@ gave them: rows of drawn faces at length 1, templates the mean of such rows and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval, similarity, verification
-from sf2f_bench.stats import jackknife_interval, mean_interval, median_interval
+from sf2f_bench.stats import (
+    half_sample_interval,
+    half_samples,
+    jackknife_interval,
+    mean_interval,
+    median_interval,
+    pseudo_values,
+)
 from sf2f_bench.types import BenchError, Features, Metric, Score
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sf2f_bench.metrics.arrays import Matrix
     from sf2f_bench.stats import Interval
 
@@ -110,7 +119,7 @@ class MedianRank:
         """Median over identities; the interval is distribution-free, absent below six identities."""
         check(self, real, fake)
         values = retrieval.expected_ranks(*ranks_of(real, fake, "cosine"))
-        return Score(float(np.median(values)), len(values), median_interval(values), values)
+        return Score(float(np.median(values)), len(values), median_interval(values), values, "median")
 
 
 @dataclass(frozen=True)
@@ -256,15 +265,23 @@ def check(metric: object, real: Features, fake: Features) -> int:
         )
     if n < known.min_n:
         raise BenchError(f"{known.name} needs at least {known.min_n} identities, got {n}.")
-    missing = set(known.needs) - fake.offers
-    if "samples" in known.needs and real.samples is None:
-        missing.add("samples")
-    if missing:
+    if missing := lacking(known, real, fake):
         raise BenchError(f"{known.name} needs {', '.join(sorted(missing))}, which these features lack.")
     for side, array in (("true", real.embeddings), ("drawn", fake.embeddings)):
         if len(array) != n:
             raise BenchError(f"{known.name}: {n} identities but {len(array)} embeddings on the {side} side.")
     return n
+
+
+OF_TRUE_SIDE = ("photos", "training_photos", "G", "N", "A", "GNA")  # the other needs are the drawn side's
+
+
+def lacking(metric: Metric, real: Features, fake: Features) -> set[str]:
+    """Which of the metric's needs these features do not meet."""
+    missing = {need for need in metric.needs if need not in (real if need in OF_TRUE_SIDE else fake).offers}
+    if "samples" in metric.needs and real.samples is None:
+        missing.add("samples")
+    return missing
 
 
 @lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value
@@ -281,5 +298,24 @@ def mean_score(values: Matrix, rng: np.random.Generator, bounds: Interval | None
 
 
 def pair_score(value: float, leave_one_out: Matrix, bounds: Interval | None) -> Score:
-    """A statistic of pairs with its jackknife interval over identities ``[N]``."""
-    return Score(value, len(leave_one_out), jackknife_interval(value, leave_one_out, bounds))
+    """A statistic of pairs with its jackknife interval over identities ``[N]`` and their pseudo-values."""
+    return Score(
+        value,
+        len(leave_one_out),
+        jackknife_interval(value, leave_one_out, bounds),
+        pseudo_values(value, leave_one_out),
+        "pseudo-values",
+    )
+
+
+def sample_score(
+    statistic: Callable[[NDArray[np.int64]], float],
+    n: int,
+    bounds: Interval | None,
+    spread: float | None = None,
+) -> Score:
+    """A statistic of whole samples with its interval from half-samples: ``statistic(rows of the identities)``."""
+    value = statistic(np.arange(n))
+    replicates = np.array([statistic(rows) for rows in half_samples(n)])
+    interval = half_sample_interval(value, replicates, n, bounds)
+    return Score(value, n, interval, replicates=replicates, spread=spread)
