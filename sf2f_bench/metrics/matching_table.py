@@ -1,0 +1,182 @@
+"""Matching, retrieval within strata, mean average precision and the equal error rate, as `Metric` objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from sf2f_bench.metrics import retrieval
+from sf2f_bench.metrics.matching import StratumRanks, expected_recall_within, ranks_within
+from sf2f_bench.metrics.precision import average_precisions
+from sf2f_bench.metrics.table import UNIT, check, mean_score, ranks_of, sample_score
+from sf2f_bench.metrics.verification import EqualErrorRates
+from sf2f_bench.protocols import HEADLINE_K
+from sf2f_bench.stats import mean_interval
+from sf2f_bench.types import BenchError, Features, Metric, Score
+
+if TYPE_CHECKING:
+    from sf2f_bench.metrics.arrays import Matrix
+
+CANDIDATES = range(2, 11)  # of 1:N matching, as the association literature has it
+STRATA = ("G", "N", "A", "GNA")
+CANDIDATES_WITHIN = (2, 10)  # of 1:N matching within a stratum
+
+
+def matching_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric]:
+    """1:N matching, matching and headline recall within strata, mAP and the equal error rate.
+
+    gallery_size: of recall within strata; ks: its k is the largest one up to 10. n_test is not used: a metric
+    that finds too few people says so by its `min_n`. Raises BenchError where no k is given.
+    """
+    if not ks:
+        raise BenchError("no k for recall@k was given: name at least one, such as 10.")
+    k = max((k for k in ks if k <= HEADLINE_K), default=min(ks))
+    metrics = [
+        *(Matching(candidates) for candidates in CANDIDATES),
+        # The same stratum's together: its ranks are kept for the next one.
+        *(
+            metric
+            for stratum in STRATA
+            for metric in (
+                *(Matching(candidates, stratum) for candidates in CANDIDATES_WITHIN),
+                RecallWithin(k, gallery_size, stratum),
+            )
+        ),
+        MeanAveragePrecision(),
+        VerificationEqualErrorRate(),
+    ]
+    return cast("list[Metric]", metrics)  # frozen fields are read-only, which the protocol does not say
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How often the drawn face is nearer to the right person than to N - 1 others; 0..1, chance 1 / N.
+
+    Expected over ALL choices of the others, ties by expectation: recall@1 with galleries of N. With a stratum
+    ("G", "N", "A", "GNA") the others are of the probe's own, and who has fewer than N - 1 of them, or whose
+    stratum is not known, does not take part.
+    """
+
+    candidates: int  # N, the right one included
+    stratum: str | None = None
+    version: int = 1
+    higher_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """``matching/1:2`` or ``matching/1:2/G``."""
+        return f"matching/1:{self.candidates}" + (f"/{self.stratum}" if self.stratum else "")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """An order, and the stratum."""
+        return ("ranking", self.stratum) if self.stratum else ("ranking",)
+
+    @property
+    def min_n(self) -> int:
+        """As many identities as candidates."""
+        return self.candidates
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over those who take part; the interval is a bootstrap over them. NaN with n = 0 for nobody."""
+        n = check(self, real, fake)
+        if self.stratum:
+            return score_within(real, fake, rng, self.stratum, self.candidates, 1)
+        better, ties = ranks_of(real, fake, "cosine")
+        return mean_score(retrieval.expected_recall(better, ties, n, self.candidates, 1), rng, UNIT)
+
+
+@dataclass(frozen=True)
+class RecallWithin:
+    """Recall@k in galleries of the probe's own stratum, expected over all of them; 0..1, chance k / gallery size.
+
+    Who has too few people of the same stratum, or whose stratum is not known, does not take part.
+    """
+
+    k: int
+    gallery_size: int
+    stratum: str
+    version: int = 1
+    higher_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """``recall@10/g100/G``."""
+        return f"recall@{self.k}/g{self.gallery_size}/{self.stratum}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """An order, and the stratum."""
+        return "ranking", self.stratum
+
+    @property
+    def min_n(self) -> int:
+        """As many identities as the gallery holds."""
+        return max(2, self.gallery_size)
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over those who take part; the interval is a bootstrap over them. NaN with n = 0 for nobody."""
+        check(self, real, fake)
+        return score_within(real, fake, rng, self.stratum, self.gallery_size, self.k)
+
+
+@dataclass(frozen=True)
+class MeanAveragePrecision:
+    """Mean average precision of finding ALL photos of the person among everybody's photos; 0..1.
+
+    Chance depends on the numbers of photos: compare with the chance row of the same table only.
+    """
+
+    name: str = "map/photos"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking", "photos")
+    min_n: int = 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities with a photo; the interval is a bootstrap over them."""
+        n = check(self, real, fake)
+        if real.owners is None or real.owners.min(initial=0) < 0 or real.owners.max(initial=0) >= n:
+            raise BenchError(f"{self.name}: every photo needs the row of its owner, 0 to {n - 1}.")
+        return score_of_some(average_precisions(fake.embeddings, np.arange(n), real.photos, real.owners), rng)
+
+
+@dataclass(frozen=True)
+class VerificationEqualErrorRate:
+    """Error rate of telling matching from non-matching pairs at the threshold where both kinds of error meet."""
+
+    name: str = "verification-eer"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 4  # half-samples of two
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs; 0..1, guessing .5; the interval is from half-samples of the identities."""
+        n = check(self, real, fake)
+        return sample_score(EqualErrorRates(fake.embeddings, real.embeddings), n, UNIT)
+
+
+@lru_cache(maxsize=1)  # all metrics of one stratum come one after the other
+def ranks_within_of(real: Features, fake: Features, stratum: str) -> StratumRanks:
+    """`matching.ranks_within` of the drawn faces among the true identities."""
+    return ranks_within(fake.embeddings, real.embeddings, real.strata[stratum])
+
+
+def score_within(
+    real: Features, fake: Features, rng: np.random.Generator, stratum: str, gallery_size: int, k: int
+) -> Score:
+    """Recall@k in galleries of the probe's own stratum."""
+    return score_of_some(expected_recall_within(ranks_within_of(real, fake, stratum), gallery_size, k), rng)
+
+
+def score_of_some(values: Matrix, rng: np.random.Generator) -> Score:
+    """The mean of per-identity values ``[N]`` in 0..1 over those that are not NaN; NaN with n = 0 for nobody."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return Score(np.nan, 0)
+    return Score(float(known.mean()), len(known), mean_interval(known, rng, UNIT), values)
