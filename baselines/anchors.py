@@ -118,7 +118,7 @@ class LinearListener:
         return Answer(
             embeddings={
                 role: _listener(evaluation, role).predict(evaluation.voice_statistics)
-                for role in evaluation.extractors
+                for role in evaluation.recognisers
             }
         )
 
@@ -157,7 +157,7 @@ class SharedFactorOracleEmbedding(SharedFactorOracleFace):
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """The mean of unit embeddings, per extractor."""
-        found: dict[str, list[NDArray[np.floating]]] = {role: [] for role in evaluation.extractors}
+        found: dict[str, list[NDArray[np.floating]]] = {role: [] for role in evaluation.recognisers}
         for identity in evaluation.identities:
             faces = evaluation.dataset.faces_given_shared(identity.id, ORACLE_FACES, 0, evaluation.image_size)
             for role, means in found.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sf2f_bench.protocols import BENCH as PROTOCOL
 from sf2f_bench.protocols import PROTOCOLS
@@ -48,6 +49,9 @@ class Benchmark:
     anchors: tuple[str, ...] = ANCHORS
     judge: str = "embedded-judge"
     training_loss: str = "embedded-perceptual"
+    further: tuple[str, ...] = ("inception-2015",)  # networks that are asked too, where their weights are
+    attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
+    paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)
     description: str = ""
 
@@ -80,6 +84,13 @@ class Benchmark:
             )
 
 
+# FaceNet, the training loss, has seen VGGFace2. So the judge is of other data (MS-Celeb-1M), and others stand beside.
+REAL_NETWORKS: dict[str, Any] = {
+    "judge": "deepface:ArcFace",
+    "further": ("vggface2-resnet50", "deepface:Dlib", "inception-2015"),
+    "attribute_judge": "deepface:attributes",
+    "paper_classifier": "vggface2-resnet50-rgb",
+}
 SMALL_WORLD = {"train": 100, "val": 10, "test": 100}
 BENCHMARKS = {
     benchmark.name: benchmark
@@ -101,6 +112,7 @@ BENCHMARKS = {
             "hq-voxceleb-64",
             "hq-voxceleb",
             training_loss="facenet-vggface2",
+            **REAL_NETWORKS,
             description="HQ-VoxCeleb's photos and VoxCeleb's recordings, the paper's split; needs --root",
         ),
         Benchmark(
@@ -108,6 +120,7 @@ BENCHMARKS = {
             "hq-voxceleb",
             image_size=128,
             training_loss="facenet-vggface2",
+            **REAL_NETWORKS,
             description="the same at 128 pixels",
         ),
         Benchmark(
@@ -115,6 +128,7 @@ BENCHMARKS = {
             "null-pairs",
             gallery_size=10,
             ks=(1, 2, 5),
+            further=("inception-2015", "deepface:Dlib"),
             description="negative control: real voices and photos of different people; needs --voices and --faces",
         ),
     )

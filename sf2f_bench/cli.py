@@ -49,6 +49,8 @@ def main() -> None:
 @click.option("--models", "-m", multiple=True, help="A system by name, or mine.py:Mine. Repeat for more.")
 @click.option("--ablation", is_flag=True, help="SF2F beside itself without each of its parts.")
 @click.option("--protocol", help="sf2f-bench/1 or sf2f-paper/1.  [default: sf2f-bench/1]")
+@click.option("--judge", help="Network that judges, like deepface:ArcFace.  [default: the benchmark's]")
+@click.option("--extractors", "-x", multiple=True, help="A further network that scores. Repeat for more.")
 @click.option("--perceptual", help="Network of the training loss.  [default: the benchmark's]")
 @click.option("--seed", type=int, help="Seed of training.  [default: 0]")
 @click.option("--results", type=FOLDER, help="Where records go.  [default: results]")
@@ -120,7 +122,7 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
 
     settings = load_config(config, options)
     from sf2f_bench.benchmarks import benchmark_named
-    from sf2f_bench.pipeline import dataset_of, prepare_store
+    from sf2f_bench.stages import dataset_of, prepare_store
     from sf2f_bench.progress import Reporter
     from sf2f_bench.types import SPLITS
 

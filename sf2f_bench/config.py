@@ -23,6 +23,8 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0)
     models: tuple[str, ...] = ()  # empty: the benchmark's own
     ablation: bool = False
+    judge: str | None = None  # None: the benchmark's own
+    extractors: tuple[str, ...] = ()  # further networks beside the benchmark's
     perceptual: str | None = None  # None: the benchmark's own network of the training loss
     root: Path | None = None
     voices: Path | None = None

@@ -8,11 +8,14 @@ distribution metrics compare with one of these other photos. So no row, the orac
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,66 +24,24 @@ from torch import Tensor
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
-from sf2f_bench.protocols import SEGMENT_FRAMES, SEGMENTS
-from sf2f_bench.types import AudioFrontend, BenchError, Dataset, FeatureExtractor, Features
+from sf2f_bench.segments import segments_of
+from sf2f_bench.types import AudioFrontend, BenchError, Dataset, FeatureExtractor, Features, Identity
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 BATCH = 64  # pictures or voices at once
-
-
-def evaluation_segments(recordings: Sequence[FloatArray], frames: int = SEGMENT_FRAMES) -> FloatArray:
-    """Raw recordings ``[frames, filters]`` in file order -> windows ``[S, filters, frames]``.
-
-    S is at most 2500 // frames: 25 s of speech, 20 windows of 1.25 s. Windows do not overlap and do not cross
-    recordings; what is left at a recording's end is dropped. Where no recording is as long as a window, each
-    is repeated until it fills one. Raises BenchError where there is no recording.
-    """
-    return cut_segments(
-        recordings, segment_places([len(recording) for recording in recordings], frames), frames
-    )
-
-
-def segment_places(lengths: Sequence[int], frames: int) -> list[tuple[int, int]]:
-    """(recording, first frame) of every evaluation window of recordings this long, in frames."""
-    places = [
-        (recording, start)
-        for recording, length in enumerate(lengths)
-        for start in range(0, length - frames + 1, frames)
-    ] or [(recording, 0) for recording, length in enumerate(lengths) if length]
-    if not places:
-        raise BenchError("an identity has no recording: prepare leaves such people out")
-    return places[: max(1, SEGMENTS * SEGMENT_FRAMES // frames)]
-
-
-def cut_segments(
-    recordings: Sequence[FloatArray], places: Sequence[tuple[int, int]], frames: int
-) -> FloatArray:
-    """The windows at these places, ``[S, filters, frames]``; past its end a recording begins anew."""
-    windows = []
-    for number, start in places:
-        recording = recordings[number]
-        whole = start + frames <= len(recording)
-        rows = slice(start, start + frames) if whole else np.arange(start, start + frames) % len(recording)
-        windows.append(recording[rows].T)
-    return np.stack(windows)
-
-
-def segments_of(store: PreparedStore, frontend: AudioFrontend, split: str = "test") -> list[FloatArray]:
-    """Raw evaluation segments of every identity of a split: ``[S_i, filters, frames]``.
-
-    store: prepared with `frontend`, whose `segment_frames` the windows are long.
-    """
-    names = [identity.id for identity in store.identities(split)]
-    return [evaluation_segments(store.voices(name), frontend.segment_frames) for name in names]
+REMEMBERED = 32  # sets of pictures whose embeddings are kept in memory
+FEATURES_VERSION = 2  # of what `_photos` keeps
+Seen = tuple["FloatArray", "FloatArray | None"]
 
 
 class Evaluation:
     """The test identities' voices and true faces, the extractors, and the training split for anchors that fit.
 
-    Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `held_out_photos`,
-    `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`, `train_templates`, `embed`.
+    Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
+    `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
+    `train_templates`, `embed`. An extractor goes by its key: "judge", "training-loss", or its own name.
     """
 
     def __init__(
@@ -91,9 +52,12 @@ class Evaluation:
         frontend: AudioFrontend,
         extractors: Mapping[str, FeatureExtractor],
         cache: Path,
+        missing: Mapping[str, str] | None = None,
     ) -> None:
         self.benchmark, self.store, self.dataset, self.frontend = benchmark, store, dataset, frontend
-        self.extractors = dict(extractors)  # role -> extractor: "judge", "training-loss"
+        self.extractors = dict(extractors)
+        self.missing = dict(missing or {})  # name of a network that is not here -> why
+        self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
         self.cache, self.image_size = cache, store.image_size
         self.identities = store.identities("test")
         self.genders = [identity.gender for identity in self.identities]
@@ -102,6 +66,11 @@ class Evaluation:
                 f"galleries of {benchmark.gallery_size} need as many test identities, {store.card.name} "
                 f"has {len(self.identities)}: choose a smaller gallery (--gallery {len(self.identities)} --ks 1,2)"
             )
+
+    @property
+    def recognisers(self) -> list[str]:
+        """The keys of the extractors that tell people apart."""
+        return [key for key, extractor in self.extractors.items() if extractor.recognises]
 
     # -------------------------------------------------------------- voices
 
@@ -123,23 +92,24 @@ class Evaluation:
     # --------------------------------------------------------------- faces
 
     @cached_property
-    def _test_faces(self) -> list[ByteArray]:
+    def test_faces(self) -> list[ByteArray]:
+        """Every photo of every test identity: uint8 ``[n, 3, H, W]`` each."""
         return [self.store.faces(identity.id) for identity in self.identities]
 
     @cached_property
     def has_held_out(self) -> np.ndarray:
         """Which test identities have a photo to hold out: bool ``[N]``."""
-        return np.array([len(faces) > 1 for faces in self._test_faces])
+        return np.array([len(faces) > 1 for faces in self.test_faces])
 
     @cached_property
     def held_out_photos(self) -> ByteArray:
         """The held-out photo (the first) of every identity that has two or more: uint8 ``[M, 3, H, W]``."""
-        return np.stack([faces[0] for faces in self._test_faces if len(faces) > 1])
+        return np.stack([faces[0] for faces in self.test_faces if len(faces) > 1])
 
     @cached_property
     def true_photos(self) -> ByteArray:
         """One photo of every test identity that its template holds: uint8 ``[N, 3, H, W]``."""
-        return np.stack([faces[min(1, len(faces) - 1)] for faces in self._test_faces])
+        return np.stack([faces[min(1, len(faces) - 1)] for faces in self.test_faces])
 
     @cached_property
     def train_faces(self) -> list[ByteArray]:
@@ -148,67 +118,116 @@ class Evaluation:
 
     # ------------------------------------------------------------ features
 
-    def embed(self, role: str, images: ByteArray) -> tuple[FloatArray, FloatArray | None]:
+    def embed(self, key: str, images: ByteArray) -> Seen:
         """Embeddings ``[N, D]`` and class probabilities ``[N, C]`` (or None) of uint8 ``[N, 3, H, W]``."""
-        extractor = self.extractors[role]
+        what = (key, hashlib.sha256(images.tobytes()).hexdigest())
+        if what not in self._seen:
+            self._seen[what] = self._look(key, images)
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+        return self._seen[what]
+
+    def _look(self, key: str, images: ByteArray) -> Seen:
+        extractor = self.extractors[key]
         seen = [extractor(torch.from_numpy(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
         embeddings = np.concatenate([embedding.cpu().numpy() for embedding, _ in seen])
         parts = [probability.cpu().numpy() for _, probability in seen if probability is not None]
         return embeddings, np.concatenate(parts) if parts else None
 
-    def real(self, role: str) -> Features:
-        """The true side as an extractor sees it: templates, one sample an identity and its probabilities."""
-        others = [faces[1:] if len(faces) > 1 else faces for faces in self._test_faces]
-        tensors = self._remember(("test-templates", role), lambda: self._templates(role, others))
+    def real(self, key: str) -> Features:
+        """The true side as an extractor sees it; the judge's has photos, training photos and strata too."""
+        others = [faces[1:] if len(faces) > 1 else faces for faces in self.test_faces]
+        tensors = self._remember(("test-photos", key), lambda: self._photos(key, others))
         names = tuple(identity.id for identity in self.identities)
-        return Features(names, tensors["templates"], tensors["samples"], tensors.get("probabilities"))
+        starts = np.flatnonzero(np.diff(tensors["owners"], prepend=-1))
+        features = Features(
+            names,
+            tensors["templates"],
+            tensors["photos"][starts],
+            tensors.get("probabilities"),
+            recognises=self.extractors[key].recognises,
+        )
+        if key != "judge":
+            return features
+        return replace(
+            features,
+            photos=tensors["photos"],
+            owners=tensors["owners"],
+            training_photos=self._remembered_training(key)["photos"],
+            strata=strata_of(self.identities),
+        )
 
-    def templates_of_all_photos(self, role: str) -> FloatArray:
+    def templates_of_all_photos(self, key: str) -> FloatArray:
         """Templates of the test identities over all their photos, none held out: ``[N, D]``."""
-        what = ("test-templates-of-all-photos", role)
-        return self._remember(what, lambda: self._templates(role, self._test_faces))["templates"]
+        what = ("test-templates-of-all-photos", key)
+        return self._remember(what, lambda: self._photos(key, self.test_faces))["templates"]
 
-    def train_templates(self, role: str) -> FloatArray:
+    def train_templates(self, key: str) -> FloatArray:
         """Templates of the training identities over all their photos: ``[N_train, D]``."""
-        return self._remember(("train-templates", role), lambda: self._templates(role, self.train_faces))[
-            "templates"
-        ]
+        return self._remembered_training(key)["templates"]
 
-    def _templates(self, role: str, faces: Sequence[ByteArray]) -> dict[str, FloatArray]:
-        embeddings, probabilities = self.embed(role, np.concatenate(faces))
-        ends = np.cumsum([len(images) for images in faces])
-        starts = ends - [len(images) for images in faces]
-        unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-        templates = np.stack([unit[a:b].mean(axis=0) for a, b in zip(starts, ends, strict=True)])
-        found = {"templates": templates, "samples": unit[starts]}
+    def _remembered_training(self, key: str) -> dict[str, Any]:
+        return self._remember(("training-photos", key), lambda: self._photos(key, self.train_faces))
+
+    def _photos(self, key: str, faces: Sequence[ByteArray]) -> dict[str, Any]:
+        """Photos ``[M, D]`` at length 1 where the extractor recognises, their owners ``[M]``, and templates."""
+        embeddings, probabilities = self._look(key, np.concatenate(faces))
+        counts = np.array([len(images) for images in faces])
+        owners, starts = np.repeat(np.arange(len(faces)), counts), np.cumsum(counts) - counts
+        if self.extractors[key].recognises:
+            embeddings = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        templates = np.add.reduceat(embeddings, starts) / counts[:, None].astype(embeddings.dtype)
+        found: dict[str, Any] = {"templates": templates, "photos": embeddings, "owners": owners}
         return found if probabilities is None else {**found, "probabilities": probabilities[starts]}
 
-    def _remember(
-        self, what: tuple[str, str], compute: Callable[[], dict[str, FloatArray]]
-    ) -> dict[str, FloatArray]:
+    def _remember(self, what: tuple[str, str], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """An artefact of the cache, keyed by the data, the extractor's id (its weights) and what it holds."""
-        purpose, role = what
-        path = (
-            self.cache / f"{hash_of([self.store.data_hash, self.extractors[role].id, purpose])}.safetensors"
-        )
+        purpose, key = what
+        name = hash_of([self.store.data_hash, self.extractors[key].id, purpose, FEATURES_VERSION])
+        path = self.cache / f"{name}.safetensors"
         if not path.exists():
             save_tensors(path, {name: torch.from_numpy(array) for name, array in compute().items()})
         return {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
 
 
+def strata_of(identities: Sequence[Identity]) -> dict[str, tuple[str | None, ...]]:
+    """What is known of people, by the letters of the association literature.
+
+    "G" gender, "N" nationality, "A" decade of age, "GNA" all three; None for whom it is not known. A letter that
+    is known of nobody is left out.
+    """
+    known: dict[str, tuple[str | None, ...]] = {
+        "G": tuple(person.gender for person in identities),
+        "N": tuple(person.nationality for person in identities),
+        "A": tuple(None if person.age is None else f"{int(person.age // 10)}0s" for person in identities),
+    }
+    together = zip(*known.values(), strict=True)
+    known["GNA"] = tuple(
+        None if None in parts else " ".join(str(part) for part in parts) for parts in together
+    )
+    return {letter: labels for letter, labels in known.items() if any(label is not None for label in labels)}
+
+
 def take(features: Features, rows: np.ndarray) -> Features:
     """The features of some identities: `rows` is bool ``[N]``."""
-    names = tuple(name for name, keep in zip(features.identities, rows, strict=True) if keep)
 
     def cut(values: FloatArray | None) -> FloatArray | None:
         return None if values is None else values[rows]
 
+    photos, owners = features.photos, features.owners
+    if photos is not None and owners is not None:
+        kept = rows[owners]
+        photos, owners = photos[kept], (np.cumsum(rows) - 1)[owners[kept]]
     return replace(
         features,
-        identities=names,
+        identities=tuple(compress(features.identities, rows)),
         embeddings=features.embeddings[rows],
         samples=cut(features.samples),
         probabilities=cut(features.probabilities),
+        takes=None if features.takes is None else features.takes[:, rows],
+        photos=photos,
+        owners=owners,
+        strata={letter: tuple(compress(labels, rows)) for letter, labels in features.strata.items()},
     )
 
 

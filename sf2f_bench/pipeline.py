@@ -1,84 +1,51 @@
-"""The stages of a run, the only orchestrator: data -> store -> model -> faces -> scores -> record.
+"""A run: every row of a benchmark trained, drawn, scored and recorded. The only orchestrator.
 
-Every stage's result is an artefact named by the hash of all that decides it. What is there is not made
-again; what a kill interrupted goes on from its last checkpoint.
+data -> store -> model -> faces -> scores -> record; the artefacts on the way are `sf2f_bench.stages`.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
 from sf2f_bench.audio import LogFilterbank
-from sf2f_bench.benchmarks import Benchmark, benchmark_named
+from sf2f_bench.audit import VERSION as AUDIT_VERSION
+from sf2f_bench.audit import audit
+from sf2f_bench.benchmarks import ABLATIONS, Benchmark, benchmark_named
 from sf2f_bench.config import RunConfig
-from sf2f_bench.data.prepared import PreparedStore, prepare, store_key
-from sf2f_bench.data.training import TrainingData
-from sf2f_bench.evaluation import Evaluation, generate_faces, segments_of
-from sf2f_bench.files import hash_of, load_tensors, save_tensors, seed_of
-from sf2f_bench.paper_protocol import RUNS, Predictions, paper_scores, predict
+from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.external import read_faces
+from sf2f_bench.files import hash_of, seed_of, write_json
+from sf2f_bench.paper_protocol import Predictions, paper_scores
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import LEFT_OUT, PAPER
-from sf2f_bench.records import RunRecord, load
-from sf2f_bench.registry import DATASETS, EXTRACTORS
-from sf2f_bench.scoring import Provenance, metric_versions, save_record, score
+from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
+from sf2f_bench.records import Finding, RunRecord, load
+from sf2f_bench.registry import extractor_named
+from sf2f_bench.scoring import Provenance, save_record, score
+from sf2f_bench.stages import Run, dataset_of, drawn, keys_of, predictions, prepared, record_key, trained
 from sf2f_bench.systems import build
-from sf2f_bench.training import Machine, TrainContext, Validation
+from sf2f_bench.training import Machine
 from sf2f_bench.types import (
     Anchor,
     Answer,
-    AudioFrontend,
     BenchError,
     Dataset,
-    DatasetSource,
+    FeatureExtractor,
+    ModelCard,
     ModelSettings,
+    NotHere,
     SpeechToFace,
 )
 
-STAGES = {"train": 2, "generate": 1, "score": 1}  # a change of what a stage computes raises its version
-
-
-@dataclass
-class Run:
-    """One call of `sf2f-bench run`, with what all of its rows share."""
-
-    config: RunConfig
-    reporter: Reporter
-    machine: Machine
-    benchmark: Benchmark
-    dataset: Dataset
-    store: PreparedStore
-    evaluation: Evaluation
-    stores: dict[str, PreparedStore] = field(default_factory=dict)  # front end's id -> store
-
-    @property
-    def folder(self) -> Path:
-        """Where the records of this benchmark lie."""
-        return self.config.results / self.benchmark.name
-
-    @property
-    def device(self) -> torch.device:
-        """Where this process trains and draws."""
-        return self.machine.device
-
-    def store_for(self, frontend: AudioFrontend) -> PreparedStore:
-        """The prepared store of a system's front end; made where it is not there yet."""
-        if frontend.id not in self.stores:
-            store = _prepared(
-                self.config, self.machine, self.benchmark, self.dataset, self.reporter, frontend
-            )
-            if store.identities("test") != self.store.identities("test"):
-                raise BenchError(
-                    f"front end {frontend.id} leaves other test identities than {LogFilterbank().id}: see "
-                    f"{store.folder / 'left_out.csv'}; systems can be compared on the same people only"
-                )
-            self.stores[frontend.id] = store
-        return self.stores[frontend.id]
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray
 
 
 def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
@@ -89,76 +56,81 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     """
     benchmark = _benchmark(config)
     machine = Machine.start(config.device, config.precision, config.deterministic, config.compile)
-    anchors = benchmark.anchors if machine.is_main else ()
     settings = ModelSettings(
         benchmark.image_size, config.budget, machine.device.type, config.width, config.steps
     )
+    anchors = benchmark.anchors if machine.is_main else ()
     built = [build(name, settings) for name in (*anchors, *_systems(config, benchmark))]
-    prepared = _open(config, benchmark, machine, reporter if machine.is_main else Reporter(silent=True))
-    paths, made = [], 0
+    opened = _open(config, benchmark, machine, reporter if machine.is_main else Reporter(silent=True))
+    rows = _Rows()
     for system in built:
-        path, new = _row(prepared, system)
-        made += new
-        if path:
-            paths.append(path)
-    if not machine.is_main:
-        return None
-    if not made:
-        reporter.say(f"nothing to do: all {len(paths)} records are in {prepared.folder}")
-    return [load(path) for path in paths]
+        if system.card.kind == "anchor":
+            _anchor_row(opened, system, rows)  # type: ignore[arg-type]
+        else:
+            _system_row(opened, system, rows)  # type: ignore[arg-type]
+    return rows.records(opened) if machine.is_main else None
 
 
-def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
-    """The benchmark's data set, where the user says it lies."""
-    limits = benchmark.smoke_limits if config.budget == "smoke" else {}
-    source = DatasetSource(
-        _absolute(config.root), _absolute(config.voices), _absolute(config.faces), seed=0, limits=limits
+def score_external(
+    config: RunConfig, reporter: Reporter, name: str, description: str, faces: Path, partial: bool
+) -> list[RunRecord]:
+    """Score a folder of faces that another program drew, beside the benchmark's anchors; returns the records.
+
+    faces: ``FOLDER/<identity>/*.png``, see `sf2f_bench.external.read_faces`. Raises BenchError as that does, and
+    for `sf2f-paper/1`, which needs ten runs of a system and not its pictures.
+    """
+    benchmark = _benchmark(config)
+    if benchmark.protocol == PAPER:
+        raise BenchError(f"{PAPER} draws ten times from random crops: a folder of faces goes with {BENCH}")
+    opened = _open(config, benchmark, Machine.start(config.device), reporter)
+    people, size = opened.evaluation.identities, opened.evaluation.image_size
+    external = read_faces(faces, people, size, partial, at_least=benchmark.gallery_size)
+    settings = ModelSettings(benchmark.image_size, config.budget)
+    rows = _Rows()
+    for anchor in benchmark.anchors:
+        _anchor_row(opened, build(anchor, settings), rows)  # type: ignore[arg-type]
+    card = ModelCard(
+        name,
+        external.sha256[:8],
+        "system",
+        description,
+        licence="not stated",
+        trained_on="not trained here",
+        limits="faces drawn by another program; not for identifying people",
     )
-    return DATASETS.get(benchmark.dataset)(source)
+    key = record_key(opened, hash_of({"external": external.sha256, "name": name}))
+    if not rows.has(opened, 0, key):
+        provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=external.notes)
+        rows.made(_scored(opened, provenance, external.answer, external.answer.faces))
+    _shuffled_row(opened, replace(card, version="1"), external.answer, key, rows)
+    return rows.records(opened)
 
 
-def _absolute(folder: Path | None) -> Path | None:
-    """For the workers of a cluster, who stand in other folders."""
-    return folder and folder.absolute()
+class _Rows:
+    """The records of this call, and how many of them are new."""
 
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+        self.new = 0
 
-def prepare_store(
-    config: RunConfig,
-    benchmark: Benchmark,
-    dataset: Dataset,
-    reporter: Reporter,
-    folder: Path | None = None,
-    frontend: AudioFrontend | None = None,
-) -> PreparedStore:
-    """The prepared store of a data set, in `folder` or in the cache; finished shards are kept."""
-    frontend = frontend or LogFilterbank()
-    key = store_key(dataset, frontend, benchmark.image_size)
-    return prepare(
-        dataset,
-        frontend,
-        benchmark.image_size,
-        folder or config.cache / "prepared" / key,
-        reporter,
-        config.jobs,
-        config.scheduler,
-    )
+    def has(self, run: Run, seed: int, key: str) -> bool:
+        """Is a record of this key there? Then it is taken."""
+        for path in run.folder.glob(f"*-seed{seed}-{key[:8]}.json"):
+            load(path)  # a damaged record is an error, not a result
+            self.paths.append(path)
+            return True
+        return False
 
+    def made(self, path: Path) -> None:
+        """Take a new record."""
+        self.paths.append(path)
+        self.new += 1
 
-def _prepared(
-    config: RunConfig,
-    machine: Machine,
-    benchmark: Benchmark,
-    dataset: Dataset,
-    reporter: Reporter,
-    frontend: AudioFrontend,
-) -> PreparedStore:
-    """The store, prepared by the main process and opened by all."""
-    if not machine.is_main:
-        machine.agree(None)
-    store = prepare_store(config, benchmark, dataset, reporter, frontend=frontend)
-    if machine.is_main:
-        machine.agree(None)
-    return store
+    def records(self, run: Run) -> list[RunRecord]:
+        """All of them, read."""
+        if not self.new:
+            run.reporter.say(f"nothing to do: all {len(self.paths)} records are in {run.folder}")
+        return [load(path) for path in self.paths]
 
 
 def _benchmark(config: RunConfig) -> Benchmark:
@@ -168,7 +140,9 @@ def _benchmark(config: RunConfig) -> Benchmark:
         protocol=config.protocol,
         gallery_size=config.gallery or named.gallery_size,
         ks=config.ks or named.ks,
+        judge=config.judge or named.judge,
         training_loss=config.perceptual or named.training_loss,
+        further=tuple(dict.fromkeys((*named.further, *config.extractors))),
     )
     benchmark.check()
     return benchmark
@@ -176,20 +150,67 @@ def _benchmark(config: RunConfig) -> Benchmark:
 
 def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: Reporter) -> Run:
     dataset = dataset_of(config, benchmark)
-    roles = {"judge": benchmark.judge, "training-loss": benchmark.training_loss}
-    extractors = {role: EXTRACTORS.get(name)(name) for role, name in roles.items()}
+    extractors, missing = _extractors(benchmark)
     for extractor in extractors.values():
         if network := getattr(extractor, "module", None):
             network.to(machine.device)
+    for name, reason in missing.items():
+        reporter.say(f"{name} is not here, its numbers will be absent: {reason}")
     frontend = LogFilterbank()
-    store = _prepared(config, machine, benchmark, dataset, reporter, frontend)
+    store = prepared(config, machine, benchmark, dataset, reporter, frontend)
     if len(store.left_out):
         reporter.say(
             f"{len(store.left_out)} files or identities are left out: {store.folder / 'left_out.csv'}"
         )
     features = config.cache / "features"
-    evaluation = Evaluation(benchmark, store, dataset, frontend, extractors, features)
-    return Run(config, reporter, machine, benchmark, dataset, store, evaluation, {frontend.id: store})
+    evaluation = Evaluation(benchmark, store, dataset, frontend, extractors, features, missing)
+    return Run(
+        config,
+        reporter,
+        machine,
+        benchmark,
+        dataset,
+        store,
+        evaluation,
+        {frontend.id: store},
+        _findings(config, benchmark, dataset, store) if machine.is_main else (),
+    )
+
+
+def _findings(
+    config: RunConfig, benchmark: Benchmark, dataset: Dataset, store: PreparedStore
+) -> tuple[Finding, ...]:
+    """The audit of the data for the benchmark's galleries, made once."""
+    key = hash_of([store.data_hash, benchmark.gallery_size, benchmark.ks, AUDIT_VERSION])
+    path = config.cache / "audit" / f"{key}.json"
+    if not path.exists():
+        found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
+        write_json(path, {"findings": [finding.model_dump() for finding in found]})
+    return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
+
+
+def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict[str, str]]:
+    """The networks that score, by key, and those that are not on this machine, by name with the reason.
+
+    Only the network of the training loss is needed to go on: what judges may come later, without a new training.
+    """
+    names = {"judge": benchmark.judge, "training-loss": benchmark.training_loss}
+    if benchmark.protocol == PAPER:
+        if benchmark.paper_classifier:
+            names["paper-classifier"] = benchmark.paper_classifier
+        names["inception-2015"] = "inception-2015"
+    else:
+        names |= {name: name for name in benchmark.further}
+    found: dict[str, FeatureExtractor] = {}
+    missing: dict[str, str] = {}
+    for key, name in names.items():
+        try:
+            found[key] = extractor_named(name)
+        except NotHere as error:
+            if key == "training-loss":
+                raise
+            missing[name] = str(error)
+    return found, missing
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
@@ -198,95 +219,33 @@ def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
     return benchmark.ablations if config.ablation else config.models or benchmark.systems
 
 
-def _row(run: Run, system: Anchor | SpeechToFace) -> tuple[Path | None, bool]:
-    """(path of the row's record, was it made now); (None, False) for an anchor that does not apply."""
-    is_anchor = system.card.kind == "anchor"
-    if is_anchor:
-        reason = LEFT_OUT[run.benchmark.protocol].get(system.card.name) or system.applies(run.evaluation)  # type: ignore[union-attr]
-        if reason:
-            run.reporter.say(f"{system.card.label}: not in the table ({reason})")
-            return None, False
-    keys = _keys(run, system)
-    found = _recorded(run, 0 if is_anchor else run.config.seed, keys["record"])
-    if is_anchor:
-        return (found, False) if found else (_anchor_record(run, system, keys), True)  # type: ignore[arg-type]
-    found = run.machine.agree(found)
-    return (found, False) if found else (_system_record(run, system, keys), True)  # type: ignore[arg-type]
-
-
-def _recorded(run: Run, seed: int, key: str) -> Path | None:
-    for path in run.folder.glob(f"*-seed{seed}-{key[:8]}.json"):
-        load(path)  # a damaged record is an error, not a result
-        return path
-    return None
-
-
-def _keys(run: Run, system: Any) -> dict[str, str]:
-    """The name of every artefact of a row: a hash of all that decides it, upstream names included."""
-    extractors = {role: extractor.id for role, extractor in run.evaluation.extractors.items()}
-    train = _train_key(run, system)
-    drawn: dict[str, Any] = {"model": train, "protocol": run.benchmark.protocol, "stage": STAGES["generate"]}
-    if run.benchmark.protocol == PAPER:  # there the artefact is what the extractors saw
-        drawn["extractors"] = extractors
-    faces = hash_of(drawn)
-    benchmark = {
-        "name": run.benchmark.name,
-        "version": run.benchmark.version,
-        "protocol": run.benchmark.protocol,
-        "metrics": metric_versions(run.benchmark, len(run.evaluation.identities)),
-    }
-    record = hash_of(
-        {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
-    )
-    return {"train": train, "faces": faces, "record": record}
-
-
-def _train_key(run: Run, system: Any) -> str:
-    facts = {"data": run.store.data_hash, "system": system.card.label, "version": system.card.version}
-    if system.card.kind == "anchor":
-        return hash_of(facts)
-    base = getattr(system, "starts_from", None)
-    return hash_of(
-        {
-            **facts,
-            "data": run.store_for(system.frontend).data_hash,
-            "recipe": dict(system.recipe),
-            "starts_from": _train_key(run, base) if base else None,
-            "seed": run.config.seed,
-            "perceptual": run.evaluation.extractors["training-loss"].id,
-            "device": run.device.type,
-            "precision": run.config.precision,
-            "stage": STAGES["train"],
-        }
-    )
-
-
-def _anchor_record(run: Run, anchor: Anchor, keys: dict[str, str]) -> Path:
+def _anchor_row(run: Run, anchor: Anchor, rows: _Rows) -> None:
+    reason = LEFT_OUT[run.benchmark.protocol].get(anchor.card.name) or anchor.applies(run.evaluation)
+    if reason:
+        run.reporter.say(f"{anchor.card.label}: not in the table ({reason})")
+        return
+    key = keys_of(run, anchor)["record"]
+    if rows.has(run, 0, key):
+        return
+    provenance = Provenance(key, anchor.card, {}, 0, run.config.budget, run.device.type, 0.0)
     started = time.monotonic()
-    with run.reporter.bar(f"score {anchor.card.label}", 1) as bar:
-        answer = anchor.answer(run.evaluation)
-        paper = run.benchmark.protocol == PAPER
-        found = paper_scores(run.evaluation, answer) if paper else score(run.evaluation, answer)
-        bar.advance()
-    seconds = time.monotonic() - started
-    provenance = Provenance(keys["record"], anchor.card, {}, 0, run.config.budget, run.device.type, seconds)
-    return save_record(run.evaluation, found, provenance, run.folder, answer.faces)
+    answer = anchor.answer(run.evaluation)
+    provenance = replace(provenance, wall_seconds=time.monotonic() - started)
+    rows.made(_scored(run, provenance, answer, answer.faces))
 
 
-def _system_record(run: Run, system: SpeechToFace, keys: dict[str, str]) -> Path | None:
+def _system_row(run: Run, system: SpeechToFace, rows: _Rows) -> None:
+    """The system's record, and under `sf2f-bench/1` that of its faces handed to other people."""
+    keys = keys_of(run, system)
+    if run.machine.agree(run.machine.is_main and _complete(run, system, keys["record"])):
+        if run.machine.is_main:
+            rows.has(run, run.config.seed, keys["record"])
+            rows.has(run, run.config.seed, _shuffled_key(keys["record"]))
+        return
     started = time.monotonic()
-    facts = _trained(run, system)
+    facts = trained(run, system)
     if not run.machine.is_main:
-        return None
-    label = system.card.label
-    if run.benchmark.protocol == PAPER:
-        predictions = _predictions(run, system, keys["faces"])
-        found, faces = paper_scores(run.evaluation, predictions), predictions.faces
-    else:
-        faces = _faces(run, system, keys["faces"])
-        with run.reporter.bar(f"score {label}", 1) as bar:
-            found = score(run.evaluation, Answer(faces=faces))
-            bar.advance()
+        return
     provenance = Provenance(
         keys["record"],
         system.card,
@@ -297,95 +256,73 @@ def _system_record(run: Run, system: SpeechToFace, keys: dict[str, str]) -> Path
         wall_seconds=time.monotonic() - started,
         train_seconds=facts["seconds"],
     )
-    return save_record(run.evaluation, found, provenance, run.folder, faces, facts["curve"])
+    if run.benchmark.protocol == PAPER:
+        seen = predictions(run, system, keys["faces"])
+        rows.made(_scored(run, provenance, seen, seen.faces, facts["curve"]))
+        return
+    answer = drawn(run, system, keys["faces"]).answer
+    if not rows.has(run, run.config.seed, keys["record"]):
+        rows.made(_scored(run, provenance, answer, answer.faces, facts["curve"]))
+    if _has_shuffled(run, system):
+        _shuffled_row(run, system.card, answer, keys["record"], rows)
 
 
-def _trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
-    """Train the system, or load what was trained under its key; returns {"curve": [...], "seconds": float}.
-
-    A system that starts from another one has that one trained first; its curve and seconds include it.
-    """
-    if (given := getattr(system, "weights", None)) is not None:
-        system.load_state_dict(load_tensors(given)[0])
-        return {"curve": [], "seconds": 0.0}
-    key = _train_key(run, system)
-    done = run.config.cache / "models" / f"{key}.safetensors"
-    checkpoints = run.config.cache / "training" / key
-    if not run.machine.agree(done.exists()):
-        before: dict[str, Any] = {"curve": [], "seconds": 0.0}
-        start = None
-        if base := getattr(system, "starts_from", None):
-            before = _trained(run, base)
-            start, _ = load_tensors(run.config.cache / "models" / f"{_train_key(run, base)}.safetensors")
-        context = _context(run, system, key, checkpoints, start)
-        store = run.store_for(system.frontend)
-        data = TrainingData(store, system.frontend, run.config.seed, run.device, shard=run.machine.shard)
-        system.fit(data, context)
-        if run.machine.is_main:
-            facts = {
-                "model": system.card.name,
-                "width": system.card.width,
-                "curve": [*before["curve"], *context.curve],
-                "seconds": before["seconds"] + context.seconds,
-            }
-            save_tensors(done, system.state_dict(), facts)
-            if context.best_file.exists():
-                context.best_file.replace(done.with_name(f"{key}-best.safetensors"))
-        run.machine.agree(None)
-    state, facts = load_tensors(done)
-    system.load_state_dict(state)
-    if run.machine.is_main:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return facts
+def _has_shuffled(run: Run, system: SpeechToFace) -> bool:
+    """Ablations are compared with the whole system, which has the row."""
+    return run.benchmark.protocol == BENCH and system.card.name not in ABLATIONS[1:]
 
 
-def _context(
-    run: Run, system: SpeechToFace, key: str, folder: Path, start: dict[str, torch.Tensor] | None
-) -> TrainContext:
-    name = run.benchmark.training_loss
-    perceptual = run.machine.setup_frozen(EXTRACTORS.get(name)(name).module)
-    store = run.store_for(system.frontend)
-    seen = TrainingData(store, system.frontend, run.config.seed, run.device, "val", resident=False)
-    return TrainContext(
-        folder,
-        system.card.label,
-        run.config.seed,
-        run.machine,
-        perceptual,
-        run.reporter,
-        run.config.checkpoint_every,
-        start,
-        Validation(seen, perceptual),
-        run.config.cache / "tensorboard" / f"{system.card.name}-{key[:8]}",
+def _complete(run: Run, system: SpeechToFace, key: str) -> bool:
+    looked = _Rows()
+    here = looked.has(run, run.config.seed, key)
+    return here and (not _has_shuffled(run, system) or looked.has(run, run.config.seed, _shuffled_key(key)))
+
+
+def _shuffled_key(key: str) -> str:
+    return hash_of({"shuffled voices": key})
+
+
+def _shuffled_row(run: Run, card: ModelCard, answer: Answer, key: str, rows: _Rows) -> None:
+    """The system fed with another person's voice: its faces, each handed on to somebody else."""
+    seed = run.config.seed if not card.trained_on.startswith("not trained here") else 0
+    if rows.has(run, seed, _shuffled_key(key)):
+        return
+    assert answer.faces is not None
+    count = len(answer.faces)
+    circle = np.random.default_rng(seed_of("shuffled voices", count)).permutation(count)
+    others = np.empty(count, np.int64)
+    others[circle] = np.roll(circle, 1)  # one circle through everybody: nobody keeps their own
+    evaluation = run.evaluation
+    queries = {name: evaluation.embed(name, answer.faces)[0][others] for name in evaluation.recognisers}
+    shuffled = replace(
+        card,
+        name=f"shuffled-voices:{card.name}",
+        kind="anchor",
+        description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
     )
+    provenance = Provenance(_shuffled_key(key), shuffled, {}, seed, run.config.budget, run.device.type, 0.0)
+    rows.made(_scored(run, provenance, Answer(embeddings=queries, rows=answer.rows), None))
 
 
-def _faces(run: Run, system: SpeechToFace, key: str) -> Any:
-    """The system's faces of the test identities, uint8 ``[N, 3, H, W]``, drawn once."""
-    path = run.config.cache / "faces" / f"{key}.safetensors"
-    if not path.exists():
-        segments = _segments(run, system.frontend)
-        generator = torch.Generator(device=run.device).manual_seed(seed_of(run.config.seed, "generate"))
-        with run.reporter.bar(f"draw {system.card.label} (faces)", len(segments)) as bar:
-            faces = generate_faces(
-                system.generate, segments, system.frontend.normalise, run.device, generator, bar.advance
-            )
-        save_tensors(path, {"faces": torch.from_numpy(faces)})
-    return load_tensors(path)[0]["faces"].numpy()
-
-
-def _segments(run: Run, frontend: AudioFrontend) -> Any:
-    """The test identities' evaluation segments through a system's own front end."""
-    store = run.store_for(frontend)
-    return run.evaluation.segments if store is run.store else segments_of(store, frontend)
-
-
-def _predictions(run: Run, system: SpeechToFace, key: str) -> Predictions:
-    """What the networks saw of the system's faces in the ten runs of `sf2f-paper/1`, drawn once."""
-    path = run.config.cache / "faces" / f"{key}.safetensors"
-    if not path.exists():
-        store = run.store_for(system.frontend)
-        people = RUNS * len(run.evaluation.identities)
-        with run.reporter.bar(f"draw {system.card.label} (identities, {RUNS} runs)", people) as bar:
-            predict(run.evaluation, system, run.device, run.config.seed, bar.advance, store).save(path)
-    return Predictions.load(path)
+def _scored(
+    run: Run,
+    provenance: Provenance,
+    answer: Answer | Predictions,
+    faces: ByteArray | None,
+    curve: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Score an answer and save its record."""
+    started = time.monotonic()
+    with run.reporter.bar(f"score {provenance.card.label}", 1) as bar:
+        if run.benchmark.protocol == PAPER:
+            found = paper_scores(run.evaluation, answer)
+        else:
+            assert isinstance(answer, Answer)
+            found = score(run.evaluation, answer)
+        bar.advance()
+    provenance = replace(
+        provenance,
+        wall_seconds=provenance.wall_seconds + time.monotonic() - started,
+        findings=run.findings,
+    )
+    return save_record(run.evaluation, found, provenance, run.folder, faces, curve)

@@ -10,8 +10,10 @@ BENCH = "sf2f-bench/1"  # the sound one: see `sf2f_bench.evaluation`
 PAPER = "sf2f-paper/1"  # as SF2F's code and supplement do it: see `sf2f_bench.paper_protocol`
 PROTOCOLS = (BENCH, PAPER)
 
+HEADLINE_K = 10  # of recall@k in verdicts: the benchmark's largest k that does not exceed it
 SEGMENTS = 20  # evaluation segments of an identity, at most, where a segment is SEGMENT_FRAMES long
 SEGMENT_FRAMES = 125  # 1.25 s
+SECONDS = (1.25, 2.5, 5.0, 10.0)  # of the audio-length curve; its last point is all segments
 RUNS = 10  # of sf2f-paper, with ten random crops
 
 LEFT_OUT = {  # protocol -> anchor -> why it has no row there

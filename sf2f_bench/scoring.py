@@ -7,10 +7,10 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,24 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
-from sf2f_bench.protocols import BENCH, PAPER, SEGMENTS
+from sf2f_bench.metrics.table import Recall, TrueIdentity, lacking
+from sf2f_bench.protocols import BENCH, HEADLINE_K, PAPER, SECONDS, SEGMENTS
 from sf2f_bench.registry import METRICS
 from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard, Score
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray
+    from sf2f_bench.types import ByteArray, FloatArray
 
 Role = Literal["judge", "training-loss", "further", "none"]
 
+OF_EVERY_EXTRACTOR = {"ranking", "embeddings", "samples", "probabilities"}
+LACKING = {
+    "G": "gender is not known",
+    "N": "nationality is not known",
+    "A": "age is not known",
+    "GNA": "not all of gender, nationality and age are known",
+    "takes": "needs faces from two recordings of everybody, which this row does not give",
+}
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
 
 
@@ -97,21 +106,61 @@ class Provenance:
     device: str
     wall_seconds: float
     train_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    findings: tuple[records.Finding, ...] = ()
 
 
-def metrics_for(benchmark: Benchmark, identities: int) -> list[Metric]:
-    """Every installed metric, built for the benchmark's galleries and this many test identities."""
+def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
+    """The installed metrics that an extractor is asked for, for the benchmark's galleries and so many identities.
+
+    The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
+    """
     factories = [METRICS.get(name) for name in METRICS]
-    return [metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)]
+    found = [
+        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
+    ]
+    return (
+        found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
+    )
+
+
+@dataclass(frozen=True)
+class AtLength:
+    """A metric of faces that were drawn from the first `seconds` of each person's speech."""
+
+    metric: Metric
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """``recall@10/g100/2.5s``."""
+        return f"{self.metric.name}/{self.seconds:g}s"
+
+    @property
+    def version(self) -> int:
+        """The metric's own."""
+        return self.metric.version
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The metric's own."""
+        return self.metric.higher_is_better
+
+
+def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
+    """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
+    headline = max((k for k in benchmark.ks if k <= HEADLINE_K), default=min(benchmark.ks))
+    return cast("list[Metric]", [Recall(headline, benchmark.gallery_size), TrueIdentity("cosine")])
 
 
 def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, int]]:
     """Name and version of every metric of the benchmark's protocol: what a record's key must hold."""
-    found: Sequence[paper.NamedMetric] = (
-        paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities)
-        if benchmark.protocol == PAPER
-        else metrics_for(benchmark, identities)
-    )
+    found: list[paper.NamedMetric]
+    if benchmark.protocol == PAPER:
+        found = list(paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities))
+    else:
+        found = list(metrics_for(benchmark, identities))
+        found += [AtLength(metric, point) for metric in metrics_by_length(benchmark) for point in SECONDS]
     return [(metric.name, metric.version) for metric in found]
 
 
@@ -121,30 +170,68 @@ def score(evaluation: Evaluation, answer: Answer) -> Scores:
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:
-        names = tuple(identity.id for identity in evaluation.identities)
-        probes, gallery = (Features(names, side, own_space=True) for side in answer.ranking)
-        _score(evaluation, found, None, gallery, probes)
+        _score_own_space(evaluation, found, answer.ranking)
         return found
-    for role in evaluation.extractors:
-        real = take(evaluation.real(role), rows)
-        if answer.faces is not None:
-            embeddings, probabilities = evaluation.embed(role, answer.faces)
-            fake = Features(real.identities, embeddings, embeddings, probabilities)
-        else:
-            fake = Features(real.identities, (answer.embeddings or {})[role])
-        _score(evaluation, found, role, real, fake)
+    for key in evaluation.extractors:
+        real = take(evaluation.real(key), rows)
+        fake = _drawn(evaluation, key, answer, real.identities)
+        if fake is None:
+            continue
+        _score(evaluation, found, key, real, fake)
+        if key == "judge":
+            _score_by_length(evaluation, found, real, answer)
+    for name, reason in evaluation.missing.items():
+        found.absent.append(records.AbsentScore(metric="all", extractor=name, reason=reason))
     return found
 
 
-def _score(evaluation: Evaluation, found: Scores, role: str | None, real: Features, fake: Features) -> None:
-    extractor = evaluation.extractors[role] if role else None
+def _score_own_space(evaluation: Evaluation, found: Scores, ranking: tuple[FloatArray, FloatArray]) -> None:
+    """An anchor's order of the gallery; every photo of a person stands where its owner does."""
+    names = tuple(identity.id for identity in evaluation.identities)
+    probes, gallery = (Features(names, side, own_space=True) for side in ranking)
+    if "judge" in evaluation.extractors:
+        seen = evaluation.real("judge")
+        assert seen.owners is not None
+        gallery = replace(gallery, photos=ranking[1][seen.owners], owners=seen.owners, strata=seen.strata)
+    _score(evaluation, found, None, gallery, probes)
+
+
+def _drawn(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...]) -> Features | None:
+    """The drawn side as an extractor sees it; None where the answer says nothing to it."""
+    recognises = evaluation.extractors[key].recognises
+    if answer.faces is None:
+        queries = (answer.embeddings or {}).get(key)
+        return None if queries is None else Features(names, queries)
+    embeddings, probabilities = evaluation.embed(key, answer.faces)
+    takes = None
+    if answer.takes is not None and key == "judge":
+        takes = np.stack([evaluation.embed(key, faces)[0] for faces in answer.takes])
+    return Features(names, embeddings, embeddings, probabilities, recognises=recognises, takes=takes)
+
+
+def _score(evaluation: Evaluation, found: Scores, key: str | None, real: Features, fake: Features) -> None:
+    extractor = evaluation.extractors[key] if key else None
     name = extractor.id if extractor else None
-    for metric in metrics_for(evaluation.benchmark, len(real.identities)):
+    for metric in metrics_for(evaluation.benchmark, len(real.identities), key or "judge"):
+        if not fake.recognises and not set(metric.needs) <= {"samples", "probabilities"}:
+            continue  # who is who is not asked of a network that cannot tell
         result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
         if isinstance(result, str):
             found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
         else:
-            found.add(metric, result, extractor, role_of(role) if role else "none")
+            found.add(metric, result, extractor, role_of(key) if key else "none")
+
+
+def _score_by_length(evaluation: Evaluation, found: Scores, real: Features, answer: Answer) -> None:
+    """The audio-length curve by the judge; its last point is the plain metric."""
+    judge = evaluation.extractors["judge"]
+    for seconds, faces in answer.shorter.items():
+        fake = Features(real.identities, evaluation.embed("judge", faces)[0])
+        for metric in metrics_by_length(evaluation.benchmark):
+            random = np.random.default_rng(seed_of(metric.name, judge.id))
+            result = _measure(metric, real, fake, random)
+            if not isinstance(result, str):
+                found.add(AtLength(metric, seconds), result, judge, "judge")
 
 
 def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
@@ -152,9 +239,13 @@ def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Gene
     n = len(real.identities)
     if n < metric.min_n:
         return f"needs {metric.min_n} identities, there are {n}"
-    if lacking := set(metric.needs) - fake.offers:
-        return f"needs {', '.join(sorted(lacking))}, which this row does not give"
+    if missing := lacking(metric, real, fake):
+        return " and ".join(
+            LACKING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
+        )
     result = metric(real, fake, rng)
+    if result.n < metric.min_n and result.value != result.value:
+        return f"needs {metric.min_n} identities in strata that are large enough, there are {result.n}"
     return (
         result if np.isfinite(result.value) else f"came out as {result.value} on these {result.n} identities"
     )
@@ -192,7 +283,8 @@ def save_record(
         ),
         files=records.SideFiles(face_identities=tuple(names[:shown])),
         created=datetime.now(UTC),
-        notes=(*_notes(evaluation), *found.notes),
+        notes=(*_notes(evaluation), *found.notes, *provenance.notes),
+        audit=provenance.findings,
     )
     return records.save(
         record,
@@ -206,6 +298,7 @@ def save_record(
         pd.DataFrame(curve) if curve else None,
         faces[:shown] if shown and faces is not None else None,
         evaluation.true_photos[found.rows][:shown] if shown else None,
+        pd.DataFrame(found.replicates) if found.replicates else None,
     )
 
 
@@ -216,7 +309,7 @@ def _filled(column: np.ndarray, length: int) -> np.ndarray:
 
 def _notes(evaluation: Evaluation) -> tuple[str, ...]:
     """What a reader must know of this judge on this data."""
-    judge = evaluation.extractors["judge"].id
+    judge = evaluation.extractors["judge"].id if "judge" in evaluation.extractors else ""
     if evaluation.store.card.real and judge.startswith("embedded"):
         return (f"{judge} was trained on drawn faces: on real photos its numbers are no result.",)
     return ()

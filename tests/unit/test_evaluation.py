@@ -13,8 +13,9 @@ from rich.console import Console
 from baselines import anchors
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import prepare
-from sf2f_bench.evaluation import Evaluation, evaluation_segments, generate_faces, take
+from sf2f_bench.evaluation import Evaluation, generate_faces, take
 from sf2f_bench.progress import Reporter
+from sf2f_bench.segments import evaluation_segments
 from sf2f_bench.types import Answer, BenchError, Features
 from tests.tiny import TinyDataset, TinyFrontend
 
@@ -24,10 +25,9 @@ BENCHMARK = Benchmark("tiny", "tiny", 16, gallery_size=4, ks=(1, 2))
 class PixelExtractor:
     """Sees a face as its pixels' means: an extractor whose answers can be worked out by hand."""
 
-    id, sha256 = "pixels/1", "0" * 64
+    id, sha256, recognises = "pixels/1", "0" * 64, True
 
-    def __init__(self, role):
-        self.role = role
+    def __init__(self, key):
         self.calls = 0
 
     def __call__(self, images):

@@ -12,12 +12,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from sf2f_bench import benchmarks, pipeline
+from sf2f_bench import benchmarks, pipeline, stages
 from sf2f_bench.config import RunConfig
 from sf2f_bench.metrics.table import MeanReciprocalRank, Recall
 from sf2f_bench.progress import Reporter
 from sf2f_bench.records import load_all
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, NotHere
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.test_evaluation import BENCHMARK, PixelExtractor
 
@@ -63,10 +63,13 @@ ANCHORS = ("chance", "gender-oracle", "mean-face", "shared-factor-oracle-face", 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """A folder to run in, with a benchmark of its own; returns a function that runs and gives the log."""
-    benchmark = replace(BENCHMARK, anchors=ANCHORS, judge="judge", training_loss="training-loss")
+    benchmark = replace(
+        BENCHMARK, anchors=ANCHORS, judge="judge", training_loss="training-loss", further=("elsewhere",)
+    )
     monkeypatch.setitem(benchmarks.BENCHMARKS, "tiny", benchmark)
-    monkeypatch.setattr(pipeline.DATASETS, "get", lambda name: lambda source: TinyDataset())
-    monkeypatch.setattr(pipeline.EXTRACTORS, "get", lambda name: ModuleExtractor)
+    monkeypatch.setattr(stages.DATASETS, "get", lambda name: lambda source: TinyDataset())
+    monkeypatch.setattr(stages.EXTRACTORS, "get", lambda name: ModuleExtractor)
+    monkeypatch.setattr(pipeline, "extractor_named", extractor_of)
     monkeypatch.setattr(pipeline, "LogFilterbank", TinyFrontend)
     monkeypatch.setattr("sf2f_bench.scoring.metrics_for", few_metrics)
     (tmp_path / "mine.py").write_text(MINE)
@@ -103,14 +106,21 @@ class ModuleExtractor(PixelExtractor):
     module = Module()
 
 
-def few_metrics(benchmark, identities):
+def extractor_of(name):
+    if name == "elsewhere":
+        raise NotHere("the file elsewhere.pth is not there")
+    return ModuleExtractor(name)
+
+
+def few_metrics(benchmark, identities, key="judge"):
     """Recall and the reciprocal rank: the metrics that five people can give."""
     return [Recall(1, benchmark.gallery_size), MeanReciprocalRank()]
 
 
 def test_a_strangers_file_stands_in_the_table_beside_the_anchors(world):
     records, log = world()
-    assert set(records) == {"chance", "gender-oracle", "mean-face", "real-photo-oracle", "mine"}
+    anchors = {"chance", "gender-oracle", "mean-face", "real-photo-oracle"}
+    assert set(records) == {*anchors, "mine", "shuffled-voices:mine"}
     assert "shared-factor-oracle-face: not in the table" in log
     chance = {score.metric: score.value for score in records["chance"].scores}
     assert chance["recall@1/g4"] == pytest.approx(0.25)
@@ -121,8 +131,8 @@ def test_a_second_run_makes_nothing_and_says_so(world):
     world()
     before = {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.json")}
     records, log = world()
-    assert "nothing to do: all 5 records" in log
-    assert len(records) == 5
+    assert "nothing to do: all 6 records" in log
+    assert len(records) == 6
     assert {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.json")} == before
 
 
@@ -165,6 +175,38 @@ def test_checkpoints_are_gone_when_the_model_is_there(world):
 def test_a_model_that_is_not_there_is_named(world, models, message):
     with pytest.raises(BenchError, match=message):
         world(models=tuple(name.format(folder=world.folder) for name in models))
+
+
+def test_a_network_that_is_not_here_is_named_and_nothing_stands_in_for_it(world):
+    records, log = world()
+    assert "elsewhere is not here" in log
+    absent = [absent for absent in records["mine"].absent if absent.metric == "all"]
+    assert [(found.extractor, found.reason) for found in absent] == [
+        ("elsewhere", "the file elsewhere.pth is not there")
+    ]
+    assert {score.extractor for score in records["mine"].scores} == {
+        "pixels-judge/1",
+        "pixels-training-loss/1",
+    }
+
+
+def test_training_does_not_begin_without_the_network_of_its_loss(world):
+    with pytest.raises(NotHere, match=r"elsewhere\.pth"):
+        world(perceptual="elsewhere")
+
+
+def test_a_judge_that_is_missing_leaves_the_other_numbers(world):
+    records, _ = world(judge="elsewhere")
+    assert {score.extractor_role for score in records["mine"].scores} == {"training-loss"}
+
+
+def test_shuffled_voices_keep_the_faces_and_lose_their_owners(world):
+    records, _ = world()
+    whole, shuffled = records["mine"], records["shuffled-voices:mine"]
+    assert shuffled.system.kind == "anchor"
+    mine, theirs = (record.per_identity() for record in (whole, shuffled))
+    assert mine["identity"].tolist() == theirs["identity"].tolist()
+    assert mine["mrr/full|pixels-judge/1"].mean() > theirs["mrr/full|pixels-judge/1"].mean()
 
 
 def test_a_damaged_record_is_an_error_not_a_result(world):

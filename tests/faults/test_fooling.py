@@ -1,0 +1,168 @@
+"""The known ways of fooling oneself, each acted out on the embedded world: the row or alarm meant for it must show it.
+
+The list is that of the field's known faults: gender alone, the network of the training loss as judge, collapse, copied
+training photos, leaking splits, distances without their n.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+
+from baselines import anchors
+from sf2f_bench.audio import LogFilterbank
+from sf2f_bench.audit import audit
+from sf2f_bench.benchmarks import Benchmark
+from sf2f_bench.data.prepared import prepare
+from sf2f_bench.data.synthetic.dataset import SyntheticWorld
+from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.extractors.embedded import EmbeddedExtractor
+from sf2f_bench.progress import Reporter
+from sf2f_bench.records import load
+from sf2f_bench.report.notes import notes
+from sf2f_bench.report.selection import groups
+from sf2f_bench.scoring import Provenance, save_record, score
+from sf2f_bench.types import Answer, DatasetSource, ModelCard
+
+BENCHMARK = Benchmark("fooling", "synthetic", gallery_size=40, ks=(1, 2, 5, 10))
+LIMITS = {"train": 60, "val": 2, "test": 80}
+HONEST = (anchors.Chance, anchors.GenderOracle, anchors.MeanFace, anchors.RealPhotoOracle)
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fooling")
+    world = SyntheticWorld(DatasetSource(limits=LIMITS))
+    store = prepare(
+        world, LogFilterbank(), 64, folder / "store", Reporter(Console(file=io.StringIO())), jobs=2
+    )
+    networks = {"judge": "embedded-judge", "training-loss": "embedded-perceptual"}
+    extractors = {key: EmbeddedExtractor(name) for key, name in networks.items()}
+    return Evaluation(BENCHMARK, store, world, LogFilterbank(), extractors, folder / "features")
+
+
+@pytest.fixture(scope="module")
+def honest(evaluation, tmp_path_factory):
+    """The records of the anchors."""
+    folder = tmp_path_factory.mktemp("anchors")
+    return [recorded(evaluation, folder, anchor.card, anchor().answer(evaluation)) for anchor in HONEST]
+
+
+def recorded(evaluation, folder, card, answer):
+    provenance = Provenance(card.name.encode().hex()[:16].ljust(16, "0"), card, {}, 0, "default", "cpu", 0.0)
+    return load(save_record(evaluation, score(evaluation, answer), provenance, folder, answer.faces))
+
+
+@pytest.fixture
+def seen(evaluation, honest, tmp_path):
+    """(scores of a row ``{(metric, role): record}``, notes of the table) for faces uint8 ``[N, 3, H, W]``."""
+
+    def look(name, faces):
+        card = ModelCard(name, "1", "system", "a fooling system")
+        record = recorded(evaluation, tmp_path, card, Answer(faces=faces))
+        (group,) = groups([*honest, record])
+        return {(found.metric, found.extractor_role): found for found in record.scores}, notes(group)
+
+    return look
+
+
+def alarms(found, name, word):
+    return [note.text for note in found if note.alarm and name in note.text and word in note.text]
+
+
+def mean_faces_by_gender(evaluation):
+    people = evaluation.store.identities("train")
+    mean = {
+        gender: np.mean(
+            [faces.mean(axis=0) for person, faces in zip(people, evaluation.train_faces, strict=True)
+             if person.gender == gender],
+            axis=0,
+        )
+        for gender in "fm"
+    }  # fmt: skip
+    return np.stack([np.rint(mean[gender]).astype(np.uint8) for gender in evaluation.genders])
+
+
+def test_a_system_that_knows_only_the_gender_is_at_the_gender_oracle_and_at_chance_within_a_gender(
+    evaluation, honest, seen
+):
+    scores, found = seen("gender-only", mean_faces_by_gender(evaluation))
+    oracle = {score.metric: score for score in honest[1].scores}
+    recall = scores["recall@10/g40", "judge"]
+    assert recall.value > 0.4  # far above chance, .25: a table without the oracle's row would praise it
+    assert recall.interval[0] < oracle["recall@10/g40"].value < recall.interval[1]
+    within = scores["matching/1:2/G", "judge"]
+    assert within.interval[0] < 0.5 < within.interval[1]
+    assert any("gender-only" in note.text and "within one gender" in note.text for note in found)
+
+
+def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(evaluation, seen):
+    module = EmbeddedExtractor("embedded-perceptual").module
+    wanted = F.normalize(torch.from_numpy(evaluation.real("training-loss").embeddings), dim=1)
+    start = np.mean([faces.mean(axis=0) for faces in evaluation.train_faces], axis=0) / 255
+    base = torch.from_numpy(start).float().expand(len(wanted), -1, -1, -1)
+    change = torch.zeros_like(base).requires_grad_()
+    optimizer = torch.optim.Adam([change], lr=0.01)
+    for _ in range(40):
+        optimizer.zero_grad()
+        embeddings = module.features((base + change).clamp(0, 1))[-1]
+        (-(embeddings * wanted).sum(dim=1).mean() + 10 * change.square().mean()).backward()
+        optimizer.step()
+    faces = ((base + change).clamp(0, 1) * 255).round().to(torch.uint8).detach().numpy()
+    scores, found = seen("fits-its-loss", faces)
+    flattered, judged = (scores["recall@10/g40", role] for role in ("training-loss", "judge"))
+    assert flattered.value > 0.9
+    assert judged.interval[1] < flattered.interval[0]
+    assert any("fits-its-loss" in note.text and "training loss" in note.text for note in found)
+
+
+def test_a_system_that_draws_one_face_for_all_sets_off_the_collapse_alarm(evaluation, seen):
+    random = np.random.default_rng(3)
+    mean = np.mean([faces.mean(axis=0) for faces in evaluation.train_faces], axis=0)
+    grain = random.integers(-2, 3, (len(evaluation.identities), *mean.shape))
+    scores, found = seen("collapsed", np.clip(mean[None] + grain, 0, 255).astype(np.uint8))
+    assert scores["distinct-faces", "judge"].value < 0.05
+    assert scores["effective-faces", "judge"].value < 1.5
+    assert alarms(found, "collapsed", "collapse")
+
+
+def test_a_system_that_shows_training_photos_sets_off_the_copying_alarm(evaluation, seen):
+    photos = np.concatenate(evaluation.train_faces)
+    scores, found = seen("copier", photos[np.arange(len(evaluation.identities)) % len(photos)])
+    assert scores["copied-faces", "judge"].value == 1.0
+    assert alarms(found, "copier", "training photo")
+
+
+def test_real_photos_of_others_set_off_neither_alarm(evaluation, seen):
+    scores, found = seen("honest", evaluation.held_out_photos)
+    assert scores["copied-faces", "judge"].interval[0] < 0.05
+    assert scores["distinct-faces", "judge"].value > 0.5
+    assert not [note.text for note in found if note.alarm]
+
+
+def test_a_photo_in_two_splits_is_found_by_the_audit(evaluation, tmp_path):
+    world = SyntheticWorld(DatasetSource(limits={"train": 4, "val": 2, "test": 3}))
+    photos = world.photos
+    world.photos = lambda identity: photos("train-0001" if identity == "test-0000" else identity)
+    store = prepare(
+        world, LogFilterbank(), 64, tmp_path / "store", Reporter(Console(file=io.StringIO())), jobs=1
+    )
+    leaks = [finding for finding in audit(world, store) if finding.check == "duplicate-photos"]
+    assert leaks and leaks[0].alarm and "test-0000" in leaks[0].text
+    clean = audit(evaluation.dataset, evaluation.store)
+    assert not [finding.text for finding in clean if finding.alarm]
+
+
+def test_a_distance_never_stands_without_its_n_and_its_bias_is_shown(evaluation, honest, seen):
+    scores, found = seen("honest", evaluation.held_out_photos)
+    plain, extrapolated = (
+        scores[name, "judge"] for name in ("frechet-distance", "frechet-distance/extrapolated")
+    )
+    assert plain.n == extrapolated.n == 80
+    assert extrapolated.value < plain.value
+    assert any("n = 80" in note.text and "Frechet" in note.text for note in found)
