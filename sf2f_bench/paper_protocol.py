@@ -5,221 +5,74 @@ system should rest on `sf2f-bench/1`. The quirks, each also where it is computed
 
 - Truth: the mean of the L2-normalised embeddings of ALL photos of an identity, not normalised again. No photo is
   held out.
-- The network that scores is the network of the training loss (FaceNet in the paper), which flatters. The
-  classifier of the mutual-information score (VGGFace2's ResNet-50 in the paper) is the judge.
+- The network that scores is the network of the training loss (FaceNet in the paper), which flatters.
+- The classifier of the mutual-information score is VGGFace2's ResNet-50, fed red, green, blue though its weights
+  expect blue, green, red (key "paper-classifier"); a benchmark that names none has its judge in that part.
 - Recall in three fixed galleries by the order of the test list; identities past the third never enter.
 - Ten runs with ten random crops of the test voices, and their mean. The runs share the test identities, so their
   spread is no confidence interval.
 - A system without fuser is scored by the mean of the embeddings of the faces of up to 20 segments
   ("average_facenet_embedding"): by many faces at once, though it is shown with one. A system with fuser draws one
   face from all segments ("fused").
+- A system without fuser is also scored by the one face that it draws from all segments ("/mean-voice"). For SF2F and
+  voice2face that is the face of the mean voice embedding ("average_voice_embedding"), brought back to the length that
+  the decoder was trained on, where the official code decodes the shorter mean itself. What a system does with several
+  segments is its own: the interface hands out no voice embeddings, so a system with fuser has no such row.
 - Quality by one segment's face an identity ("naive"); with a fuser also by the fused face, because it is not known
   which of the two the published tables hold.
+- FID (`frechet-distance`) and the Inception Score (`mutual-information/3-parts`) by the Inception network of 2015,
+  from as many faces as there are test identities: mostly bias. FID takes one random photo of each identity, another
+  in every run, and no photo twice in a run. The Inception Score's three parts follow the order of the test list.
+  Neither picture is cropped to the face. Both are absent, with the reason, where Inception's weights are not here.
 
 What differs on purpose: everything is seeded, where the official code draws anew at every call; ties count by
-their expectation; faces are uint8 before any network sees them.
-
-Not here: FID and the Inception Score, which need TensorFlow's Inception network of 2015, and the official code's
-further mode, the face of the mean voice embedding ("average_voice_embedding").
+their expectation; faces are uint8 before any network sees them; small pictures reach Inception by PyTorch's bilinear
+resizing, not by that of TensorFlow 1, and probabilities of 0 are no NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from sf2f_bench import records
-from sf2f_bench.data.prepared import PreparedStore
-from sf2f_bench.evaluation import Evaluation, cut_segments, generate_faces, segment_places
-from sf2f_bench.files import load_tensors, save_tensors, seed_of
+from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
-from sf2f_bench.protocols import PAPER, RUNS
+from sf2f_bench.paper_runs import (
+    FACENET,
+    INCEPTION,
+    PREDICTIONS_VERSION,
+    Predictions,
+    classifier_of,
+    embeddings_of,
+    network_of,
+    predict,
+    quality_of,
+    random_of,
+    stacked,
+)
+from sf2f_bench.protocols import PAPER
 from sf2f_bench.scoring import Scores, role_of
-from sf2f_bench.types import Answer, AudioFrontend, BenchError, SpeechToFace
+from sf2f_bench.types import Answer, BenchError
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray, FloatArray
+    from sf2f_bench.types import FloatArray
 
-FACES_AT_ONCE = 1024
-FACENET, CLASSIFIER = "training-loss", "judge"  # the roles that play the paper's two networks
+__all__ = ["PREDICTIONS_VERSION", "Predictions", "paper_scores", "predict"]
+
 MODES = {
     "average": 'the mean of the embeddings of the faces of up to 20 segments ("average_facenet_embedding")',
     "fused": 'the fused face of up to 20 segments ("fused")',
     "anchor": "the anchor's one answer, the same in every run",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What the networks saw of a row's faces, run by run; all that scoring needs.
-
-    mode: "average", "fused" or "anchor"; embeddings ``{"" or "/one-segment": [R, N, D]}`` by the network of the
-    training loss; probabilities ``{"" or "/fused": [R, N, C]}`` by the classifier, "" being one segment's faces;
-    faces uint8 ``[N, 3, H, W]`` of the first run, for the report: fused ones where the system fuses.
-    """
-
-    mode: str
-    embeddings: dict[str, FloatArray]
-    probabilities: dict[str, FloatArray]
-    faces: ByteArray | None = None
-
-    def save(self, path: Path) -> None:
-        """Write everything into one safetensors file, atomically."""
-        tensors = {f"embeddings {name}": torch.from_numpy(value) for name, value in self.embeddings.items()}
-        tensors |= {
-            f"probabilities {name}": torch.from_numpy(value) for name, value in self.probabilities.items()
-        }
-        if self.faces is not None:
-            tensors["faces"] = torch.from_numpy(self.faces)
-        save_tensors(path, tensors, {"mode": self.mode})
-
-    @classmethod
-    def load(cls, path: Path) -> Predictions:
-        """Read what `save` wrote."""
-        tensors, facts = load_tensors(path)
-        parts: dict[str, dict[str, FloatArray]] = {"embeddings": {}, "probabilities": {}}
-        for key, tensor in tensors.items():
-            kind, _, name = key.partition(" ")
-            if kind in parts:
-                parts[kind][name] = tensor.numpy()
-        faces = tensors["faces"].numpy() if "faces" in tensors else None
-        return cls(facts["mode"], parts["embeddings"], parts["probabilities"], faces)
-
-
-# ---------------------------------------------------------------- ten runs of a system
-
-
-def random_segments(recordings: Sequence[FloatArray], frames: int, random: np.random.Generator) -> FloatArray:
-    """As many windows of the same recordings as `evaluation_segments`, each at a random start.
-
-    Raw recordings ``[frames, filters]`` -> ``[S, filters, frames]``. A recording that gives two windows under
-    `sf2f-bench/1` gives two here, which may overlap; a start is uniform over all at which the window fits. Where no
-    recording is as long as a window, each is repeated from a random frame on.
-    """
-    lengths = [len(recording) for recording in recordings]
-    places = [
-        (recording, int(random.integers(max(lengths[recording] - frames + 1, 1))))
-        if lengths[recording] >= frames
-        else (recording, int(random.integers(lengths[recording])))
-        for recording, _ in segment_places(lengths, frames)
-    ]
-    return cut_segments(recordings, places, frames)
-
-
-def predict(
-    evaluation: Evaluation,
-    system: SpeechToFace,
-    device: torch.device,
-    seed: int,
-    advance: Callable[[int], None],
-    store: PreparedStore | None = None,
-) -> Predictions:
-    """Draw a system's faces of all test identities in ten runs, and look at them.
-
-    store: prepared with the system's front end; None where it is the evaluation's. seed: of the training, which
-    also seeds noise that the system draws; the crops depend on run and identity alone, so all systems with the
-    same front end hear the same. `advance` is told the identities done, ten times all of them in the end.
-    Raises BenchError where the store holds other test identities, or a picture is none.
-    """
-    store = store or evaluation.store
-    names = [identity.id for identity in evaluation.identities]
-    _check_same_people(names, store, system.frontend)
-    fuses = getattr(system, "fuses", True)
-    look = _look_at_fused if fuses else _look_at_each
-    runs = []
-    for run in range(RUNS):
-        frames = system.frontend.segment_frames
-        crops = [random_segments(store.voices(name), frames, _random("crops", run, name)) for name in names]
-        alone = np.array(
-            [
-                _random("one segment", run, name).integers(len(crop))
-                for name, crop in zip(names, crops, strict=True)
-            ]
-        )
-        generator = torch.Generator(device=device).manual_seed(seed_of(PAPER, seed, run))
-        draw = partial(_draw, system, device, generator)
-        runs.append(look(evaluation, draw, crops, alone))
-        advance(len(names))
-    embeddings, probabilities, faces = zip(*runs, strict=True)
-    return Predictions("fused" if fuses else "average", _stack(embeddings), _stack(probabilities), faces[0])
-
-
-Draw = Callable[[Sequence["FloatArray"]], "ByteArray"]  # [S_i, filters, frames] each -> uint8 [N, 3, H, W]
-Looked = tuple[dict[str, "FloatArray"], dict[str, "FloatArray"], "ByteArray"]  # as in Predictions, of one run
-
-
-def _look_at_fused(
-    evaluation: Evaluation, draw: Draw, crops: Sequence[FloatArray], alone: np.ndarray
-) -> Looked:
-    """One face of all segments and one of a single segment: for a system that fuses."""
-    fused = draw(crops)
-    single = draw([crop[[row]] for crop, row in zip(crops, alone, strict=True)])
-    embeddings = {"": _embeddings(evaluation, fused), paper.ONE_SEGMENT: _embeddings(evaluation, single)}
-    probabilities = _probabilities(evaluation, {"": single, paper.FUSED: fused})
-    return embeddings, probabilities, fused
-
-
-def _look_at_each(
-    evaluation: Evaluation, draw: Draw, crops: Sequence[FloatArray], alone: np.ndarray
-) -> Looked:
-    """A face a segment: their mean embedding, which belongs to no picture, and one of them alone."""
-    counts = np.array([len(crop) for crop in crops])
-    starts = np.cumsum(counts) - counts
-    faces = draw([segment[None] for crop in crops for segment in crop])
-    each = _embeddings(evaluation, faces)
-    means = np.add.reduceat(each, starts) / counts[:, None].astype(each.dtype)
-    single = faces[starts + alone]
-    embeddings = {"": means, paper.ONE_SEGMENT: each[starts + alone]}
-    return embeddings, _probabilities(evaluation, {"": single}), single
-
-
-def _draw(
-    system: SpeechToFace, device: torch.device, generator: torch.Generator, segments: Sequence[FloatArray]
-) -> ByteArray:
-    return generate_faces(
-        system.generate, segments, system.frontend.normalise, device, generator, lambda count: None
-    )
-
-
-def _embeddings(evaluation: Evaluation, faces: ByteArray) -> FloatArray:
-    """At length 1 by the network that plays FaceNet's part: ``[N, D]``."""
-    parts = range(0, len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
-    embeddings = np.concatenate(
-        [evaluation.embed(FACENET, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
-    )
-    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-
-
-def _probabilities(evaluation: Evaluation, faces: dict[str, ByteArray]) -> dict[str, FloatArray]:
-    """Class probabilities ``[N, C]`` by name; nothing where the classifier's part is played by none."""
-    found = {name: evaluation.embed(CLASSIFIER, pictures)[1] for name, pictures in faces.items()}
-    return {name: values for name, values in found.items() if values is not None}
-
-
-def _stack(runs: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
-    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
-
-
-def _random(purpose: str, run: int, identity: str) -> np.random.Generator:
-    return np.random.default_rng(seed_of(PAPER, purpose, run, identity))
-
-
-def _check_same_people(names: Sequence[str], store: PreparedStore, frontend: AudioFrontend) -> None:
-    found = [identity.id for identity in store.identities("test")]
-    if found != list(names):
-        raise BenchError(
-            f"the store for front end {frontend.id} holds {len(found)} test identities that are not the benchmark's "
-            f"{len(names)}: {store.folder / 'left_out.csv'} says who is missing there"
-        )
-
-
-# ---------------------------------------------------------------- numbers
+NO_SUCH_FACE = {  # mode -> why a face of one segment, or of the mean voice embedding, is not there
+    "average": "this row was drawn without it",
+    "fused": "a system with fuser draws one face from all segments, and hands out no voice embedding to average",
+    "anchor": "an anchor answers once, from all segments",
+}
 
 
 def paper_scores(evaluation: Evaluation, answer: Predictions | Answer) -> Scores:
@@ -240,12 +93,12 @@ def paper_scores(evaluation: Evaluation, answer: Predictions | Answer) -> Scores
             return found
         answer = _predictions_of(evaluation, answer)
     truth = evaluation.templates_of_all_photos(FACENET)
-    for suffix in ("", paper.ONE_SEGMENT):
+    for suffix in ("", paper.ONE_SEGMENT, paper.MEAN_VOICE):
         for metric in _metrics(evaluation, suffix):
-            if suffix not in answer.embeddings:
-                _absent(evaluation, found, metric.name, FACENET, "an anchor answers once, from all segments")
-                continue
-            _add(evaluation, found, metric, answer.embeddings[suffix], truth)
+            if suffix in answer.embeddings:
+                _add(evaluation, found, metric, answer.embeddings[suffix], truth)
+            else:
+                _absent(evaluation, found, metric.name, FACENET, NO_SUCH_FACE[answer.mode])
     _score_quality(evaluation, found, answer)
     found.notes += (f"Retrieval and distances by {MODES[answer.mode]}.",)
     return found
@@ -260,9 +113,9 @@ def _predictions_of(evaluation: Evaluation, answer: Answer) -> Predictions:
     """An anchor's faces or queries as the networks see them, as one run."""
     if answer.faces is None:
         return Predictions("anchor", {"": (answer.embeddings or {})[FACENET][None]}, {})
-    probabilities = _probabilities(evaluation, {"": answer.faces})
-    embeddings = {"": _embeddings(evaluation, answer.faces)}
-    return Predictions("anchor", _stack([embeddings]), _stack([probabilities]), answer.faces)
+    embeddings = {"": embeddings_of(evaluation, answer.faces)}
+    seen = {"embeddings": embeddings, **quality_of(evaluation, {"": answer.faces})}
+    return stacked("anchor", [seen], answer.faces)
 
 
 def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, gallery: FloatArray) -> None:
@@ -272,7 +125,8 @@ def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, 
             _absent(evaluation, found, metric.name, None, "the anchor ranks in a space of its own")
         else:
             _add(evaluation, found, metric, probes[None], gallery, None)
-    _absent(evaluation, found, paper.MutualInformation().name, None, "the anchor draws no face")
+    for quality in (paper.MutualInformation(), paper.inception_score(), paper.FrechetDistance()):
+        _absent(evaluation, found, quality.name, None, "the anchor draws no face")
 
 
 def _add(
@@ -290,29 +144,82 @@ def _add(
     )
 
 
+# ---------------------------------------------------------------- quality
+
+
 def _score_quality(evaluation: Evaluation, found: Scores, answer: Predictions) -> None:
-    """The mutual-information score and its deviation over parts, of every kind of face that was drawn."""
+    """VGGFace Score, Inception Score and FID, of every kind of face that was drawn."""
+    inception = network_of(evaluation, INCEPTION, INCEPTION)
+    for suffix in ("", paper.FUSED) if answer.mode == "fused" else ("",):
+        score = partial(_score_parts, evaluation, found)
+        score(paper.MutualInformation(suffix), classifier_of(evaluation), answer.probabilities.get(suffix))
+        score(paper.inception_score(suffix), inception, answer.classes.get(suffix))
+        _score_frechet(evaluation, found, paper.FrechetDistance(suffix), inception, answer.pools.get(suffix))
+
+
+def _score_parts(
+    evaluation: Evaluation,
+    found: Scores,
+    metric: paper.MutualInformation,
+    network: tuple[str | None, str],
+    runs: FloatArray | None,
+) -> None:
+    """A mutual-information score and its deviation over parts, of class probabilities ``[R, N, C]``."""
+    key, reason = network
+    if key is None or (reason := _lacking(evaluation, metric, runs, "probabilities")):
+        _absent(evaluation, found, metric.name, key, reason)
+        return
+    extractor = evaluation.extractors[key]
+    random = np.random.default_rng(seed_of(metric.name, extractor.id))
+    assert runs is not None
+    score, deviation = paper.quality_over_runs(metric, runs, random)
+    found.add(metric, score, extractor, role_of(key))
+    found.add(metric.deviation, deviation, extractor, role_of(key))
+
+
+def _score_frechet(
+    evaluation: Evaluation,
+    found: Scores,
+    metric: paper.FrechetDistance,
+    network: tuple[str | None, str],
+    runs: FloatArray | None,
+) -> None:
+    """FID of pool features ``[R, N, 2048]``, each run's against that run's photos."""
+    key, reason = network
+    if key is None or (reason := _lacking(evaluation, metric, runs, "faces")):
+        _absent(evaluation, found, metric.name, key, reason)
+        return
+    assert runs is not None
+    score = paper.frechet_over_runs(metric, random_photos(evaluation, key, len(runs)), runs)
+    found.add(metric, score, evaluation.extractors[key], role_of(key))
+
+
+def _lacking(
+    evaluation: Evaluation,
+    metric: paper.MutualInformation | paper.FrechetDistance,
+    runs: FloatArray | None,
+    what: str,
+) -> str:
+    """Why a quality metric cannot be computed; empty where it can."""
     n = len(evaluation.identities)
-    names = ("", paper.FUSED) if answer.mode == "fused" else ("",)
-    for suffix in names:
-        metric = paper.MutualInformation(suffix)
-        if n < 2 * paper.PARTS:
-            _absent(
-                evaluation,
-                found,
-                metric.name,
-                CLASSIFIER,
-                f"needs {2 * paper.PARTS} identities, there are {n}",
-            )
-        elif suffix not in answer.probabilities:
-            reason = "needs probabilities, which this row does not give"
-            _absent(evaluation, found, metric.name, CLASSIFIER, reason)
-        else:
-            classifier = evaluation.extractors[CLASSIFIER]
-            random = np.random.default_rng(seed_of(metric.name, classifier.id))
-            score, deviation = paper.quality_over_runs(metric, answer.probabilities[suffix], random)
-            found.add(metric, score, classifier, role_of(CLASSIFIER))
-            found.add(metric.deviation, deviation, classifier, role_of(CLASSIFIER))
+    if n < metric.min_n:
+        return f"needs {metric.min_n} identities, there are {n}"
+    return "" if runs is not None else f"needs {what}, which this row does not give"
+
+
+def random_photos(evaluation: Evaluation, key: str, runs: int) -> FloatArray:
+    """What a network sees of one random photo of each test identity, another choice in each run: ``[R, N, D]``."""
+    counts = np.array([len(faces) for faces in evaluation.test_faces])
+    starts = np.cumsum(counts) - counts
+    each, _ = evaluation.embed(key, np.concatenate(evaluation.test_faces))
+    chosen = [
+        [
+            random_of("photo", run, identity.id).integers(count)
+            for identity, count in zip(evaluation.identities, counts, strict=True)
+        ]
+        for run in range(runs)
+    ]
+    return each[starts + np.array(chosen)]
 
 
 def _absent(evaluation: Evaluation, found: Scores, name: str, role: str | None, reason: str) -> None:

@@ -16,28 +16,68 @@ def weights() -> None:
 
 @weights.command(name="list")
 def list_weights() -> None:
-    """Show the files of published networks: what they are, where they come from, and whether they are here."""
-    from sf2f_bench.extractors.weights import FILES, folders
+    """Show the files of published networks: what they are, who uses them, where they come from, if they are here."""
+    from sf2f_bench.extractors.weights import all_files, find, folders
 
-    for name, file in FILES.items():
-        found = [folder for folder in folders() if (folder / name).is_file()]
+    for name, file in all_files().items():
+        found = find(file)
         size = f"{file.size:,} bytes" if file.size else "size not known"
-        click.echo(f"{name}  {'in ' + str(found[0]) if found else 'not here'}")
+        click.echo(f"{name}  {f'in {found.parent}' if found else 'not here'}")
         click.echo(f"  {file.description}; {size}; licence: {file.licence}")
-        click.echo(f"  sha256 {file.sha256 or 'not known'}\n  {file.url}")
+        users = f"used by {', '.join(file.used_by)}; " if file.used_by else ""
+        click.echo(f"  {users}sha256 {file.sha256 or 'not known'}")
+        click.echo(f"  {file.url}{' (by hand, in a browser)' if file.wants_browser else ''}")
     click.echo(f"folders: {', '.join(map(str, folders()))}")
+
+
+@weights.command()
+@click.argument("name")
+@click.option(
+    "--mirror", metavar="URL", help="Address of a folder that holds NAME, in place of the publisher's."
+)
+def fetch(name: str, mirror: str | None) -> None:
+    """Fetch the file NAME of a published network (see its licence in the list) and check it."""
+    from sf2f_bench.extractors.fetch import fetch as bring
+
+    click.echo(bring(name, mirror))
 
 
 @weights.command(name="import")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--model", required=True, help="The system it was trained as, like sf2f-64-fuser.")
-@click.option("--cache", type=FOLDER, default=Path(".sf2f-bench"), show_default=True)
-def import_weights(file: Path, model: str, cache: Path) -> None:
-    """Take over a generator that the official code trained; only tensors are ever loaded."""
+@click.option("--model", help="The system that FILE was trained as, like sf2f-64-fuser.")
+@click.option("--cache", type=FOLDER, default=Path(".sf2f-bench"), show_default=True, help="With --model.")
+def import_weights(file: Path, model: str | None, cache: Path) -> None:
+    """Take over weights that you have: of a published network, or with --model of a generator.
+
+    A file of a published network is known by its checksum or name and copied to where it is looked for. A
+    generator that the official code trained is converted. Only tensors are ever loaded.
+    """
+    if model is None:
+        from sf2f_bench.extractors.fetch import take_in
+
+        click.echo(take_in(file))
+        return
     from sf2f_bench.weights_import import import_checkpoint
 
     path = import_checkpoint(file, model, cache / "weights")
     click.echo(f"{path}\nnext: sf2f-bench run BENCHMARK --models {model}@{path}")
+
+
+@weights.command()
+def verify() -> None:
+    """Read every file of weights on this machine again and compare its checksum; fails where one is wrong."""
+    from sf2f_bench.extractors.fetch import verify as check
+    from sf2f_bench.types import BenchError
+
+    wrong = 0
+    for found in check():
+        state = found.wrong or ("good" if found.vouched else "no published checksum to compare with")
+        click.echo(f"{found.path}  {state}\n  sha256 {found.sha256 or 'none'}")
+        wrong += found.wrong is not None
+    if wrong:
+        raise BenchError(
+            f"{wrong} file{'s are' if wrong > 1 else ' is'} wrong: fetch them again or delete them"
+        )
 
 
 @weights.command(name="build-embedded")

@@ -12,8 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Literal
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -131,7 +130,6 @@ class EmbeddedSpec:
 
     name: str
     version: int
-    role: Literal["judge", "training-loss"]
     network: Callable[[int], FaceNetwork]  # from the number of classes
     stream: str  # of synthetic people outside every benchmark
     identities: int  # trained on people 0..identities-1 of the stream
@@ -152,7 +150,6 @@ SPECS = {
         EmbeddedSpec(
             name="embedded-judge",
             version=1,
-            role="judge",
             network=judge_network,
             stream="judge",
             identities=2000,
@@ -164,7 +161,6 @@ SPECS = {
         EmbeddedSpec(
             name="embedded-perceptual",
             version=1,
-            role="training-loss",
             network=perceptual_network,
             stream="perceptual",
             identities=1200,
@@ -195,9 +191,14 @@ def network_from(weights: bytes, spec: EmbeddedSpec) -> FaceNetwork:
 _REMEDY = "reinstall sf2f-bench, or restore the file from the release"
 
 
+def path_of(spec: EmbeddedSpec) -> Path:
+    """Where the weights that ship with the package lie."""
+    return Path(__file__).parent / "weights" / spec.filename
+
+
 @cache
 def _weights(spec: EmbeddedSpec) -> bytes:
-    path = files("sf2f_bench.extractors") / "weights" / spec.filename
+    path = path_of(spec)
     if not path.is_file():
         raise BenchError(f"the weights of {spec.name} are not at {path}: {_REMEDY}.")
     content = path.read_bytes()
@@ -218,9 +219,10 @@ class EmbeddedExtractor:
     for weights that are missing or do not have the checksum of this version.
     """
 
+    recognises = True
+
     def __init__(self, name: str) -> None:
         spec = spec_of(name)
-        self.role = spec.role
         self.sha256 = spec.sha256
         self.id = f"{spec.name}/{spec.version}@{spec.sha256[:8]}/bilinear-{SIZE}"
         self.module = network_from(_weights(spec), spec)

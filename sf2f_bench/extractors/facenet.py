@@ -7,8 +7,6 @@ Learning" (arXiv 1602.07261), under the state-dict names of facenet-pytorch. Inp
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -190,7 +188,7 @@ class FaceNetExtractor:
     VERSION = 1
     FILE = "20180402-114759-vggface2.pt"
 
-    role: Literal["judge", "training-loss"] = "training-loss"
+    recognises = True
 
     def __init__(self, name: str = NAME) -> None:
         if name != self.NAME:

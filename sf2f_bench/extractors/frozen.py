@@ -61,7 +61,6 @@ def full_precision(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = cudnn
 
 
-@torch.no_grad()
 def look(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """What a network says of faces, the same for any batch size up to rounding, in full precision.
 
@@ -69,13 +68,27 @@ def look(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     ``[B, 3, H, W]``. Returns (embeddings, probabilities) on the network's device. Raises BenchError for
     anything but faces.
     """
+    embeddings, logits = _outputs(network, images)
+    with full_precision(logits.device):
+        return embeddings, logits.softmax(dim=1)
+
+
+def embed(network: nn.Module, images: Tensor) -> Tensor:
+    """As `look`, for a network without classes: images 0..1 ``[b, 3, H, W]`` -> embeddings ``[b, D]``."""
+    (embeddings,) = _outputs(network, images)
+    return embeddings
+
+
+@torch.no_grad()
+def _outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """Each of the network's outputs for all images, which go through it in chunks."""
     check_faces(images)
     device = next(network.parameters()).device
     with full_precision(device):
         parts = images.split(CHUNK.get(device.type, CHUNK["cpu"]))
         seen = [network(part.to(device).float() / 255) for part in parts]
-        embeddings, logits = (torch.cat(rows) for rows in zip(*seen, strict=True))
-        return embeddings, logits.softmax(dim=1)
+    columns = zip(*seen, strict=True) if isinstance(seen[0], tuple) else [seen]
+    return [torch.cat(list(rows)) for rows in columns]
 
 
 def check_faces(images: Tensor) -> None:

@@ -7,8 +7,6 @@ and rounds up. Names as in the conversion to PyTorch that SF2F's VGGFace Score u
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -103,7 +101,7 @@ class VggFace2Extractor:
     VERSION = 1
     FILE = "resnet50_ft_weight.pkl"
 
-    role: Literal["judge", "training-loss"] = "judge"
+    recognises = True
 
     def __init__(self, name: str = NAMES[0]) -> None:
         if name not in self.NAMES:

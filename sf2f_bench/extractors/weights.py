@@ -1,7 +1,7 @@
 """Published weights: where their files lie, what they must be, and how they are read without running code.
 
-The package holds none of them: each has a licence and a home of its own. Nothing here imports torch before
-a file is read, so that the table can be listed quickly.
+The package holds none of them: each has a licence and a home of its own. `sf2f_bench.extractors.fetch` brings
+them here. Importing this module imports no torch, so that commands start quickly.
 """
 
 from __future__ import annotations
@@ -28,9 +28,19 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "SF2F_BENCH_WEIGHTS"
 
 
+def torch_hub() -> Path:
+    """Where torch.hub keeps repositories and, in `checkpoints`, files."""
+    import torch
+
+    return Path(torch.hub.get_dir())
+
+
 @dataclass(frozen=True)
 class WeightFile:
-    """One published file of weights, as its publisher has it."""
+    """One published file of weights, as its publisher has it.
+
+    home: the folder in which another package keeps this file; it is looked at after our own folders.
+    """
 
     name: str
     description: str
@@ -38,6 +48,18 @@ class WeightFile:
     licence: str
     size: int | None = None  # bytes
     sha256: str | None = None  # None: nobody has published it; the hash found goes into the extractor's id
+    used_by: tuple[str, ...] = ()  # extractors and attribute judges
+    home: Callable[[], Path] | None = None
+
+    @property
+    def wants_browser(self) -> bool:
+        """Is the address a page that lets no program pass?"""
+        return "drive.google.com" in self.url
+
+    @property
+    def packed(self) -> bool:
+        """Does the publisher pack the file with bzip2?"""
+        return self.url.endswith(".bz2") and not self.name.endswith(".bz2")
 
     @property
     def converted(self) -> str:
@@ -57,6 +79,7 @@ FILES = {
             licence="MIT (facenet-pytorch, converted from davidsandberg/facenet, MIT)",
             size=111_898_327,
             sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+            used_by=("facenet-vggface2",),
         ),
         WeightFile(
             name="resnet50_ft_weight.pkl",
@@ -66,6 +89,28 @@ FILES = {
             "authors, whose terms hold",
             size=165_000_856,
             sha256="9a954e4046df21aea62b46c032de4b56f7230dfc3705b6b1bda348983e0eb26e",
+            used_by=("vggface2-resnet50", "vggface2-resnet50-rgb"),
+        ),
+        WeightFile(
+            name="pt_inception-2015-12-05-6726825d.pth",
+            description="TensorFlow's Inception v3 of 2015, 1008 classes of ImageNet: the network of FID, KID and IS",
+            url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+            "pt_inception-2015-12-05-6726825d.pth",
+            licence="Apache-2.0 (pytorch-fid, converted from TensorFlow's models, Apache-2.0)",
+            size=95_628_359,
+            sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+            used_by=("inception-2015",),
+            home=lambda: torch_hub() / "checkpoints",  # where pytorch-fid keeps it
+        ),
+        WeightFile(
+            name="dinov2_vits14_pretrain.pth",
+            description="DINOv2 ViT-S/14 trained without labels on LVD-142M",
+            url="https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth",
+            licence="Apache-2.0 (facebookresearch/dinov2)",
+            size=88_283_115,
+            sha256="b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9",
+            used_by=("dinov2-vits14",),
+            home=lambda: torch_hub() / "checkpoints",
         ),
     )
 }
@@ -78,6 +123,24 @@ def folders() -> list[Path]:
     return [Path(chosen).expanduser(), common] if chosen else [common]
 
 
+def all_files() -> dict[str, WeightFile]:
+    """`FILES` and those of the networks that deepface brings, by name."""
+    from sf2f_bench.extractors.deepface import WEIGHT_FILES  # here: it looks up names of this module
+
+    return FILES | {file.name: file for file in WEIGHT_FILES}
+
+
+def places(file: WeightFile) -> list[Path]:
+    """The folders in which a file may lie, in the order in which they are looked at."""
+    return list(dict.fromkeys([*folders(), *([file.home()] if file.home else [])]))
+
+
+def find(file: WeightFile) -> Path | None:
+    """The first file of that name, or its conversion to safetensors, unchecked; None where neither is here."""
+    candidates = (folder / name for folder in places(file) for name in (file.name, file.converted))
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def weights_file(name: str) -> Path:
     """The checked file of published weights, or its conversion to safetensors where that is there instead.
 
@@ -88,32 +151,46 @@ def weights_file(name: str) -> Path:
     if name not in FILES:
         raise BenchError(unknown("file of weights", name, list(FILES)))
     file = FILES[name]
-    for folder in folders():
-        if (folder / name).is_file():
-            check_file(folder / name, file)
-            return folder / name
-        if (folder / file.converted).is_file():
-            return folder / file.converted
-    raise NotHere(
-        f"{file.description}: the file {name} is not there. Fetch it from {file.url} and put it into "
-        f"{folders()[0]} (or set {FOLDER_VARIABLE} to the folder that holds it); "
-        "`sf2f-bench weights list` shows all files and their licences."
-    )
+    path = find(file)
+    if path is None:
+        raise NotHere(
+            f"{file.description}: the file {name} is not there. {remedy(file)} "
+            f"Or set {FOLDER_VARIABLE} to the folder that holds it; "
+            "`sf2f-bench weights list` shows all files and their licences."
+        )
+    if path.name == name:
+        check_file(path, file)
+    return path
+
+
+def remedy(file: WeightFile) -> str:
+    """How the file gets here, in one or two sentences."""
+    command = "" if file.wants_browser else f"`sf2f-bench weights fetch {file.name}` fetches it. "
+    return command + by_hand(file)
+
+
+def by_hand(file: WeightFile) -> str:
+    """Which file goes into which folder, where no program may fetch it."""
+    packed = ", unpack it" if file.packed else ""
+    return f"By hand: get {file.name} from {file.url}{packed} and put it into {folders()[0]}."
 
 
 def check_file(path: Path, file: WeightFile) -> None:
     """Raise BenchError unless the file has the published size and checksum, as far as these are known."""
+    if wrong := difference(path, file):
+        raise BenchError(f"{path} {wrong}; fetch it again from {file.url}.")
+
+
+def difference(path: Path, file: WeightFile) -> str | None:
+    """What is wrong with a file that should be the published one; None where nothing is."""
     found = path.stat().st_size
     if file.size is not None and found != file.size:
         state = "is cut short" if found < file.size else "is another file"
-        raise BenchError(
-            f"{path} {state}: {found} bytes, expected {file.size}; fetch it again from {file.url}."
-        )
+        return f"{state}: {found} bytes, expected {file.size}"
     digest = sha256_of(path)
     if file.sha256 is not None and digest != file.sha256:
-        raise BenchError(
-            f"{path} is another file: sha256 {digest}, expected {file.sha256}; fetch it again from {file.url}."
-        )
+        return f"is another file: sha256 {digest}, expected {file.sha256}"
+    return None
 
 
 def sha256_of(path: Path) -> str:
@@ -132,12 +209,13 @@ def _sha256(path: Path, size: int, modified: int) -> str:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pt, .pkl or .safetensors file by name, on the CPU; no code of the file is run.
+    """The tensors of a .pt, .pth, .pkl or .safetensors file by name, on the CPU; no code of the file is run.
 
     Raises BenchError for another kind of file, a damaged one, and one that holds anything but arrays by name.
     """
     readers: dict[str, Callable[[Path], Any]] = {
         ".pt": _read_torch,
+        ".pth": _read_torch,
         ".pkl": _read_arrays,
         ".safetensors": _read_safetensors,
     }

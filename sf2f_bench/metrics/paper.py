@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sf2f_bench.metrics import quality, retrieval, similarity
+from sf2f_bench.metrics import distribution, quality, retrieval, similarity
 from sf2f_bench.stats import mean_interval
 from sf2f_bench.types import BenchError, Score
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from sf2f_bench.metrics.arrays import Matrix
 
 GALLERIES = 3
-PARTS = 5
+PARTS = 5  # of the VGGFace Score
+INCEPTION_PARTS = 3  # of the Inception Score
 ONE_SEGMENT = "/one-segment"  # ends the name of a metric of faces that were drawn from one segment each
+MEAN_VOICE = "/mean-voice"  # of faces that were drawn from the mean of the segments' voice embeddings
 FUSED = "/fused"  # ends the name of a quality metric of faces that were drawn from all segments at once
 DISTANCES: dict[str, Callable[[Any, Any], Matrix]] = {
     "cosine": similarity.cosine_similarity,
@@ -154,29 +156,67 @@ class Deviation:
 
 @dataclass(frozen=True)
 class MutualInformation:
-    """The VGGFace Score: exp of the mutual information of face and class, in five shuffled parts.
+    """exp of the mutual information of face and class, a mean over parts of the faces.
 
-    Quirks: one face an identity; it cannot exceed the size of a part, so it is comparable at equal N only; which
-    face lands in which part is chance. Here 0 log 0 is 0, where the official code gives NaN.
+    With VGGFace2's classifier and five shuffled parts the VGGFace Score; with Inception's classes and three parts in
+    the order of the test list the Inception Score. Quirks: one face an identity; it cannot exceed the size of a part,
+    so it is comparable at equal N only; which face lands in which part is chance, or the alphabet. Here 0 log 0 is
+    0, where the official code gives NaN.
     """
 
     suffix: str = ""
+    parts: int = PARTS
+    shuffled: bool = True
     version: int = 1
     higher_is_better: bool = True
 
     @property
     def name(self) -> str:
-        """``mutual-information/5-parts``, ``mutual-information/5-parts/fused``."""
-        return f"mutual-information/{PARTS}-parts{self.suffix}"
+        """``mutual-information/5-parts``, ``mutual-information/3-parts/fused``."""
+        return f"mutual-information/{self.parts}-parts{self.suffix}"
+
+    @property
+    def min_n(self) -> int:
+        """Two faces a part: with one the score is 1 whatever the face."""
+        return 2 * self.parts
 
     @property
     def deviation(self) -> Deviation:
         """The metric beside it: the standard deviation over the parts."""
         return Deviation(f"{self.name}/deviation", self.version)
 
-    def __call__(self, probabilities: ArrayLike, order: ArrayLike) -> tuple[float, float]:
-        """``[N, C]`` and a permutation ``[N]`` -> mean and population standard deviation over the parts."""
-        return quality.mutual_information_score(probabilities, PARTS, order)
+    def __call__(self, probabilities: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
+        """``[N, C]`` -> mean and population standard deviation over the parts."""
+        order = rng.permutation(len(np.asarray(probabilities))) if self.shuffled else None
+        return quality.mutual_information_score(probabilities, self.parts, order)
+
+
+def inception_score(suffix: str = "") -> MutualInformation:
+    """The Inception Score as the official code cuts it."""
+    return MutualInformation(suffix, INCEPTION_PARTS, shuffled=False)
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """FID as published: one random photo an identity against one face an identity, Inception's pool features.
+
+    Quirk: with N identities, far fewer than the 2048 features, it is mostly bias, in an amount that depends on the
+    system (arXiv 1911.07023).
+    """
+
+    suffix: str = ""
+    version: int = 1
+    higher_is_better: bool = False
+    min_n: int = 2
+
+    @property
+    def name(self) -> str:
+        """``frechet-distance``, ``frechet-distance/fused``."""
+        return f"frechet-distance{self.suffix}"
+
+    def __call__(self, photos: ArrayLike, faces: ArrayLike) -> float:
+        """``[N, D]``, ``[N, D]`` -> 0 or more."""
+        return distribution.frechet_distance(photos, faces)
 
 
 def similarity_metrics(
@@ -200,12 +240,17 @@ def similarity_metrics(
 
 def all_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[NamedMetric]:
     """Every metric that a record of the protocol may hold. Raises BenchError as `similarity_metrics` does."""
-    qualities = [MutualInformation(suffix) for suffix in ("", FUSED)]
+    suffixes = ("", FUSED)
+    qualities = [make(suffix) for make in (MutualInformation, inception_score) for suffix in suffixes]
     return [
-        *similarity_metrics(gallery_size, ks, identities),
-        *similarity_metrics(gallery_size, ks, identities, ONE_SEGMENT),
+        *(
+            metric
+            for suffix in ("", ONE_SEGMENT, MEAN_VOICE)
+            for metric in similarity_metrics(gallery_size, ks, identities, suffix)
+        ),
         *qualities,
         *(metric.deviation for metric in qualities),
+        *(FrechetDistance(suffix) for suffix in suffixes),
     ]
 
 
@@ -230,14 +275,22 @@ def quality_over_runs(
 ) -> tuple[Score, Score]:
     """``[R, N, C]`` -> the score (mean and spread over the runs) and its deviation over the parts.
 
-    Each run shuffles the faces anew. The deviation over parts, which published tables print after the score, is
-    the mean of the runs'. Neither has an interval: the score is biased by N.
+    Where the metric shuffles, each run does so anew. The deviation over parts, which published tables print after
+    the score, is the mean of the runs'. Neither has an interval: the score is biased by N.
     """
     runs = np.asarray(probabilities)
-    found = np.array([metric(rows, rng.permutation(len(rows))) for rows in runs])  # [R, 2]
+    found = np.array([metric(rows, rng) for rows in runs])  # [R, 2]
     (mean, deviation), spreads = found.mean(axis=0), found.std(axis=0)
     n, repeated = runs.shape[1], len(runs) > 1
     return (
         Score(float(mean), n, spread=float(spreads[0]) if repeated else None),
         Score(float(deviation), n, spread=float(spreads[1]) if repeated else None),
     )
+
+
+def frechet_over_runs(metric: FrechetDistance, photos: ArrayLike, faces: ArrayLike) -> Score:
+    """``[R, N, D]``, ``[R, N, D]`` -> mean over the runs, spread: deviation over them; no interval, biased by N."""
+    pairs = zip(np.asarray(photos), np.asarray(faces), strict=True)
+    found = np.array([metric(*pair) for pair in pairs])
+    spread = float(found.std()) if len(found) > 1 else None
+    return Score(float(found.mean()), np.shape(faces)[1], spread=spread)

@@ -47,7 +47,7 @@ def test_the_id_names_network_version_weights_and_resize(
     digest = hashlib.sha256((WEIGHTS / spec.filename).read_bytes()).hexdigest()
     assert extractor.id == f"{spec.name}/{spec.version}@{digest[:8]}/bilinear-64"
     assert extractor.sha256 == digest
-    assert extractor.role == {"embedded-judge": "judge", "embedded-perceptual": "training-loss"}[spec.name]
+    assert extractor.recognises
 
 
 def test_other_weights_than_the_recorded_ones_are_refused(spec: EmbeddedSpec) -> None:

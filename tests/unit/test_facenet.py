@@ -38,7 +38,7 @@ def faces() -> torch.Tensor:
 def test_the_id_names_network_weights_crop_and_resize(extractor: FaceNetExtractor, published: Path) -> None:
     assert extractor.sha256 == sha256_of(published)
     assert extractor.id == f"facenet-vggface2/1@{extractor.sha256[:8]}/vgg-crop/bilinear-140"
-    assert extractor.role == "training-loss"
+    assert extractor.recognises
 
 
 def test_the_module_is_frozen_and_folded(extractor: FaceNetExtractor) -> None:

@@ -10,15 +10,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_fid.fid_score import calculate_frechet_distance
 from rich.console import Console
+from scipy.stats import entropy
 
 from baselines import anchors
+from sf2f_bench import paper_runs
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.quality import mutual_information_score
-from sf2f_bench.paper_protocol import Predictions, paper_scores, predict, random_segments
+from sf2f_bench.paper_protocol import Predictions, paper_scores, predict, random_photos
+from sf2f_bench.paper_runs import random_segments
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER, PROTOCOLS, RUNS
 from sf2f_bench.records import load
@@ -206,9 +210,10 @@ def test_a_fusing_system_gets_all_segments_at_once(evaluation):
 def test_another_system_is_scored_by_the_mean_embedding_of_its_faces(evaluation):
     system = Painter(fuses=False)
     predictions = draw(evaluation, system)
-    assert {shape[1:] for shape in system.shapes} == {(1, 40, 125)}
+    assert {shape[1:] for shape in system.shapes} == {(1, 40, 125), (3, 40, 125)}
     assert predictions.mode == "average"
-    voices = torch.cat(system.heard[: len(system.heard) // RUNS])
+    a_run = system.heard[: len(system.heard) // RUNS]
+    voices = torch.cat([part for part in a_run if part.shape[1] == 1])
     faces = Painter().generate(voices, generator=None).numpy()  # three a person, in order
     each = evaluation.embed("training-loss", faces)[0].reshape(14, 3, -1)
     np.testing.assert_allclose(predictions.embeddings[""][0], each.mean(axis=1), atol=1e-4)
@@ -240,6 +245,169 @@ def test_the_truth_is_the_mean_over_all_photos(evaluation):
     assert values(paper_scores(evaluation, unlike))["l2"] == pytest.approx(
         np.linalg.norm(truth, axis=1).mean(), rel=1e-4
     )
+
+
+def test_a_system_without_fuser_also_draws_the_mean_voice(evaluation):
+    system = Painter(fuses=False, noise=0.3)
+    predictions = draw(evaluation, system)
+    found = paper_scores(evaluation, predictions)
+    assert {"recall@1/g4x3/mean-voice", "cosine/mean-voice", "l1/mean-voice"} <= set(values(found))
+    faces = Painter().generate(system.heard[1], generator=None).numpy()
+    assert system.shapes[1] == (14, 3, 40, 125)
+    expected = evaluation.embed("training-loss", faces)[0]
+    calm = draw(evaluation, Painter(fuses=False))
+    np.testing.assert_allclose(calm.embeddings["/mean-voice"][0], expected, atol=1e-4)
+    assert not np.allclose(predictions.embeddings["/mean-voice"], calm.embeddings["/mean-voice"], atol=1e-4)
+
+
+def test_the_mean_voice_takes_no_noise_from_the_other_faces(evaluation, monkeypatch):
+    with_it = draw(evaluation, Painter(fuses=False, noise=0.3))
+    plain = paper_runs._draw
+
+    def without(system, device, noise, segments):
+        if len(segments[0]) > 1:  # the face of all segments
+            return np.zeros((len(segments), 3, 16, 16), np.uint8) + np.uint8(9)
+        return plain(system, device, noise, segments)
+
+    monkeypatch.setattr(paper_runs, "_draw", without)
+    other = draw(evaluation, Painter(fuses=False, noise=0.3))
+    np.testing.assert_array_equal(with_it.embeddings[""], other.embeddings[""])
+
+
+def test_a_fuser_leaves_no_mean_voice(evaluation):
+    found = paper_scores(evaluation, draw(evaluation, Painter()))
+    reasons = {gone.metric: gone.reason for gone in found.absent}
+    assert "hands out no voice embedding" in reasons["recall@1/g4x3/mean-voice"]
+    assert "cosine/one-segment" not in reasons
+
+
+# ---------------------------------------------------------------- quality
+
+
+class Pictures:
+    """Stands where Inception would: features of any length, classes, and no recognising."""
+
+    id, sha256, recognises = "pictures/1", "1" * 64, False
+
+    def __call__(self, images):
+        pooled = torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+        return pooled, torch.softmax(pooled[:, :7] / 20, dim=1)
+
+
+def test_fid_is_a_mean_over_runs_each_with_its_own_photos(evaluation):
+    evaluation.extractors["inception-2015"] = Pictures()
+    system = Painter(fuses=False)
+    found = paper_scores(evaluation, draw(evaluation, system))
+    photos = random_photos(evaluation, "inception-2015", RUNS)
+    assert photos.shape == (RUNS, 14, 12)
+    of_person = [evaluation.embed("inception-2015", faces)[0] for faces in evaluation.test_faces]
+    which = [
+        [int(np.abs(every - run[i]).sum(axis=1).argmin()) for i, every in enumerate(of_person)]
+        for run in photos
+    ]
+    picked = [[every[j] for every, j in zip(of_person, run, strict=True)] for run in which]
+    np.testing.assert_array_equal(photos, picked)
+    assert {j for run in which for j in run} == {0, 1, 2}
+    assert len({tuple(run) for run in which}) == RUNS
+    drawn = draw(evaluation, system).pools[""]
+    by_hand = []
+    for run, faces in zip(photos, drawn, strict=True):
+        moments = [part for rows in (run, faces) for part in (rows.mean(axis=0), np.cov(rows, rowvar=False))]
+        by_hand.append(calculate_frechet_distance(*moments))
+    assert values(found)["frechet-distance"] == pytest.approx(np.mean(by_hand), rel=1e-3)
+    assert values(found, "spread")["frechet-distance"] == pytest.approx(np.std(by_hand), rel=1e-2)
+    assert values(found, "n")["frechet-distance"] == 14
+    assert values(found, "interval")["frechet-distance"] is None
+
+
+def test_the_inception_score_has_three_parts_in_the_order_of_the_list(evaluation):
+    evaluation.extractors["inception-2015"] = Pictures()
+    predictions = draw(evaluation, Painter())
+    found = paper_scores(evaluation, predictions)
+    for suffix in ("", "/fused"):
+        runs = predictions.classes[suffix]
+        by_hand = []
+        for run in runs.astype(np.float64):
+            parts = [run[:4], run[4:9], run[9:]]  # 14 faces cut at 14 / 3 and 28 / 3
+            by_hand.append([inception_score_of(part) for part in parts])
+        name = f"mutual-information/3-parts{suffix}"
+        assert values(found)[name] == pytest.approx(np.mean(by_hand), rel=1e-5)
+        assert values(found)[f"{name}/deviation"] == pytest.approx(np.std(by_hand, axis=1).mean(), rel=1e-4)
+        assert values(found, "spread")[name] == pytest.approx(np.mean(by_hand, axis=1).std(), rel=1e-3)
+    assert {score.extractor for score in found.scores if "3-parts" in score.metric} == {"pictures/1"}
+    assert {score.extractor_role for score in found.scores if "3-parts" in score.metric} == {"further"}
+    assert "frechet-distance/fused" in values(found)
+
+
+def inception_score_of(part):
+    return np.exp(np.mean([entropy(row, part.mean(axis=0)) for row in part]))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_fid_ignores_the_order_of_people_and_is_zero_for_the_photos_themselves(seed):
+    random = np.random.default_rng(seed)
+    photos, faces = random.standard_normal((2, 9, 4))
+    metric, order = paper.FrechetDistance(), random.permutation(9)
+    assert metric(photos[order], faces) == pytest.approx(metric(photos, faces))
+    assert metric(photos, photos[order]) == pytest.approx(0, abs=1e-9)
+    assert metric(3 * photos, 3 * faces) == pytest.approx(9 * metric(photos, faces))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_inception_score_is_between_one_and_the_size_of_a_part(seed):
+    random = np.random.default_rng(seed)
+    score, deviation = paper.inception_score()(random.dirichlet(np.full(8, 0.2), 12), random)
+    assert 1 <= score <= 4
+    assert deviation >= 0
+    sure = np.eye(4)[np.arange(12) % 4]
+    assert paper.inception_score()(sure, random) == (pytest.approx(4), pytest.approx(0))
+    same = np.repeat(random.dirichlet(np.ones(8), 1), 12, axis=0)
+    assert paper.inception_score()(same, random) == (pytest.approx(1), pytest.approx(0))
+
+
+def test_inception_that_is_not_here_leaves_its_reason(evaluation):
+    evaluation.missing["inception-2015"] = "Inception: the file is not there."
+    found = paper_scores(evaluation, draw(evaluation, Painter()))
+    reasons = {gone.metric: gone.reason for gone in found.absent}
+    assert reasons["frechet-distance"] == reasons["mutual-information/3-parts/fused"]
+    assert reasons["frechet-distance"] == "Inception: the file is not there."
+    del evaluation.missing["inception-2015"]
+    found = paper_scores(evaluation, anchors.MeanFace().answer(evaluation))
+    reasons = {gone.metric: gone.reason for gone in found.absent}
+    assert reasons["frechet-distance"] == "needs inception-2015, which this benchmark does not use"
+
+
+def test_an_anchor_that_draws_has_fid_of_one_run_and_one_that_asks_has_none(evaluation):
+    evaluation.extractors["inception-2015"] = Pictures()
+    found = paper_scores(evaluation, anchors.MeanFace().answer(evaluation))
+    assert values(found)["frechet-distance"] > 0
+    assert values(found, "spread")["frechet-distance"] is None
+    assert values(found)["mutual-information/3-parts"] == pytest.approx(1)
+    asked = paper_scores(evaluation, anchors.LinearListener().answer(evaluation))
+    reasons = {gone.metric: gone.reason for gone in asked.absent}
+    assert reasons["frechet-distance"] == "needs faces, which this row does not give"
+
+
+def test_the_papers_classifier_scores_where_the_benchmark_names_one(evaluation):
+    evaluation.benchmark = replace(BENCHMARK, paper_classifier="wrong-colours")
+    evaluation.missing["wrong-colours"] = "its file is not there"
+    found = paper_scores(evaluation, draw(evaluation, Painter()))
+    reasons = {gone.metric: gone.reason for gone in found.absent}
+    assert reasons["mutual-information/5-parts"] == "its file is not there"  # and the judge does not stand in
+    evaluation.extractors["paper-classifier"] = Pictures()
+    found = paper_scores(evaluation, draw(evaluation, Painter()))
+    (score,) = [score for score in found.scores if score.metric == "mutual-information/5-parts"]
+    assert (score.extractor, score.extractor_role) == ("pictures/1", "further")
+
+
+def test_too_few_people_for_three_parts_are_named(tmp_path):
+    few = TinyDataset(counts={"train": 6, "val": 2, "test": 5})
+    evaluation = make_evaluation(tmp_path, few, BENCHMARK)
+    evaluation.extractors["inception-2015"] = Pictures()
+    found = paper_scores(evaluation, draw(evaluation, Painter()))
+    reasons = {gone.metric: gone.reason for gone in found.absent}
+    assert reasons["mutual-information/3-parts"] == "needs 6 identities, there are 5"
+    assert "frechet-distance" in values(found)
 
 
 # ---------------------------------------------------------------- ten runs
@@ -298,10 +466,14 @@ def test_the_same_seed_gives_the_same_numbers_and_noise_another(evaluation):
 
 
 def test_kept_predictions_give_the_same_scores(evaluation, tmp_path):
+    evaluation.extractors["inception-2015"] = Pictures()
     for fuses in (True, False):
         predictions = draw(evaluation, Painter(fuses=fuses))
         predictions.save(tmp_path / "x.safetensors")
         kept = Predictions.load(tmp_path / "x.safetensors")
+        assert {"frechet-distance", "mutual-information/3-parts"} <= set(
+            values(paper_scores(evaluation, kept))
+        )
         assert paper_scores(evaluation, kept).scores == paper_scores(evaluation, predictions).scores
         np.testing.assert_array_equal(kept.faces, predictions.faces)
 
@@ -320,7 +492,7 @@ def test_a_front_end_with_longer_windows_has_its_own_store(evaluation, tmp_path)
     system = Painter(frontend=frontend)
     predictions = draw(evaluation, system, store=store)
     assert set(system.shapes) == {(14, 1, 7, 200)}  # of 300 and 140 frames one window of 200
-    assert len(paper_scores(evaluation, predictions).scores) == 14
+    assert len(paper_scores(evaluation, predictions).scores) == 14  # recall@1, @2, three distances; twice; MI
 
 
 def make_reporter():
@@ -340,6 +512,8 @@ def test_chance_is_exact_and_says_what_it_lacks(evaluation):
         "l1": "the anchor ranks in a space of its own",
         "l2": "the anchor ranks in a space of its own",
         "mutual-information/5-parts": "the anchor draws no face",
+        "mutual-information/3-parts": "the anchor draws no face",
+        "frechet-distance": "the anchor draws no face",
     }
 
 
@@ -357,7 +531,8 @@ def test_anchors_that_draw_or_ask_answer_once(evaluation):
     assert values(drawn)["recall@1/g4x3"] == pytest.approx(0.25)
     assert values(drawn)["mutual-information/5-parts"] == pytest.approx(1)
     assert set(values(drawn, "spread").values()) == {None}
-    assert {"recall@1/g4x3/one-segment", "l2/one-segment"} <= {gone.metric for gone in drawn.absent}
+    gone = {gone.metric for gone in drawn.absent}
+    assert {"recall@1/g4x3/one-segment", "l2/one-segment", "cosine/mean-voice"} <= gone
     asked = paper_scores(evaluation, anchors.LinearListener().answer(evaluation))
     assert {"recall@1/g4x3", "recall@2/g4x3", "cosine", "l1", "l2"} == set(values(asked))
     assert "mutual-information/5-parts" in {gone.metric for gone in asked.absent}
@@ -390,6 +565,7 @@ def test_a_record_names_the_protocol_and_keeps_everybody(evaluation, tmp_path):
 
 def test_a_key_holds_every_metric_that_a_record_may(evaluation):
     known = dict(metric_versions(BENCHMARK, 14))
+    evaluation.extractors["inception-2015"] = Pictures()
     for fuses in (True, False):
         found = paper_scores(evaluation, draw(evaluation, Painter(fuses=fuses)))
         assert {score.metric for score in found.scores} | {gone.metric for gone in found.absent} <= set(known)

@@ -16,7 +16,7 @@ from weight_files import publish, randomise, write_python_2_pickle
 from sf2f_bench.extractors import frozen
 from sf2f_bench.extractors.vggface2 import VggFace2, VggFace2Extractor
 from sf2f_bench.extractors.weights import sha256_of
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, NotHere
 
 FACTS = Path(__file__).parents[1] / "golden" / "model_facts.json"
 BGR, RGB = VggFace2Extractor.NAMES
@@ -73,7 +73,7 @@ def test_the_ids_name_network_weights_resize_and_order(
     for name, extractor in extractors.items():
         assert extractor.sha256 == sha256_of(published)
         assert extractor.id == f"{name}/1@{extractor.sha256[:8]}/bilinear-224"
-        assert extractor.role == "judge"
+        assert extractor.recognises
 
 
 @torch.no_grad()
@@ -135,8 +135,34 @@ def test_a_conversion_to_safetensors_gives_the_same_and_says_its_own_hash(
 def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
-    with pytest.raises(BenchError, match=r"resnet50_ft_weight\.pkl is not there.*drive\.google\.com"):
+    with pytest.raises(NotHere, match=r"resnet50_ft_weight\.pkl is not there.*drive\.google\.com"):
         VggFace2Extractor()
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
+def test_weights_of_another_network_are_refused(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = (tmp_path / VggFace2Extractor.FILE).with_suffix(suffix)
+    tensors = {"fc.weight": torch.zeros(2622, 2048), "fc8.bias": torch.zeros(2)}
+    if suffix == ".pkl":
+        write_python_2_pickle(path, {name: tensor.numpy() for name, tensor in tensors.items()})
+        publish(path, monkeypatch)
+    else:
+        save_file(tensors, path)
+        monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
+    with pytest.raises(BenchError, match=r"missing.*not known \(fc8\.bias\).*another shape \(fc\.weight"):
+        VggFace2Extractor()
+
+
+def test_scoring_runs_in_full_precision_whatever_training_allows(
+    extractors: dict[str, VggFace2Extractor], faces: Tensor
+) -> None:
+    plain = extractors[BGR](faces[:1])
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = extractors[BGR](faces[:1])
+    for first, second in zip(plain, inside, strict=True):
+        torch.testing.assert_close(first, second, atol=0, rtol=1e-5)
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:

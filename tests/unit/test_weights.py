@@ -27,7 +27,7 @@ from sf2f_bench.extractors.weights import (
     sha256_of,
     weights_file,
 )
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, NotHere
 
 NAME = "toy.pt"
 CONTENT = b"the weights as they were published"
@@ -70,10 +70,43 @@ def test_without_a_choice_weights_lie_in_the_cache(chosen: Path, monkeypatch: py
 
 
 def test_a_missing_file_says_what_it_is_and_where_to_get_it(chosen: Path) -> None:
+    with pytest.raises(NotHere) as caught:
+        weights_file(NAME)
+    for part in (
+        NAME,
+        "a toy",
+        f"put it into {chosen}",
+        "https://example.org/toy.pt",
+        "`sf2f-bench weights fetch toy.pt`",
+        "sf2f-bench weights list",
+    ):
+        assert part in str(caught.value)
+
+
+def test_what_a_browser_must_get_names_no_command(chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FILES, NAME, replace(FILES[NAME], url="https://drive.google.com/file/d/1/view"))
+    with pytest.raises(NotHere, match=r"By hand: get toy\.pt from https://drive\.google\.com") as caught:
+        weights_file(NAME)
+    assert "weights fetch" not in str(caught.value)
+
+
+def test_the_folder_of_another_package_comes_last(
+    chosen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "other package"
+    monkeypatch.setitem(FILES, NAME, replace(FILES[NAME], home=lambda: home))
+    home.mkdir()
+    (home / NAME).write_bytes(CONTENT)
+    assert weights_file(NAME) == home / NAME
+    (chosen / "toy.safetensors").write_bytes(b"anything")
+    assert weights_file(NAME) == chosen / "toy.safetensors"
+
+
+def test_a_wrong_file_is_no_missing_one(chosen: Path) -> None:
+    (chosen / NAME).write_bytes(b"anything")
     with pytest.raises(BenchError) as caught:
         weights_file(NAME)
-    for part in (NAME, "a toy", str(chosen), "https://example.org/toy.pt", "sf2f-bench weights list"):
-        assert part in str(caught.value)
+    assert not isinstance(caught.value, NotHere)
 
 
 def test_an_unknown_name_gets_the_nearest_one(chosen: Path) -> None:
@@ -134,7 +167,7 @@ TENSORS = {
 
 
 def write(path: Path) -> Path:
-    if path.suffix == ".pt":
+    if path.suffix in (".pt", ".pth"):
         torch.save(OrderedDict(TENSORS), path)
     elif path.suffix == ".safetensors":
         save_file(TENSORS, path)
@@ -143,7 +176,7 @@ def write(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pkl", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".pkl", ".safetensors"])
 def test_every_kind_of_file_gives_its_tensors(tmp_path: Path, suffix: str) -> None:
     found = read_tensors(write(tmp_path / f"file{suffix}"))
     assert found.keys() == TENSORS.keys()
@@ -205,7 +238,9 @@ def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"expected weights as \.pt, \.pkl, \.safetensors, found \.h5"):
+    with pytest.raises(
+        BenchError, match=r"expected weights as \.pt, \.pth, \.pkl, \.safetensors, found \.h5"
+    ):
         read_tensors(tmp_path / "file.h5")
 
 

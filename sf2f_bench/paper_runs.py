@@ -1,0 +1,234 @@
+"""The ten runs of protocol `sf2f-paper/1`: what the networks see of a system's faces.
+
+The protocol and its quirks are described in `sf2f_bench.paper_protocol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.evaluation import Evaluation, generate_faces
+from sf2f_bench.files import load_tensors, save_tensors, seed_of
+from sf2f_bench.metrics import paper
+from sf2f_bench.protocols import PAPER, RUNS
+from sf2f_bench.segments import cut_segments, segment_places
+from sf2f_bench.types import AudioFrontend, BenchError, SpeechToFace
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray, FloatArray
+
+FACES_AT_ONCE = 1024
+PREDICTIONS_VERSION = 2  # of what `predict` looks at: part of the name of what is kept
+FACENET, INCEPTION = "training-loss", "inception-2015"  # the keys of the networks that play the paper's
+CLASSIFIER, JUDGE = "paper-classifier", "judge"
+KINDS = ("embeddings", "probabilities", "pools", "classes")
+Seen = dict[str, dict[str, "FloatArray"]]  # by kind, of one run: [N, D]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the networks saw of a row's faces, run by run; all that scoring needs.
+
+    mode: "average", "fused" or "anchor"; embeddings ``{"" or "/one-segment" or "/mean-voice": [R, N, D]}`` by the
+    network of the training loss; by the classifier probabilities, by Inception pools and classes, each
+    ``{"" or "/fused": [R, N, C]}``, "" being one segment's faces; faces uint8 ``[N, 3, H, W]`` of the first run, for
+    the report: fused ones where the system fuses.
+    """
+
+    mode: str
+    embeddings: dict[str, FloatArray]
+    probabilities: dict[str, FloatArray]
+    pools: dict[str, FloatArray] = field(default_factory=dict)
+    classes: dict[str, FloatArray] = field(default_factory=dict)
+    faces: ByteArray | None = None
+
+    def save(self, path: Path) -> None:
+        """Write everything into one safetensors file, atomically."""
+        tensors = {
+            f"{kind} {name}": torch.from_numpy(value)
+            for kind in KINDS
+            for name, value in getattr(self, kind).items()
+        }
+        if self.faces is not None:
+            tensors["faces"] = torch.from_numpy(self.faces)
+        save_tensors(path, tensors, {"mode": self.mode})
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what `save` wrote."""
+        tensors, facts = load_tensors(path)
+        parts: dict[str, dict[str, FloatArray]] = {kind: {} for kind in KINDS}
+        for key, tensor in tensors.items():
+            kind, _, name = key.partition(" ")
+            if kind in parts:
+                parts[kind][name] = tensor.numpy()
+        faces = tensors["faces"].numpy() if "faces" in tensors else None
+        return cls(facts["mode"], **parts, faces=faces)
+
+
+def random_segments(recordings: Sequence[FloatArray], frames: int, random: np.random.Generator) -> FloatArray:
+    """As many windows of the same recordings as `evaluation_segments`, each at a random start.
+
+    Raw recordings ``[frames, filters]`` -> ``[S, filters, frames]``. A recording that gives two windows under
+    `sf2f-bench/1` gives two here, which may overlap; a start is uniform over all at which the window fits. Where no
+    recording is as long as a window, each is repeated from a random frame on.
+    """
+    lengths = [len(recording) for recording in recordings]
+    places = [
+        (recording, int(random.integers(max(lengths[recording] - frames + 1, 1))))
+        if lengths[recording] >= frames
+        else (recording, int(random.integers(lengths[recording])))
+        for recording, _ in segment_places(lengths, frames)
+    ]
+    return cut_segments(recordings, places, frames)
+
+
+def predict(
+    evaluation: Evaluation,
+    system: SpeechToFace,
+    device: torch.device,
+    seed: int,
+    advance: Callable[[int], None],
+    store: PreparedStore | None = None,
+) -> Predictions:
+    """Draw a system's faces of all test identities in ten runs, and look at them.
+
+    store: prepared with the system's front end; None where it is the evaluation's. seed: of the training, which
+    also seeds noise that the system draws; the crops depend on run and identity alone, so all systems with the
+    same front end hear the same. `advance` is told the identities done, ten times all of them in the end.
+    Raises BenchError where the store holds other test identities, or a picture is none.
+    """
+    store = store or evaluation.store
+    names = [identity.id for identity in evaluation.identities]
+    _check_same_people(names, store, system.frontend)
+    fuses = getattr(system, "fuses", True)
+    seen, shown = [], []
+    for run in range(RUNS):
+        frames = system.frontend.segment_frames
+        crops = [random_segments(store.voices(name), frames, random_of("crops", run, name)) for name in names]
+        alone = np.array(
+            [
+                random_of("one segment", run, name).integers(len(crop))
+                for name, crop in zip(names, crops, strict=True)
+            ]
+        )
+        draw = partial(_draw, system, device, _noise(device, seed, run))
+        if fuses:
+            found, faces = _look_at_fused(evaluation, draw, crops, alone)
+        else:
+            found, faces = _look_at_each(evaluation, draw, crops, alone)
+            # With noise of its own, so that the other faces are what they would be without this one.
+            face_of_all = _draw(system, device, _noise(device, seed, run, "mean voice"), crops)
+            found["embeddings"][paper.MEAN_VOICE] = embeddings_of(evaluation, face_of_all)
+        seen.append(found)
+        shown.append(faces)
+        advance(len(names))
+    return stacked("fused" if fuses else "average", seen, shown[0])
+
+
+Draw = Callable[[Sequence["FloatArray"]], "ByteArray"]  # [S_i, filters, frames] each -> uint8 [N, 3, H, W]
+
+
+def _look_at_fused(
+    evaluation: Evaluation, draw: Draw, crops: Sequence[FloatArray], alone: np.ndarray
+) -> tuple[Seen, ByteArray]:
+    """One face of all segments and one of a single segment: for a system that fuses."""
+    fused = draw(crops)
+    single = draw([crop[[row]] for crop, row in zip(crops, alone, strict=True)])
+    embeddings = {"": embeddings_of(evaluation, fused), paper.ONE_SEGMENT: embeddings_of(evaluation, single)}
+    return {"embeddings": embeddings, **quality_of(evaluation, {"": single, paper.FUSED: fused})}, fused
+
+
+def _look_at_each(
+    evaluation: Evaluation, draw: Draw, crops: Sequence[FloatArray], alone: np.ndarray
+) -> tuple[Seen, ByteArray]:
+    """A face a segment: their mean embedding, which belongs to no picture, and one of them alone."""
+    counts = np.array([len(crop) for crop in crops])
+    starts = np.cumsum(counts) - counts
+    faces = draw([segment[None] for crop in crops for segment in crop])
+    each = embeddings_of(evaluation, faces)
+    means = np.add.reduceat(each, starts) / counts[:, None].astype(each.dtype)
+    single = faces[starts + alone]
+    embeddings = {"": means, paper.ONE_SEGMENT: each[starts + alone]}
+    return {"embeddings": embeddings, **quality_of(evaluation, {"": single})}, single
+
+
+def _draw(
+    system: SpeechToFace, device: torch.device, noise: torch.Generator, segments: Sequence[FloatArray]
+) -> ByteArray:
+    return generate_faces(
+        system.generate, segments, system.frontend.normalise, device, noise, lambda count: None
+    )
+
+
+def embeddings_of(evaluation: Evaluation, faces: ByteArray) -> FloatArray:
+    """At length 1 by the network that plays FaceNet's part: ``[N, D]``."""
+    parts = range(0, len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
+    embeddings = np.concatenate(
+        [evaluation.embed(FACENET, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
+    )
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+def quality_of(evaluation: Evaluation, faces: dict[str, ByteArray]) -> Seen:
+    """What classifier and Inception see ``[N, C]``, by kind and name; nothing of a network that is not here."""
+    found: Seen = {"probabilities": {}, "pools": {}, "classes": {}}
+    classifier, _ = classifier_of(evaluation)
+    for name, pictures in faces.items():
+        probabilities = evaluation.embed(classifier, pictures)[1] if classifier else None
+        if probabilities is not None:
+            found["probabilities"][name] = probabilities
+        if INCEPTION in evaluation.extractors:
+            found["pools"][name], classes = evaluation.embed(INCEPTION, pictures)
+            assert classes is not None
+            found["classes"][name] = classes
+    return found
+
+
+def stacked(mode: str, runs: Sequence[Seen], faces: ByteArray | None = None) -> Predictions:
+    """Runs ``[N, D]`` each, one after the other: ``[R, N, D]``."""
+    parts = {
+        kind: {name: np.stack([run[kind][name] for run in runs]) for name in runs[0][kind]} for kind in KINDS
+    }
+    return Predictions(mode, **parts, faces=faces)
+
+
+def _noise(device: torch.device, *parts: object) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(seed_of(PAPER, *parts))
+
+
+def random_of(purpose: str, run: int, identity: str) -> np.random.Generator:
+    """Chance that depends on run and identity alone: the same for every system."""
+    return np.random.default_rng(seed_of(PAPER, purpose, run, identity))
+
+
+def _check_same_people(names: Sequence[str], store: PreparedStore, frontend: AudioFrontend) -> None:
+    found = [identity.id for identity in store.identities("test")]
+    if found != list(names):
+        raise BenchError(
+            f"the store for front end {frontend.id} holds {len(found)} test identities that are not the benchmark's "
+            f"{len(names)}: {store.folder / 'left_out.csv'} says who is missing there"
+        )
+
+
+def classifier_of(evaluation: Evaluation) -> tuple[str | None, str]:
+    """The key of the network that plays the VGGFace Score's classifier, or (None, why there is none)."""
+    benchmark = evaluation.benchmark
+    if benchmark.paper_classifier:
+        return network_of(evaluation, CLASSIFIER, benchmark.paper_classifier)
+    return network_of(evaluation, JUDGE, benchmark.judge)
+
+
+def network_of(evaluation: Evaluation, key: str, name: str) -> tuple[str | None, str]:
+    """The key itself, or (None, why the network of that name does not score)."""
+    if key in evaluation.extractors:
+        return key, ""
+    return None, evaluation.missing.get(name, f"needs {name}, which this benchmark does not use")
