@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,11 @@ SPEECH_FROM = "VoxCeleb by the Visual Geometry Group, Oxford (www.robots.ox.ac.u
 
 @dataclass(frozen=True)
 class Part:
-    """VoxCeleb1 or VoxCeleb2: its folder and the columns of its metadata."""
+    """VoxCeleb1 or VoxCeleb2: its folder and the columns of its metadata.
+
+    seen_by: the face data set that its people were chosen from; `seen_flag`: the column that says "1" for people of
+    that set's training split and "0" for the others, None where all of the set was trained on.
+    """
 
     name: str
     metadata: str
@@ -32,11 +36,13 @@ class Part:
     speaker: str
     gender: str
     nationality: str | None
+    seen_by: str
+    seen_flag: str | None
 
 
 PARTS = (
-    Part("vox1", "vox1_meta.csv", "VGGFace1 ID", "VoxCeleb1 ID", "Gender", "Nationality"),
-    Part("vox2", "full_vox2_meta.csv", "Name", "VoxCeleb2ID", "Gender_x", None),
+    Part("vox1", "vox1_meta.csv", "VGGFace1 ID", "VoxCeleb1 ID", "Gender", "Nationality", "VGGFace1", None),
+    Part("vox2", "full_vox2_meta.csv", "Name", "VoxCeleb2ID", "Gender_x", None, "VGGFace2", "Flag"),
 )
 
 
@@ -152,7 +158,9 @@ class HqVoxCeleb:
                 self._left_out.append((name, reason))
                 continue
             nationality = row[part.nationality] if part.nationality else None
-            identity = Identity(name, gender=row[part.gender], nationality=nationality)
+            identity = Identity(
+                name, gender=row[part.gender], nationality=nationality, seen_by=seen_by(part, row)
+            )
             people.append(Person(identity, split_of_row(number), speaker, faces[name], folders))
         listed = {unicodedata.normalize("NFC", row[part.person]) for row in rows}
         strangers = sorted(set(faces) - listed)
@@ -163,6 +171,17 @@ class HqVoxCeleb:
 def split_of_row(number: int) -> str:
     """The official split of a metadata row, counted from 0 within its file."""
     return {8: "test", 9: "val"}.get(number % 10, "train")
+
+
+def seen_by(part: Part, row: Mapping[str, str]) -> str | None:
+    """The training set that holds the person of a metadata row, "" for none, None where the row does not say.
+
+    VoxCeleb1's people were chosen from VGGFace1 (Nagrani et al. 2017), all of which trained VGG-Face; VoxCeleb2's from
+    VGGFace2 (Chung et al. 2018), a part of which is its test split. Of the other set neither table says anything.
+    """
+    if part.seen_flag is None:
+        return part.seen_by
+    return {"1": part.seen_by, "0": ""}.get(row.get(part.seen_flag) or "")
 
 
 def _root_of(source: DatasetSource) -> Path:

@@ -1,7 +1,7 @@
 """The prepared store: features and faces of any data set, written once, memory-mapped ever after.
 
 STORE/store.json              what it was made from
-STORE/identities.parquet      split, id, gender, nationality, age
+STORE/identities.parquet      split, id, gender, nationality, age; seen_by where the data set knows it
 STORE/manifest.parquet        identity, kind, key, shard, start, length, reason (of a bad file)
 STORE/plan.json, STORE/shards/  see `shards.py`
 STORE/left_out.csv            every file and identity that is not used, with the reason
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -166,16 +166,31 @@ def _finish(
             if reasons:
                 left_out.append({"identity": identity.id, "key": "", "reason": " and ".join(reasons)})
             else:
-                rows.append({"split": split, **asdict(identity)})
+                rows.append({"split": split, **_facts(identity)})
     bad = manifest[manifest["reason"].notna()][["identity", "key", "reason"]]
     report = pd.concat([bad, pd.DataFrame(left_out, columns=bad.columns)], ignore_index=True)
-    identities = pd.DataFrame(rows, columns=["split", "id", "gender", "nationality", "age"])
+    columns = ["split", "id", "gender", "nationality", "age"]
+    columns += ["seen_by"] if any("seen_by" in row for row in rows) else []
+    identities = pd.DataFrame(rows, columns=columns)
     for name, table in (("manifest", manifest), ("identities", identities)):
         write = partial(table.to_parquet, index=False)
         write_atomically(folder / f"{name}.parquet", write)
     write_atomically(folder / "left_out.csv", partial(report.to_csv, index=False))
-    content = {**settings, "identities": rows, "bad": bad.to_dict("records")}
-    write_json(folder / "store.json", {**settings, "data_hash": hash_of(content)})
+    data_hash = _data_hash(settings, rows, bad.to_dict("records"))
+    write_json(folder / "store.json", {**settings, "data_hash": data_hash})
+
+
+def _facts(identity: Identity) -> dict[str, Any]:
+    """What the store keeps of a person; without `seen_by` where it is not known, as stores had it before."""
+    facts = asdict(identity)
+    if identity.seen_by is None:
+        del facts["seen_by"]
+    return facts
+
+
+def _data_hash(settings: dict[str, Any], rows: list[dict[str, Any]], bad: list[dict[str, Any]]) -> str:
+    """Names the data in every record: how they were read, who is in which split, and which files are bad."""
+    return hash_of({**settings, "identities": rows, "bad": bad})
 
 
 class PreparedStore:
@@ -221,13 +236,29 @@ class PreparedStore:
         return pd.read_csv(self.folder / "left_out.csv", keep_default_na=False)
 
     @cached_property
+    def _good(self) -> pd.DataFrame:
+        """The manifest of the usable files."""
+        manifest = pd.read_parquet(self.folder / "manifest.parquet")
+        return manifest[manifest["reason"].isna()]
+
+    @cached_property
+    def _keys(self) -> NDArray[Any]:
+        return self._good["key"].to_numpy(dtype=object)
+
+    @cached_property
+    def _groups(self) -> dict[Any, NDArray[np.intp]]:
+        """Rows of the usable files by identity and kind."""
+        return self._good.groupby(["identity", "kind"], sort=False).indices
+
+    @cached_property
     def _places(self) -> dict[tuple[str, str], NDArray[np.int64]]:
         """Rows of (shard, start, length) by identity and kind."""
-        manifest = pd.read_parquet(self.folder / "manifest.parquet")
-        good = manifest[manifest["reason"].isna()]
-        rows = good[["shard", "start", "length"]].to_numpy()
-        groups = good.groupby(["identity", "kind"], sort=False).indices
-        return {key: rows[places] for key, places in groups.items()}
+        rows = self._good[["shard", "start", "length"]].to_numpy()
+        return {key: rows[places] for key, places in self._groups.items()}
+
+    def keys(self, identity: str, kind: Literal["voice", "face"]) -> list[str]:
+        """The data set's keys of an identity's usable recordings or photos, in the order of `voices` or `faces`."""
+        return self._keys[self._groups[identity, kind]].tolist()
 
     def _media(self, shard: int, name: str) -> np.memmap:
         if shard not in self._shards:

@@ -280,3 +280,21 @@ def test_real_photos_and_recordings_in_the_real_layout(shared, tmp_path):
                 assert features.shape[0] == 40
                 assert features.shape[1] >= 125
                 assert abs(frontend.normalise(features).mean()) < 2
+
+
+class TestSeenByNetworks:
+    def test_vox1_was_chosen_from_vggface1_and_vox2s_flag_says_what_vggface2_trained_on(self, root):
+        table = root / "meta_info" / "full_vox2_meta.csv"
+        table.write_text(
+            table.read_text().replace("n1,Star_01,9,1", "n1,Star_01,9,0").replace("Star_02,9,1", "Star_02,9,")
+        )
+        by_id = {identity.id: identity.seen_by for identity in read(root).identities("train")}
+        assert by_id["Person_00"] == "VGGFace1"
+        assert by_id["Star_00"] == "VGGFace2"
+        assert by_id["Star_01"] == ""  # of VGGFace2, but not of its training split
+        assert by_id["Star_02"] is None
+
+    def test_metadata_without_the_flag_leaves_it_open(self, root):
+        table = root / "meta_info" / "full_vox2_meta.csv"
+        table.write_text(table.read_text().replace("Flag", "Other"))
+        assert {p.id: p.seen_by for p in read(root).identities("test")}["Star_08"] is None

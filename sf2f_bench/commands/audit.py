@@ -1,0 +1,64 @@
+"""`sf2f-bench audit`: is the data set fit to measure anything with?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sf2f_bench.commands.options import with_settings
+
+if TYPE_CHECKING:
+    from sf2f_bench.records import Finding
+
+WIDTH = 118
+
+
+@click.command()
+@click.argument("benchmark", default="synthetic-64")
+@with_settings
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write findings here too."
+)
+def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
+    """Look for what would falsify a result on BENCHMARK's data: people, photos and recordings in two splits.
+
+    Says too who the test people are: which networks have seen them, their balance, what the gender alone reaches.
+    Prepares the data where that was not done yet. Exit code 1 where something was found that must be mended.
+    """
+    from sf2f_bench.config import load_config
+
+    settings = load_config(config, options)
+    from sf2f_bench.audit import audit as findings_of
+    from sf2f_bench.audit import shares_people
+    from sf2f_bench.benchmarks import benchmark_named
+    from sf2f_bench.files import write_json
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.stages import dataset_of, prepare_store
+
+    benchmark = benchmark_named(settings.benchmark).for_budget(settings.budget)
+    dataset = dataset_of(settings, benchmark)
+    overlap = shares_people(dataset)
+    store = None if overlap else prepare_store(settings, benchmark, dataset, Reporter())
+    findings = findings_of(dataset, store, settings.gallery or benchmark.gallery_size)
+    _show(findings)
+    if overlap:
+        click.echo("Photos and recordings were not compared: first let nobody be in two splits.")
+    if json_file is not None:
+        facts = {"benchmark": benchmark.name, "data_hash": store and store.data_hash}
+        write_json(json_file, {**facts, "findings": [finding.model_dump() for finding in findings]})
+    if any(finding.alarm for finding in findings):
+        sys.exit(1)
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    """One paragraph a finding."""
+    for finding in findings:
+        mark = "ALARM " if finding.alarm else ""
+        text = f"{mark}{finding.check}: {finding.text}"
+        click.echo(click.wrap_text(text, WIDTH, subsequent_indent="  "))
+    alarms = sum(finding.alarm for finding in findings)
+    click.echo(f"{len(findings)} findings, {alarms} alarm{'' if alarms == 1 else 's'}.")
