@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sf2f_bench.types import MediaError
 
@@ -52,6 +52,50 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
     if photo.mode.startswith("I"):
         photo = Image.fromarray((np.asarray(photo).clip(0, 65_535) // 257).astype(np.uint8))
     return photo.convert("RGB")
+
+
+def read_drawn_face(path: Path | str, size: int) -> tuple[ByteArray, tuple[str, ...]]:
+    """A face that a program drew, as RGB uint8 ``[3, size, size]``, and what had to be done to it, in words.
+
+    Stricter than `read_photo`, because a program can draw what is asked for: a PNG or JPEG of one square picture of
+    8 bits a channel. Another square size is resized (bilinear, antialiased), grey becomes three equal channels,
+    transparency is laid on white. Raises MediaError for anything else, with the reason alone: the caller has the name.
+    """
+    done = []
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            _refuse_unfit(picture, Path(path))
+            if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
+                done.append("transparency laid on white")
+            if picture.mode in ("1", "L", "LA"):
+                done.append("greyscale made RGB")
+            colour = _to_rgb(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError:
+        raise MediaError("not a PNG or JPEG picture") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise MediaError(f"cannot be read ({error})") from error
+    if colour.size != (size, size):
+        done.append(f"{colour.width}x{colour.height} pixels resized to {size}x{size} (bilinear, antialiased)")
+        colour = colour.resize((size, size), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(colour).transpose(2, 0, 1)), tuple(done)
+
+
+def _refuse_unfit(picture: Image.Image, path: Path) -> None:
+    """Raise MediaError for several pictures in a file, more than 8 bits, other colours, and what is not square."""
+    if getattr(picture, "n_frames", 1) > 1:
+        raise MediaError(f"holds {picture.n_frames} pictures (animated), expected one")  # type: ignore[attr-defined]
+    if picture.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA") or _png_bits(path) == 16:
+        kind = "16 bits a channel" if _png_bits(path) == 16 else f"colours of the kind {picture.mode}"
+        raise MediaError(f"holds {kind}, expected 8 bits a channel, RGB or grey")
+    if picture.width != picture.height:
+        raise MediaError(f"{picture.width}x{picture.height} pixels, expected a square")
+
+
+def _png_bits(path: Path) -> int | None:
+    """Bits a channel by a PNG's header; Pillow hands 16-bit colours out as 8 without a word."""
+    with open(path, "rb") as file:
+        head = file.read(25)
+    return head[24] if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 else None
 
 
 def to_imagenet(images: Tensor) -> Tensor:
