@@ -1,0 +1,270 @@
+"""Attribute judges over an evaluation: a probe on any extractor, the scores of an answer, the judge's own error.
+
+The reference is what the data set knows of a person. For what it does not know the judge's own verdict on the
+person's other true photos stands in, which makes the number an agreement of verdicts, not of facts; `notes` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sf2f_bench.files import hash_of, seed_of, write_json
+from sf2f_bench.metrics.arrays import unit_rows
+from sf2f_bench.metrics.attributes import METRICS, AttributeMetric
+from sf2f_bench.types import Answer, AttributeJudge, BenchError, NotHere, Score
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sf2f_bench.evaluation import Evaluation
+    from sf2f_bench.types import ByteArray, FloatArray
+
+REFERENCE_PHOTOS = 5  # of a person, at most, where the judge's verdict on them is the reference
+REFERENCE_VERSION = 1  # of what `_verdicts_on_photos` keeps
+FOLDS = 5  # of the training people, in which the strength of a probe's regularisation is chosen
+STRENGTHS = np.logspace(-4, 4, 9)
+WORDS = {"gender": ("f", "m")}  # an attribute judge's words, where they are fixed
+
+Verdicts = Mapping[str, Sequence[Any]]
+
+
+# ---------------------------------------------------------------- a judge for any data
+
+
+class AttributeProbe:
+    """An attribute judge fitted on the training split's photos in an extractor's space.
+
+    Gender by logistic regression, age by ridge regression on unit embeddings, everybody of equal weight, the
+    regularisation chosen by cross-validation over people. It judges only what the data set knows of enough
+    training people (five of each gender; ten ages), and says nothing of ethnicity. It errs: see `judge_error`. Raises
+    NotHere where the training split knows neither.
+    """
+
+    VERSION = 1
+
+    def __init__(self, evaluation: Evaluation, key: str = "judge") -> None:
+        self._embed, self._key = evaluation.embed, key
+        people = evaluation.store.identities("train")
+        photos, owners = _training_photos(evaluation, key)
+        genders = np.array([person.gender for person in people], object)[owners]
+        ages = np.array([np.nan if person.age is None else person.age for person in people], float)[owners]
+        self._gender = _gender_model(photos, genders, owners)
+        self._age = _age_model(photos, ages, owners)
+        models = [model for model in (self._gender, self._age) if model is not None]
+        if not models:
+            raise NotHere(
+                f"{evaluation.store.card.name} knows gender or age of too few training people to fit a probe: "
+                f"it needs {FOLDS} of each gender or {2 * FOLDS} ages."
+            )
+        self.id = f"probe/{self.VERSION} on {evaluation.extractors[key].id}"
+        digest = hashlib.sha256()
+        for model in models:
+            digest.update(np.asarray(model.coef_, np.float64).tobytes())
+            digest.update(np.asarray(model.intercept_, np.float64).tobytes())
+        self.sha256 = digest.hexdigest()
+
+    def __call__(self, images: Tensor) -> dict[str, list[str] | FloatArray]:
+        """uint8 ``[B, 3, H, W]`` -> "gender" ("f", "m") ``[B]`` and "age" in years ``[B]``, as far as fitted."""
+        seen = unit_rows(np.asarray(self._embed(self._key, images.cpu().numpy())[0], np.float64))
+        found: dict[str, list[str] | FloatArray] = {}
+        if self._gender is not None:
+            found["gender"] = [str(word) for word in self._gender.predict(seen)]
+        if self._age is not None:
+            found["age"] = np.asarray(self._age.predict(seen), np.float64)
+        return found
+
+
+def _training_photos(evaluation: Evaluation, key: str) -> tuple[FloatArray, FloatArray]:
+    """Every training photo's embedding at length 1, ``[T, D]`` float64, and the row of its person ``[T]``."""
+    counts = [len(faces) for faces in evaluation.train_faces]
+    photos = evaluation.real(key).training_photos
+    if photos is None:  # kept for the judge alone
+        photos = evaluation.embed(key, np.concatenate(evaluation.train_faces))[0]
+    return unit_rows(np.asarray(photos, np.float64)), np.repeat(np.arange(len(counts)), counts)
+
+
+def _gender_model(photos: FloatArray, genders: FloatArray, owners: FloatArray) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    known = np.isin(genders, WORDS["gender"])
+    people = [len(set(owners[genders == word])) for word in WORDS["gender"]]
+    if min(people) < FOLDS:
+        return None
+    # Deterministic: lbfgs has no random start, and the folds are not shuffled.
+    search = {"C": STRENGTHS}
+    model = LogisticRegression(max_iter=5000)
+    folds = StratifiedGroupKFold(FOLDS)
+    return _fitted(
+        model, search, folds, "neg_log_loss", photos[known], genders[known].astype(str), owners[known]
+    )
+
+
+def _age_model(photos: FloatArray, ages: FloatArray, owners: FloatArray) -> Any:
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GroupKFold
+
+    known = np.isfinite(ages)
+    if len(set(owners[known])) < 2 * FOLDS:
+        return None
+    search = {"alpha": STRENGTHS}
+    score = "neg_mean_absolute_error"
+    return _fitted(Ridge(), search, GroupKFold(FOLDS), score, photos[known], ages[known], owners[known])
+
+
+def _fitted(
+    model: Any, search: dict[str, Any], folds: Any, score: str, photos: Any, truth: Any, owners: Any
+) -> Any:
+    """The model at its best strength; folds hold people apart, and everybody weighs the same."""
+    from sklearn.model_selection import GridSearchCV
+
+    _, rows, counts = np.unique(owners, return_inverse=True, return_counts=True)
+    chosen = GridSearchCV(model, search, scoring=score, cv=folds)
+    return chosen.fit(photos, truth, groups=owners, sample_weight=1 / counts[rows]).best_estimator_
+
+
+# ---------------------------------------------------------------- scores
+
+
+def attribute_scores(
+    evaluation: Evaluation, judge: AttributeJudge, answer: Answer
+) -> list[tuple[AttributeMetric, Score]]:
+    """How an answer's faces agree with the people in what the judge can name, one score a metric.
+
+    A metric is left out where the judge does not name its attribute or the reference is known of too few people;
+    all are where the answer draws no face. Raises BenchError where the judge does not answer as it should.
+    """
+    if answer.faces is None:
+        return []
+    rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
+    verdicts = judged(judge, answer.faces)
+    known = references(evaluation, judge, list(verdicts))
+    found: list[tuple[AttributeMetric, Score]] = []
+    for metric in METRICS:
+        if metric.attribute not in verdicts:
+            continue
+        reference = list(compress(known[metric.attribute], rows))
+        if sum(value is not None for value in reference) >= metric.min_n:
+            random = np.random.default_rng(seed_of(metric.name, judge.id))
+            found.append((metric, metric(reference, verdicts[metric.attribute], random)))
+    return found
+
+
+def judged(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
+    """The judge's verdicts on uint8 ``[N, 3, H, W]``, one a face; BenchError where they are something else."""
+    verdicts = {name: list(values) for name, values in judge(torch.from_numpy(faces)).items()}
+    for name, values in verdicts.items():
+        if len(values) != len(faces):
+            raise BenchError(f"{judge.id}: {len(values)} verdicts on {name} for {len(faces)} faces.")
+        if strange := sorted({str(value) for value in values if value not in WORDS.get(name, (value,))}):
+            raise BenchError(
+                f"{judge.id}: {name} must be one of {WORDS[name]}, it says {', '.join(strange)}."
+            )
+    return verdicts
+
+
+def references(
+    evaluation: Evaluation, judge: AttributeJudge, attributes: Sequence[str]
+) -> dict[str, list[Any]]:
+    """By attribute what each test identity is held against: known, else the judge's verdict, else None."""
+    known = {name: known_of(evaluation, name) for name in attributes}
+    unknown = [name for name, values in known.items() if None in values]
+    if unknown:
+        seen = _verdicts_on_photos(evaluation, judge)
+        for name in unknown:
+            pairs = zip(known[name], seen[name], strict=True)
+            known[name] = [verdict if value is None else value for value, verdict in pairs]
+    return known
+
+
+def known_of(evaluation: Evaluation, attribute: str) -> list[Any]:
+    """What the data set knows of the test identities; None for whom it does not. No data set knows ethnicity."""
+    return [getattr(person, attribute, None) for person in evaluation.identities]
+
+
+def _verdicts_on_photos(evaluation: Evaluation, judge: AttributeJudge) -> dict[str, list[Any]]:
+    """The judge's verdict on everybody's photos, the held-out one left out; an artefact of the cache."""
+    facts = [evaluation.store.data_hash, judge.id, judge.sha256, "verdicts", REFERENCE_VERSION]
+    path = evaluation.cache / f"{hash_of(facts)}.json"
+    if not path.exists():
+        others = [faces[1:] if len(faces) > 1 else faces for faces in evaluation.test_faces]
+        photos = [faces[:REFERENCE_PHOTOS] for faces in others]
+        owners = np.repeat(np.arange(len(photos)), [len(faces) for faces in photos])
+        verdicts = judged(judge, np.concatenate(photos))
+        summary = {
+            name: [_summary(name, list(compress(values, owners == row))) for row in range(len(photos))]
+            for name, values in verdicts.items()
+        }
+        write_json(path, summary)
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _summary(attribute: str, verdicts: Sequence[Any]) -> Any:
+    """One verdict of several: the mean age; the commonest word, None where two are equally common."""
+    if attribute == "age":
+        return float(np.mean(verdicts))
+    (word, most), *others = Counter(verdicts).most_common(2)
+    return None if others and others[0][1] == most else word
+
+
+# ---------------------------------------------------------------- the judge itself
+
+
+def judge_error(
+    evaluation: Evaluation, judge: AttributeJudge
+) -> dict[str, tuple[float, tuple[float, float], int]]:
+    """By attribute the judge's error on one true photo a person: (value, 95 % interval, people).
+
+    gender and ethnicity: share of wrong verdicts; age: mean absolute years. It is what the real-photo oracle's row
+    lacks to a perfect one: the held-out photos by the same metrics. Empty where nobody has a photo to hold out.
+    """
+    if not evaluation.has_held_out.any():
+        return {}
+    truth = Answer(faces=evaluation.held_out_photos, rows=evaluation.has_held_out)
+    found: dict[str, tuple[float, tuple[float, float], int]] = {}
+    for metric, score in attribute_scores(evaluation, judge, truth):
+        assert score.interval is not None
+        low, high = score.interval
+        wrong = (
+            (1 - score.value, (1 - high, 1 - low)) if metric.higher_is_better else (score.value, (low, high))
+        )
+        found[metric.attribute] = (*wrong, score.n)
+    return found
+
+
+def notes(evaluation: Evaluation, judge: AttributeJudge) -> tuple[str, ...]:
+    """A sentence an attribute for a record: how often the judge errs on true photos, and against what."""
+    return tuple(
+        _note(evaluation, judge, name, *found) for name, found in judge_error(evaluation, judge).items()
+    )
+
+
+def _note(
+    evaluation: Evaluation,
+    judge: AttributeJudge,
+    attribute: str,
+    value: float,
+    interval: tuple[float, float],
+    n: int,
+) -> str:
+    low, high = interval
+    if attribute == "age":
+        error = f"errs by {value:.1f} ({low:.1f} to {high:.1f}) years in age"
+    else:
+        error = f"is wrong on {attribute} for {value:.1%} ({low:.1%} to {high:.1%})"
+    guessed = sum(known is None for known in known_of(evaluation, attribute))
+    against = (
+        f"; for {guessed} of {len(evaluation.identities)} people, of whom it is not known, the judge's own verdict on "
+        "their other photos is the reference"
+        if guessed
+        else ""
+    )
+    return f"On one true photo each of {n} people {judge.id} {error}{against}."

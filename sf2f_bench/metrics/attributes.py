@@ -1,0 +1,104 @@
+"""Does the face agree with the person in what a voice gives away: gender, age, ethnicity.
+
+They compare an attribute judge's verdicts on the drawn faces with what is known of the people, and are therefore no
+better than the judge: its own error on true photos (`sf2f_bench.attributes.judge_error`) belongs beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sf2f_bench.stats import mean_interval
+from sf2f_bench.types import BenchError, Score
+
+UNIT = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class WordAgreement:
+    """Share of faces whose judged word is the reference's; 0..1, the interval a bootstrap over identities.
+
+    attribute: "gender" or "ethnicity". Chance is no constant: a system that draws one word only gets that word's
+    share among the people (one half at best for balanced genders, far more where one ethnicity prevails), one that
+    draws words in the people's shares gets the sum of the shares' squares. The row of shuffled voices shows it.
+    """
+
+    attribute: str
+    version: int = 1
+    higher_is_better: bool = True
+    min_n: int = 2
+
+    @property
+    def name(self) -> str:
+        """``gender-agreement`` or ``ethnicity-agreement``."""
+        return f"{self.attribute}-agreement"
+
+    def __call__(
+        self, reference: Sequence[str | None], judged: Sequence[str], rng: np.random.Generator
+    ) -> Score:
+        """One word an identity on both sides; None where nothing is known: that identity does not take part."""
+        known = np.array([word is not None for word in reference], bool)
+        same = np.array(
+            [a == b for a, b in zip(reference, _aligned(self.name, reference, judged), strict=True)]
+        )
+        return _mean_of_known(self.name, self.min_n, same.astype(np.float64), known, UNIT, rng)
+
+
+@dataclass(frozen=True)
+class AgeDifference:
+    """Mean absolute difference in years between the judged age and the reference's; 0 or more.
+
+    Chance: a system that draws one age only gets at best the people's mean absolute deviation from their median
+    age. A judge that errs by years adds its error to every row, the true photos' included.
+    """
+
+    attribute: str = "age"
+    name: str = "age-difference"
+    version: int = 1
+    higher_is_better: bool = False
+    min_n: int = 2
+
+    def __call__(
+        self, reference: Sequence[float | None], judged: Sequence[float], rng: np.random.Generator
+    ) -> Score:
+        """One age an identity on both sides; None where it is not known: that identity does not take part."""
+        years = np.array([np.nan if age is None else age for age in reference], np.float64)
+        difference = np.abs(years - np.asarray(_aligned(self.name, reference, judged), np.float64))
+        if not np.isfinite(difference[~np.isnan(years)]).all():
+            raise BenchError(f"{self.name}: the judge gave an age that is no finite number.")
+        return _mean_of_known(self.name, self.min_n, difference, ~np.isnan(years), None, rng)
+
+
+AttributeMetric = WordAgreement | AgeDifference
+METRICS: tuple[AttributeMetric, ...] = (
+    WordAgreement("gender"),
+    WordAgreement("ethnicity"),
+    AgeDifference(),
+)
+
+
+def _aligned(name: str, reference: Sequence[object], judged: Sequence[object]) -> Sequence[object]:
+    if len(reference) != len(judged):
+        raise BenchError(
+            f"{name}: {len(judged)} faces were judged for {len(reference)} people: expected one each."
+        )
+    return judged
+
+
+def _mean_of_known(
+    name: str,
+    min_n: int,
+    values: np.ndarray,
+    known: np.ndarray,
+    bounds: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> Score:
+    """The mean over the identities that take part; the others are NaN in `per_identity`."""
+    n = int(known.sum())
+    if n < min_n:
+        raise BenchError(f"{name} needs at least {min_n} people of whom it is known, got {n}.")
+    part = values[known]
+    return Score(float(part.mean()), n, mean_interval(part, rng, bounds), np.where(known, values, np.nan))
