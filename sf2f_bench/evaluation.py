@@ -25,7 +25,15 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
 from sf2f_bench.segments import segments_of
-from sf2f_bench.types import AudioFrontend, BenchError, Dataset, FeatureExtractor, Features, Identity
+from sf2f_bench.types import (
+    AttributeJudge,
+    AudioFrontend,
+    BenchError,
+    Dataset,
+    FeatureExtractor,
+    Features,
+    Identity,
+)
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
@@ -52,11 +60,11 @@ class Evaluation:
         frontend: AudioFrontend,
         extractors: Mapping[str, FeatureExtractor],
         cache: Path,
-        missing: Mapping[str, str] | None = None,
     ) -> None:
         self.benchmark, self.store, self.dataset, self.frontend = benchmark, store, dataset, frontend
         self.extractors = dict(extractors)
-        self.missing = dict(missing or {})  # name of a network that is not here -> why
+        self.attribute_judges: list[AttributeJudge] = []
+        self.missing: dict[str, str] = {}  # name of a network that is not here -> why
         self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
         self.cache, self.image_size = cache, store.image_size
         self.identities = store.identities("test")

@@ -5,6 +5,7 @@ data -> store -> model -> faces -> scores -> record; the artefacts on the way ar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sf2f_bench.attributes import AttributeProbe
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit import VERSION as AUDIT_VERSION
 from sf2f_bench.audit import audit
@@ -26,9 +28,10 @@ from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.paper_protocol import Predictions, paper_scores
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
+from sf2f_bench.recording import Provenance, save_record
 from sf2f_bench.records import Finding, RunRecord, load
-from sf2f_bench.registry import extractor_named
-from sf2f_bench.scoring import Provenance, save_record, score
+from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
+from sf2f_bench.scoring import score
 from sf2f_bench.stages import Run, dataset_of, drawn, keys_of, predictions, prepared, record_key, trained
 from sf2f_bench.systems import build
 from sf2f_bench.training import Machine
@@ -46,6 +49,8 @@ from sf2f_bench.types import (
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
+
+SHUFFLED = "shuffled-voices:"  # begins the name of the row of a system's faces handed to other people
 
 
 def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
@@ -154,8 +159,6 @@ def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: R
     for extractor in extractors.values():
         if network := getattr(extractor, "module", None):
             network.to(machine.device)
-    for name, reason in missing.items():
-        reporter.say(f"{name} is not here, its numbers will be absent: {reason}")
     frontend = LogFilterbank()
     store = prepared(config, machine, benchmark, dataset, reporter, frontend)
     if len(store.left_out):
@@ -163,7 +166,11 @@ def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: R
             f"{len(store.left_out)} files or identities are left out: {store.folder / 'left_out.csv'}"
         )
     features = config.cache / "features"
-    evaluation = Evaluation(benchmark, store, dataset, frontend, extractors, features, missing)
+    evaluation = Evaluation(benchmark, store, dataset, frontend, extractors, features)
+    _add_attribute_judges(evaluation, missing)
+    evaluation.missing = {name: error.reason for name, error in missing.items()}
+    for name, error in missing.items():
+        reporter.say(f"{name} is not here, its numbers will be absent. {error}")
     return Run(
         config,
         reporter,
@@ -189,7 +196,7 @@ def _findings(
     return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
 
 
-def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict[str, str]]:
+def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict[str, NotHere]]:
     """The networks that score, by key, and those that are not on this machine, by name with the reason.
 
     Only the network of the training loss is needed to go on: what judges may come later, without a new training.
@@ -202,15 +209,31 @@ def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict
     else:
         names |= {name: name for name in benchmark.further}
     found: dict[str, FeatureExtractor] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, NotHere] = {}
     for key, name in names.items():
         try:
             found[key] = extractor_named(name)
         except NotHere as error:
             if key == "training-loss":
                 raise
-            missing[name] = str(error)
+            missing[name] = error
     return found, missing
+
+
+def _add_attribute_judges(evaluation: Evaluation, missing: dict[str, NotHere]) -> None:
+    """A probe on the judge where the data know what to teach it, and the benchmark's own judge of attributes."""
+    if evaluation.benchmark.protocol == PAPER:
+        return
+    if "judge" in evaluation.extractors:
+        with contextlib.suppress(
+            NotHere
+        ):  # the data know neither gender nor age: there is nothing to be asked
+            evaluation.attribute_judges.append(AttributeProbe(evaluation))
+    if name := evaluation.benchmark.attribute_judge:
+        try:
+            evaluation.attribute_judges.append(ATTRIBUTE_JUDGES.get(name.partition(":")[0])(name))
+        except NotHere as error:
+            missing[name] = error
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
@@ -292,16 +315,14 @@ def _shuffled_row(run: Run, card: ModelCard, answer: Answer, key: str, rows: _Ro
     circle = np.random.default_rng(seed_of("shuffled voices", count)).permutation(count)
     others = np.empty(count, np.int64)
     others[circle] = np.roll(circle, 1)  # one circle through everybody: nobody keeps their own
-    evaluation = run.evaluation
-    queries = {name: evaluation.embed(name, answer.faces)[0][others] for name in evaluation.recognisers}
     shuffled = replace(
         card,
-        name=f"shuffled-voices:{card.name}",
+        name=f"{SHUFFLED}{card.name}",
         kind="anchor",
         description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
     )
     provenance = Provenance(_shuffled_key(key), shuffled, {}, seed, run.config.budget, run.device.type, 0.0)
-    rows.made(_scored(run, provenance, Answer(embeddings=queries, rows=answer.rows), None))
+    rows.made(_scored(run, provenance, Answer(faces=answer.faces[others], rows=answer.rows), None))
 
 
 def _scored(
@@ -318,7 +339,7 @@ def _scored(
             found = paper_scores(run.evaluation, answer)
         else:
             assert isinstance(answer, Answer)
-            found = score(run.evaluation, answer)
+            found = score(run.evaluation, answer, whole=not provenance.card.name.startswith(SHUFFLED))
         bar.advance()
     provenance = replace(
         provenance,

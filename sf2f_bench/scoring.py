@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import platform
-import resource
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
-import pandas as pd
-import torch
 
-import sf2f_bench
 from sf2f_bench import records
+from sf2f_bench.attributes import attribute_scores
+from sf2f_bench.attributes import notes as attribute_notes
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
-from sf2f_bench.metrics.table import Recall, TrueIdentity, lacking
-from sf2f_bench.protocols import BENCH, HEADLINE_K, PAPER, SECONDS, SEGMENTS
+from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
+from sf2f_bench.protocols import BENCH, HEADLINE_K, PAPER, SECONDS
 from sf2f_bench.registry import METRICS
-from sf2f_bench.types import SPLITS, Answer, Features, Metric, ModelCard, Score
+from sf2f_bench.types import Answer, Features, Metric, Score
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray, FloatArray
+    from sf2f_bench.types import FloatArray
 
 Role = Literal["judge", "training-loss", "further", "none"]
 
@@ -40,7 +32,6 @@ LACKING = {
     "GNA": "not all of gender, nationality and age are known",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
 }
-FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
 
 
 class Identified(Protocol):
@@ -92,22 +83,6 @@ class Scores:
                 basis=basis,
             )
         )
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a record says of how it came to be."""
-
-    key: str
-    card: ModelCard
-    recipe: Mapping[str, Any]
-    seed: int
-    budget: str
-    device: str
-    wall_seconds: float
-    train_seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-    findings: tuple[records.Finding, ...] = ()
 
 
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
@@ -164,22 +139,30 @@ def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, in
     return [(metric.name, metric.version) for metric in found]
 
 
-def score(evaluation: Evaluation, answer: Answer) -> Scores:
-    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason."""
+def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
+    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason.
+
+    whole: False for faces of the row above handed to other people: only what depends on who is who.
+    """
     assert evaluation.benchmark.protocol == BENCH, "sf2f_bench.paper_protocol scores the other protocol"
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:
         _score_own_space(evaluation, found, answer.ranking)
         return found
-    for key in evaluation.extractors:
+    for key in evaluation.extractors if whole else evaluation.recognisers:
         real = take(evaluation.real(key), rows)
         fake = _drawn(evaluation, key, answer, real.identities)
         if fake is None:
             continue
-        _score(evaluation, found, key, real, fake)
+        _score(evaluation, found, key, real, fake, whole)
         if key == "judge":
             _score_by_length(evaluation, found, real, answer)
+    for judge in evaluation.attribute_judges:
+        for metric, result in attribute_scores(evaluation, judge, answer):
+            found.add(metric, result, judge, "further")
+        if answer.faces is not None:
+            found.notes += attribute_notes(evaluation, judge)
     for name, reason in evaluation.missing.items():
         found.absent.append(records.AbsentScore(metric="all", extractor=name, reason=reason))
     return found
@@ -209,12 +192,22 @@ def _drawn(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, .
     return Features(names, embeddings, embeddings, probabilities, recognises=recognises, takes=takes)
 
 
-def _score(evaluation: Evaluation, found: Scores, key: str | None, real: Features, fake: Features) -> None:
+def _score(
+    evaluation: Evaluation,
+    found: Scores,
+    key: str | None,
+    real: Features,
+    fake: Features,
+    whole: bool = True,
+) -> None:
+    """whole: False for the metrics of who is who alone."""
     extractor = evaluation.extractors[key] if key else None
     name = extractor.id if extractor else None
     for metric in metrics_for(evaluation.benchmark, len(real.identities), key or "judge"):
         if not fake.recognises and not set(metric.needs) <= {"samples", "probabilities"}:
             continue  # who is who is not asked of a network that cannot tell
+        if not whole and "ranking" not in metric.needs and metric.name not in DISTANCES:
+            continue
         result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
         if isinstance(result, str):
             found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
@@ -249,135 +242,3 @@ def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Gene
     return (
         result if np.isfinite(result.value) else f"came out as {result.value} on these {result.n} identities"
     )
-
-
-def save_record(
-    evaluation: Evaluation,
-    found: Scores,
-    provenance: Provenance,
-    folder: Path,
-    faces: ByteArray | None = None,
-    curve: Sequence[Mapping[str, Any]] = (),
-) -> Path:
-    """Write the record of `found` into `folder` and return its path.
-
-    faces: uint8 ``[N, 3, H, W]`` of the identities in `found.rows`, in their order.
-    """
-    assert found.rows is not None
-    names = [identity.id for identity, keep in zip(evaluation.identities, found.rows, strict=True) if keep]
-    shown = min(FACES_KEPT, len(names)) if faces is not None and evaluation.store.card.media_shareable else 0
-    record = records.RunRecord(
-        key=provenance.key,
-        benchmark=_benchmark_part(evaluation),
-        system=_system_part(provenance),
-        seed=provenance.seed,
-        budget=provenance.budget,
-        scores=tuple(found.scores),
-        absent=tuple(found.absent),
-        environment=_environment(provenance.device),
-        weights={extractor.id: extractor.sha256 for extractor in evaluation.extractors.values()},
-        cost=records.Cost(
-            wall_seconds=provenance.wall_seconds,
-            train_seconds=provenance.train_seconds,
-            peak_memory_mb=peak_memory_mb(),
-        ),
-        files=records.SideFiles(face_identities=tuple(names[:shown])),
-        created=datetime.now(UTC),
-        notes=(*_notes(evaluation), *found.notes, *provenance.notes),
-        audit=provenance.findings,
-    )
-    return records.save(
-        record,
-        folder,
-        pd.DataFrame(
-            {
-                "identity": names,
-                **{name: _filled(column, len(names)) for name, column in found.columns.items()},
-            }
-        ),
-        pd.DataFrame(curve) if curve else None,
-        faces[:shown] if shown and faces is not None else None,
-        evaluation.true_photos[found.rows][:shown] if shown else None,
-        pd.DataFrame(found.replicates) if found.replicates else None,
-    )
-
-
-def _filled(column: np.ndarray, length: int) -> np.ndarray:
-    """NaN for the last identities where the column leaves them out."""
-    return np.append(column, np.full(length - len(column), np.nan))
-
-
-def _notes(evaluation: Evaluation) -> tuple[str, ...]:
-    """What a reader must know of this judge on this data."""
-    judge = evaluation.extractors["judge"].id if "judge" in evaluation.extractors else ""
-    if evaluation.store.card.real and judge.startswith("embedded"):
-        return (f"{judge} was trained on drawn faces: on real photos its numbers are no result.",)
-    return ()
-
-
-def peak_memory_mb() -> float:
-    """The largest resident memory of this process or of one worker so far, in MB."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
-    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / unit
-
-
-def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
-    benchmark, card = evaluation.benchmark, evaluation.store.card
-    counts = {split: len(evaluation.store.identities(split)) for split in SPLITS}
-    return records.BenchmarkPart(
-        name=benchmark.name,
-        version=str(benchmark.version),
-        protocol=benchmark.protocol,
-        dataset=card.name,
-        dataset_version=card.version,
-        data_hash=evaluation.store.data_hash,
-        image_size=evaluation.image_size,
-        paired=card.paired,
-        real=card.real,
-        media_shareable=card.media_shareable,
-        identities=records.IdentityCounts(**counts),
-        gallery_size=benchmark.gallery_size,
-        ks=benchmark.ks,
-        segments=SEGMENTS,
-    )
-
-
-def _system_part(provenance: Provenance) -> records.SystemPart:
-    card = provenance.card
-    return records.SystemPart(
-        name=card.name,
-        label=card.label,
-        kind=card.kind,
-        version=card.version,
-        width=card.width,
-        licence=card.licence,
-        reference=card.reference,
-        description=card.description,
-        limits=card.limits,
-        recipe=dict(provenance.recipe),
-    )
-
-
-def _environment(device: str) -> records.Environment:
-    return records.Environment(
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-        torch=torch.__version__,
-        numpy=np.__version__,
-        device=device,
-        threads=torch.get_num_threads(),
-        package=sf2f_bench.__version__,
-        commit=_commit(),
-    )
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this code runs from; None for an installed package."""
-    folder = Path(__file__).parents[1]
-    if not (folder / ".git").exists():
-        return None
-    asked = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or None

@@ -39,8 +39,13 @@ class MediaError(BenchError):
 class NotHere(BenchError):  # noqa: N818 - a state of this machine, not a fault
     """An optional network's file or package is not on this machine.
 
-    What needs it is left out and the table says why; nothing stands in for it.
+    What needs it is left out and the table says why; nothing stands in for it. reason: the message as a record
+    may keep it, without the folders of this machine.
     """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 # ---------------------------------------------------------------- data sets

@@ -23,10 +23,11 @@ from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.evaluation import Evaluation
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.progress import Reporter
+from sf2f_bench.recording import Provenance, save_record
 from sf2f_bench.records import load
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.selection import groups
-from sf2f_bench.scoring import Provenance, save_record, score
+from sf2f_bench.scoring import score
 from sf2f_bench.types import Answer, DatasetSource, ModelCard
 
 BENCHMARK = Benchmark("fooling", "synthetic", gallery_size=40, ks=(1, 2, 5, 10))
@@ -153,7 +154,9 @@ def test_a_photo_in_two_splits_is_found_by_the_audit(evaluation, tmp_path):
         world, LogFilterbank(), 64, tmp_path / "store", Reporter(Console(file=io.StringIO())), jobs=1
     )
     leaks = [finding for finding in audit(world, store) if finding.check == "duplicate-photos"]
-    assert leaks and leaks[0].alarm and "test-0000" in leaks[0].text
+    assert leaks
+    assert leaks[0].alarm
+    assert "test-0000" in leaks[0].text
     clean = audit(evaluation.dataset, evaluation.store)
     assert not [finding.text for finding in clean if finding.alarm]
 

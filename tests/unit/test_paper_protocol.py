@@ -25,8 +25,9 @@ from sf2f_bench.paper_protocol import Predictions, paper_scores, predict, random
 from sf2f_bench.paper_runs import random_segments
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER, PROTOCOLS, RUNS
+from sf2f_bench.recording import Provenance, save_record
 from sf2f_bench.records import load
-from sf2f_bench.scoring import Provenance, metric_versions, save_record, score
+from sf2f_bench.scoring import metric_versions, score
 from sf2f_bench.types import Answer, BenchError, ModelCard
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.test_evaluation import make_evaluation

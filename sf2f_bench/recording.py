@@ -1,0 +1,177 @@
+"""From scores to a saved record: what was measured, on what, by whom, at what cost."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import sf2f_bench
+from sf2f_bench import records
+from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.protocols import SEGMENTS
+from sf2f_bench.scoring import Scores
+from sf2f_bench.types import SPLITS, ModelCard
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray
+
+FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a record says of how it came to be."""
+
+    key: str
+    card: ModelCard
+    recipe: Mapping[str, Any]
+    seed: int
+    budget: str
+    device: str
+    wall_seconds: float
+    train_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    findings: tuple[records.Finding, ...] = ()
+
+
+def save_record(
+    evaluation: Evaluation,
+    found: Scores,
+    provenance: Provenance,
+    folder: Path,
+    faces: ByteArray | None = None,
+    curve: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write the record of `found` into `folder` and return its path.
+
+    faces: uint8 ``[N, 3, H, W]`` of the identities in `found.rows`, in their order.
+    """
+    assert found.rows is not None
+    names = [identity.id for identity, keep in zip(evaluation.identities, found.rows, strict=True) if keep]
+    shown = min(FACES_KEPT, len(names)) if faces is not None and evaluation.store.card.media_shareable else 0
+    record = records.RunRecord(
+        key=provenance.key,
+        benchmark=_benchmark_part(evaluation),
+        system=_system_part(provenance),
+        seed=provenance.seed,
+        budget=provenance.budget,
+        scores=tuple(found.scores),
+        absent=tuple(found.absent),
+        environment=_environment(provenance.device),
+        weights={extractor.id: extractor.sha256 for extractor in evaluation.extractors.values()},
+        cost=records.Cost(
+            wall_seconds=provenance.wall_seconds,
+            train_seconds=provenance.train_seconds,
+            peak_memory_mb=peak_memory_mb(),
+        ),
+        files=records.SideFiles(face_identities=tuple(names[:shown])),
+        created=datetime.now(UTC),
+        notes=(*_notes(evaluation), *found.notes, *provenance.notes),
+        audit=provenance.findings,
+    )
+    return records.save(
+        record,
+        folder,
+        pd.DataFrame(
+            {
+                "identity": names,
+                **{name: _filled(column, len(names)) for name, column in found.columns.items()},
+            }
+        ),
+        pd.DataFrame(curve) if curve else None,
+        faces[:shown] if shown and faces is not None else None,
+        evaluation.true_photos[found.rows][:shown] if shown else None,
+        pd.DataFrame(found.replicates) if found.replicates else None,
+    )
+
+
+def _filled(column: np.ndarray, length: int) -> np.ndarray:
+    """NaN for the last identities where the column leaves them out."""
+    return np.append(column, np.full(length - len(column), np.nan))
+
+
+def _notes(evaluation: Evaluation) -> tuple[str, ...]:
+    """What a reader must know of this judge on this data."""
+    judge = evaluation.extractors["judge"].id if "judge" in evaluation.extractors else ""
+    if evaluation.store.card.real and judge.startswith("embedded"):
+        return (f"{judge} was trained on drawn faces: on real photos its numbers are no result.",)
+    return ()
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory of this process or of one worker so far, in MB."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / unit
+
+
+def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
+    benchmark, card = evaluation.benchmark, evaluation.store.card
+    counts = {split: len(evaluation.store.identities(split)) for split in SPLITS}
+    return records.BenchmarkPart(
+        name=benchmark.name,
+        version=str(benchmark.version),
+        protocol=benchmark.protocol,
+        dataset=card.name,
+        dataset_version=card.version,
+        data_hash=evaluation.store.data_hash,
+        image_size=evaluation.image_size,
+        paired=card.paired,
+        real=card.real,
+        media_shareable=card.media_shareable,
+        identities=records.IdentityCounts(**counts),
+        gallery_size=benchmark.gallery_size,
+        ks=benchmark.ks,
+        segments=SEGMENTS,
+    )
+
+
+def _system_part(provenance: Provenance) -> records.SystemPart:
+    card = provenance.card
+    return records.SystemPart(
+        name=card.name,
+        label=card.label,
+        kind=card.kind,
+        version=card.version,
+        width=card.width,
+        licence=card.licence,
+        reference=card.reference,
+        description=card.description,
+        limits=card.limits,
+        recipe=dict(provenance.recipe),
+    )
+
+
+def _environment(device: str) -> records.Environment:
+    return records.Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        torch=torch.__version__,
+        numpy=np.__version__,
+        device=device,
+        threads=torch.get_num_threads(),
+        package=sf2f_bench.__version__,
+        commit=_commit(),
+    )
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this code runs from; None for an installed package."""
+    folder = Path(__file__).parents[1]
+    if not (folder / ".git").exists():
+        return None
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or None
