@@ -7,7 +7,7 @@ gave them: rows of drawn faces at length 1, templates the mean of such rows and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sf2f_bench.stats import Interval
 
 UNIT, SIGNED_UNIT = (0.0, 1.0), (-1.0, 1.0)
+AT_LEAST_ZERO, AT_LEAST_ONE = (0.0, np.inf), (1.0, np.inf)
 DISTANCES = {
     "cosine": similarity.cosine_similarity,
     "l1": similarity.l1_distance,
@@ -197,7 +198,11 @@ class VerificationAUC:
 
 @dataclass(frozen=True)
 class MutualInformationScore:
-    """Mutual-information score of the drawn faces' class probabilities, a mean over shuffled parts."""
+    """Mutual-information score of the drawn faces' class probabilities, a mean over shuffled parts.
+
+    Range 1 .. min(C, n / parts). It is biased by n and bounded by the size of a part: never without its n, and
+    compared at equal n only. The interval is of what n faces give on average.
+    """
 
     parts: int = 5
     version: int = 1
@@ -211,35 +216,55 @@ class MutualInformationScore:
 
     @property
     def min_n(self) -> int:
-        """Two faces a part: with one the score is 1 whatever the face."""
-        return 2 * self.parts
+        """Two faces a part in the half-samples too: with one the score is 1 whatever the face."""
+        return 4 * self.parts
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over the parts with their standard deviation; no interval, the score is biased by N."""
+        """Mean over the parts with their standard deviation; the interval is from half-samples.
+
+        One permutation of the identities decides the parts: a half-sample keeps its order and is cut into as many
+        parts, which are half as large.
+        """
         n = check(self, real, fake)
-        value, spread = quality.mutual_information_score(fake.probabilities, self.parts, rng.permutation(n))
-        return Score(value, n, spread=spread)
+        order = rng.permutation(n)
+        place = np.argsort(order)  # of each identity in the shuffled order
+        score = quality.mutual_information(fake.probabilities, self.parts)
+
+        def of(kept: NDArray[np.int64]) -> float:
+            return score(kept[np.argsort(place[kept])])[0]
+
+        return relative_score(sample_score(of, n, AT_LEAST_ONE, spread=score(order)[1]), AT_LEAST_ONE)
 
 
 @dataclass(frozen=True)
 class FrechetDistance:
-    """Frechet distance of the drawn faces' features from the true photos'; 0 or more."""
+    """Frechet distance of the drawn faces' features from the true photos'; 0 or more.
+
+    It is biased upwards at small n, by an amount that depends on the system: never without its n, and beside the
+    kernel distance, which is not biased. The interval is of what n identities give on average, bias included.
+    """
 
     name: str = "frechet-distance"
     version: int = 1
     higher_is_better: bool = False
     needs: tuple[str, ...] = ("samples",)
-    min_n: int = 2
+    min_n: int = 4
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Over all rows; no interval, its bias at small N is larger than any resampling would show."""
+        """Over all rows; the interval is from half-samples of the identities, both sides together."""
         n = check(self, real, fake)
-        return Score(distribution.frechet_distance(real.samples, fake.samples), n)
+        true, drawn = np.asarray(real.samples, np.float64), np.asarray(fake.samples, np.float64)
+        return sample_score(
+            lambda kept: distribution.frechet_distance(true[kept], drawn[kept]), n, AT_LEAST_ZERO
+        )
 
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """Unbiased kernel distance of the drawn faces' features from the true photos'; about 0 at best."""
+    """Unbiased kernel distance of the drawn faces' features from the true photos'; about 0 at best.
+
+    KID with a subset size of n, which needs no subsets: see `distribution.kernel_distance`.
+    """
 
     name: str = "kernel-distance"
     version: int = 1
@@ -319,3 +344,16 @@ def sample_score(
     replicates = np.array([statistic(rows) for rows in half_samples(n)])
     interval = half_sample_interval(value, replicates, n, bounds)
     return Score(value, n, interval, replicates=replicates, spread=spread)
+
+
+def relative_score(plain: Score, bounds: Interval | None) -> Score:
+    """A score with replicates, of a positive statistic that grows with n, such as the exp of an information.
+
+    Halves give smaller values throughout, and a spread as much smaller. So the replicates are multiplied by value /
+    their mean, which keeps their relative spread, and the interval is made of these.
+    """
+    values = cast("Matrix", plain.replicates)
+    mean = float(values.mean())
+    replicates = values * (plain.value / mean if mean > 0 else 1.0)
+    interval = half_sample_interval(plain.value, replicates, plain.n, bounds)
+    return replace(plain, replicates=replicates, interval=interval)

@@ -101,6 +101,16 @@ def test_kernel_distance_is_torch_fidelitys():
     assert kernel_distance(a, b) == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
 
 
+def test_kernel_distance_is_where_the_mean_over_torch_fidelitys_subsets_goes():
+    kid = pytest.importorskip("torch_fidelity.metric_kid")
+    generator = np.random.default_rng(10)
+    a, b = generator.standard_normal((40, 6)), 0.5 + generator.standard_normal((40, 6))
+    subsets = {"kid_subsets": 2000, "kid_subset_size": 10, "verbose": False}
+    result = kid.kid_features_to_metric(torch.from_numpy(a), torch.from_numpy(b), **subsets)
+    mean, deviation = (result[f"kernel_inception_distance_{what}"] for what in ("mean", "std"))
+    assert kernel_distance(a, b) == pytest.approx(mean, abs=4 * deviation / np.sqrt(2000))
+
+
 def test_kernel_distance_is_its_definition_pair_by_pair():
     generator = np.random.default_rng(9)
     a, b = generator.standard_normal((9, 5)), 0.5 * generator.standard_normal((7, 5))

@@ -9,15 +9,23 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sf2f_bench.metrics import distribution, retrieval
-from sf2f_bench.metrics.distribution import frechet_distance, kernel_distance, kernel_distance_leave_one_out
-from sf2f_bench.metrics.quality import mutual_information_score
+from sf2f_bench.metrics.distribution import (
+    frechet_distance,
+    frechet_extrapolated,
+    kernel_distance,
+    kernel_distance_leave_one_out,
+)
+from sf2f_bench.metrics.faces_table import ExtrapolatedFrechetDistance
+from sf2f_bench.metrics.quality import mutual_information, mutual_information_score
 from sf2f_bench.metrics.similarity import cosine_similarity, l1_distance, l2_distance
+from sf2f_bench.metrics.table import FrechetDistance, MutualInformationScore
 from sf2f_bench.metrics.verification import (
     equal_error_rate,
     verification_auc,
     verification_auc_leave_one_out,
 )
-from sf2f_bench.types import BenchError
+from sf2f_bench.stats import half_samples
+from sf2f_bench.types import BenchError, Features, Score
 
 quick = settings(max_examples=40, deadline=None)
 RNG = np.random.default_rng(11)
@@ -134,6 +142,163 @@ def test_frechet_does_not_depend_on_rotation_or_order():
     expected = frechet_distance(A, B)
     assert frechet_distance(A @ rotation, B @ rotation) == pytest.approx(expected, rel=1e-10)
     assert frechet_distance(A[::-1], B[RNG.permutation(40)]) == pytest.approx(expected, rel=1e-10)
+
+
+class TwoGaussians:
+    """Pairs of rows from two Gaussians with a known Frechet distance; a person's two rows correlate."""
+
+    def __init__(self, d: int, decay: float, scale: float = 0.7) -> None:
+        random = np.random.default_rng(d)
+        self.deviation = np.arange(1, d + 1.0) ** (-decay / 2)
+        rotation = np.linalg.qr(np.eye(d) + 0.05 * random.standard_normal((d, d)))[0]
+        self.map = rotation * scale * self.deviation  # of standard normal columns
+        self.shift = np.zeros(d)
+        self.shift[:3] = 0.3 if scale < 1 else 0.0
+        if scale == 1:
+            self.map = np.diag(self.deviation)
+        other = self.map @ self.map.T
+        inner = self.deviation[:, None] * other * self.deviation
+        shared = np.sqrt(np.clip(np.linalg.eigvalsh(inner), 0, None)).sum()
+        self.distance = self.shift @ self.shift + np.sum(self.deviation**2) + np.trace(other) - 2 * shared
+
+    def draw(self, n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        first, second = random.standard_normal((2, n, len(self.deviation)))
+        second = 0.5 * first + np.sqrt(0.75) * second
+        return first * self.deviation, second @ self.map.T + self.shift
+
+
+def samples(rows: np.ndarray) -> Features:
+    return Features(tuple(map(str, range(len(rows)))), rows, rows)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_the_extrapolated_distance_has_hardly_any_bias_and_its_interval_holds_the_truth(decay):
+    world, random = TwoGaussians(64, decay), np.random.default_rng(1)
+    scores, plain = [], []
+    for _ in range(40):
+        pair = world.draw(300, random)
+        plain.append(frechet_distance(*pair))
+        scores.append(ExtrapolatedFrechetDistance()(*map(samples, pair), np.random.default_rng(0)))
+    values = np.array([score.value for score in scores])
+    bias, of_plain = values.mean() - world.distance, np.mean(plain) - world.distance
+    assert of_plain > 0.2 * world.distance
+    assert abs(bias) < 0.05 * of_plain
+    assert np.sqrt(np.mean((values - world.distance) ** 2)) < 0.5 * of_plain
+    assert values.std() < 1.6 * np.std(plain)  # what taking away the bias costs
+    assert np.mean([low <= world.distance <= high for low, high in (s.interval for s in scores)]) >= 0.9
+    error = [score.per_identity.std(ddof=1) / np.sqrt(300) for score in scores]
+    assert 0.8 < np.mean(error) / values.std(ddof=1) < 1.6
+
+
+def test_the_extrapolated_distance_of_equal_laws_is_about_zero_on_both_sides():
+    world, random = TwoGaussians(32, 0.5, scale=1.0), np.random.default_rng(2)
+    values = [frechet_extrapolated(*world.draw(120, random), random)[0] for _ in range(40)]
+    assert world.distance == pytest.approx(0, abs=1e-6)
+    assert abs(np.mean(values)) < 3.5 * np.std(values) / np.sqrt(len(values))
+    assert min(values) < 0 < max(values)
+
+
+def test_no_interval_where_the_subsamples_have_no_more_rows_than_features():
+    world, random = TwoGaussians(64, 0.0), np.random.default_rng(3)
+    pair = world.draw(80, random)
+    value, leave_one_out = frechet_extrapolated(*pair, random)
+    assert leave_one_out is None
+    assert world.distance + 1 < value < frechet_distance(*pair)  # better, and still biased
+    score = ExtrapolatedFrechetDistance()(*map(samples, pair), random)
+    assert (score.interval, score.per_identity, score.n) == (None, None, 80)
+    assert frechet_extrapolated(*world.draw(129, random), random)[1] is None
+    assert frechet_extrapolated(*world.draw(130, random), random)[1] is not None
+
+
+def test_the_first_order_of_leaving_out_an_identity_is_the_derivative():
+    a, b = TwoGaussians(5, 0.5).draw(400, np.random.default_rng(4))
+    value, influence = distribution._frechet_influence(a, b)
+    assert value == pytest.approx(frechet_distance(a, b), rel=1e-10)
+    assert influence.sum() == pytest.approx(0, abs=1e-8)
+    kept = [np.arange(400) != i for i in range(400)]
+    exact = np.array([frechet_distance(a[rows], b[rows]) for rows in kept])
+    pseudo = 400 * value - 399 * exact
+    assert np.corrcoef(influence, pseudo)[0, 1] > 0.999
+    assert influence.std() == pytest.approx(pseudo.std(), rel=0.02)
+
+
+def test_the_extrapolated_distance_is_a_line_through_its_subsamples_and_its_first_order():
+    n = 120
+    a, b = TwoGaussians(3, 0.5).draw(n, np.random.default_rng(4))
+    value, without = frechet_extrapolated(a, b, np.random.default_rng(0))
+    subsamples = [np.arange(n), *distribution._leaving_groups_out(n, np.random.default_rng(0))]
+
+    def intercept(keep: np.ndarray) -> float:
+        distances = [frechet_distance(a[rows[keep[rows]]], b[rows[keep[rows]]]) for rows in subsamples]
+        return np.polyfit([1 / len(rows) for rows in subsamples], distances, 1)[1]
+
+    assert value == pytest.approx(intercept(np.ones(n, bool)), rel=1e-9)
+    exact = np.array([intercept(np.arange(n) != i) for i in range(n)])
+    assert np.corrcoef(without, exact)[0, 1] > 0.99
+    assert np.std(without) == pytest.approx(np.std(exact), rel=0.1)
+
+
+def test_every_identity_is_left_out_equally_often():
+    rows = list(distribution._leaving_groups_out(60, np.random.default_rng(0)))
+    assert sorted({len(kept) for kept in rows}) == [30, 40, 45]
+    counts = np.bincount(np.concatenate(rows), minlength=60)
+    assert (counts == counts[0]).all()
+
+
+def test_the_extrapolated_distance_depends_on_its_generator_alone_and_scales():
+    a, b = TwoGaussians(6, 0.5).draw(60, np.random.default_rng(5))
+    value, _ = frechet_extrapolated(a, b, np.random.default_rng(7))
+    assert frechet_extrapolated(a, b, np.random.default_rng(7))[0] == value
+    assert frechet_extrapolated(a, b, np.random.default_rng(8))[0] != value
+    assert frechet_extrapolated(3 * a, 3 * b, np.random.default_rng(7))[0] == pytest.approx(9 * value)
+    assert frechet_extrapolated(a, a, np.random.default_rng(7))[0] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(BenchError, match="in pairs"):
+        frechet_extrapolated(a, b[:-1], np.random.default_rng(7))
+    with pytest.raises(BenchError, match="at least 8"):
+        frechet_extrapolated(a[:7], b[:7], np.random.default_rng(7))
+
+
+def coverage_of_mean(scores: list[Score]) -> float:
+    """How often the intervals hold what such samples give on average."""
+    truth = np.mean([score.value for score in scores])
+    return float(np.mean([low <= truth <= high for low, high in (score.interval for score in scores)]))
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0])
+def test_frechet_intervals_hold_what_so_many_identities_give_on_average(scale):
+    world, random = TwoGaussians(12, 1.0, scale), np.random.default_rng(6)
+    metric = FrechetDistance()
+    scores = [metric(*map(samples, world.draw(100, random)), random) for _ in range(40)]
+    assert coverage_of_mean(scores) >= 0.9
+    assert scores[0].interval[0] > 0
+    assert scores[0].replicates.shape == (len(half_samples(100)),)
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 6.0])
+def test_mutual_information_intervals_hold_what_so_many_faces_give_on_average(sharpness):
+    random = np.random.default_rng(7)
+    classes = random.standard_normal((12, 300)) / 3
+    metric, scores = MutualInformationScore(), []
+    for _ in range(40):
+        logits = sharpness * random.standard_normal((100, 12)) @ classes
+        rows = np.exp(logits - logits.max(axis=1, keepdims=True))
+        rows /= rows.sum(axis=1, keepdims=True)
+        face = Features(tuple(map(str, range(100))), rows, None, rows)
+        scores.append(metric(face, face, random))
+    assert coverage_of_mean(scores) >= 0.88
+    errors = [score.replicates.std(ddof=1) for score in scores]
+    # At the sharp end the parts' size bounds the score: halves alone would say half of the spread.
+    assert 0.8 < np.mean(errors) / np.std([score.value for score in scores]) < 1.3
+
+
+def test_half_samples_keep_the_permutation_that_made_the_parts():
+    rows = np.random.default_rng(8).dirichlet(np.full(9, 0.2), 40)
+    face = Features(tuple(map(str, range(40))), rows, None, rows)
+    score = MutualInformationScore()(face, face, np.random.default_rng(3))
+    order = np.random.default_rng(3).permutation(40)
+    assert (score.value, score.spread) == mutual_information_score(rows, 5, order)
+    halves = [mutual_information(rows, 5)(order[np.isin(order, half)])[0] for half in half_samples(40)]
+    np.testing.assert_allclose(score.replicates, np.array(halves) * score.value / np.mean(halves))
 
 
 def test_kernel_distance_is_zero_on_average_for_equal_laws_and_grows_with_the_shift():

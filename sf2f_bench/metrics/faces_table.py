@@ -1,0 +1,285 @@
+"""The metrics of drawn faces as a set, as `Metric` objects: where they lie, how varied they are, whether copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+
+from sf2f_bench.metrics import distribution, diversity, manifold, similarity, verification
+from sf2f_bench.metrics.table import (
+    AT_LEAST_ONE,
+    AT_LEAST_ZERO,
+    UNIT,
+    check,
+    mean_score,
+    pair_score,
+    relative_score,
+    sample_score,
+)
+from sf2f_bench.stats import half_sample_interval, half_samples, mean_interval
+from sf2f_bench.types import BenchError, Features, Metric, Score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sf2f_bench.metrics.arrays import Matrix
+
+NEIGHBOURS = 5
+
+
+def face_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric]:
+    """Every metric of this module; galleries, ks and the number of identities do not matter to them."""
+    metrics = [
+        ExtrapolatedFrechetDistance(),
+        *(ManifoldShare(side) for side in ("precision", "recall", "density", "coverage")),
+        Diversity(),
+        EffectiveFaces(),
+        DistinctFaces(),
+        CopiedFaces(),
+        Consistency(),
+        ConsistencyAUC(),
+    ]
+    return cast("list[Metric]", metrics)  # frozen fields are read-only, which the protocol does not say
+
+
+@dataclass(frozen=True)
+class ExtrapolatedFrechetDistance:
+    """Frechet distance extrapolated to infinite n by a straight line in 1 / n; about 0 at best, may be negative.
+
+    It takes away most of the plain distance's bias, and with it most of what makes values at unlike n
+    incomparable. Interval and pseudo-values are there only where n // 2 exceeds the number of features: below,
+    a part of the bias stays and no interval would hold the truth (`distribution.frechet_extrapolated`).
+    """
+
+    name: str = "frechet-distance/extrapolated"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("samples",)
+    min_n: int = 20  # ten in the smallest subsample
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over subsamples of identities; the interval is an infinitesimal jackknife over identities."""
+        n = check(self, real, fake)
+        value, leave_one_out = distribution.frechet_extrapolated(real.samples, fake.samples, rng)
+        return Score(value, n) if leave_one_out is None else pair_score(value, leave_one_out, None)
+
+
+@dataclass(frozen=True)
+class ManifoldShare:
+    """Precision, recall, density or coverage of the drawn faces among the true photos, by k nearest neighbours.
+
+    "precision": share of drawn faces in the true faces' region; "recall": share of true faces in the drawn
+    ones'; "density": how densely true faces lie around a drawn one (0 or more, about 1 for equal laws);
+    "coverage": share of true faces that have a drawn one in their neighbourhood (1 - 2^-k for equal laws). All
+    depend on n: compare at equal n. A system that draws only typical faces has precision 1 and recall 0.
+
+    The interval is from half-samples, in which the radii move with the faces: with the radii held fixed it
+    would be too narrow by a third (recall) to a half (density). It is never narrower than that of the single
+    faces, so that 0 or 1 throughout does not count as certain.
+    """
+
+    side: Literal["precision", "recall", "density", "coverage"]
+    k: int = NEIGHBOURS
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("samples",)
+
+    @property
+    def name(self) -> str:
+        """``precision/k5``; recall is ``manifold-recall/k5``, because recall@k is something else."""
+        return f"{'manifold-recall' if self.side == 'recall' else self.side}/k{self.k}"
+
+    @property
+    def min_n(self) -> int:
+        """Twice as many as neighbours in the half-samples."""
+        return 4 * self.k
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over drawn faces (precision, density) or true faces (recall, coverage)."""
+        n = check(self, real, fake)
+        values = getattr(_neighbourhoods(real, fake, self.k), self.side)  # [1 + halves, n]
+        if self.side != "density":
+            return share_score(values, rng)
+        means = _means(values)
+        plain = Score(float(means[0]), n, replicates=means[1:])
+        # At 0 nothing is seen to vary, and how often it would is not known: no interval is sound.
+        return relative_score(plain, AT_LEAST_ZERO) if plain.value else plain
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Mean cosine distance between the drawn faces of different people; 0 where all faces are one."""
+
+    name: str = "diversity"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("embeddings",)
+    min_n: int = 3
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over pairs; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        value = diversity.mean_distance(fake.embeddings)
+        return pair_score(value, diversity.mean_distance_leave_one_out(fake.embeddings), (0.0, 2.0))
+
+
+@dataclass(frozen=True)
+class EffectiveFaces:
+    """Vendi score of the drawn faces, the effective number of unlike faces; 1 for one face for all, at most n.
+
+    It grows with n: never without its n, and compared at equal n only, best as a share of the real photos' value.
+    The interval is of what n faces give on average.
+    """
+
+    name: str = "effective-faces"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("embeddings",)
+    min_n: int = 4
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Of all drawn faces; the interval is from half-samples."""
+        n = check(self, real, fake)
+        faces = np.asarray(fake.embeddings, np.float64)
+        plain = sample_score(lambda kept: diversity.effective_number(faces[kept]), n, AT_LEAST_ONE)
+        return relative_score(plain, AT_LEAST_ONE)
+
+
+@dataclass(frozen=True)
+class DistinctFaces:
+    """Share of people whose drawn face could not be taken for any other person's; 0 for one face for all.
+
+    A drawn face is distinct where its largest cosine to another person's drawn face is below the similarity at
+    which two photos of one person usually lie (`diversity.same_person_similarity` of the true photos). NaN, so
+    absent, where nobody has two photos. It falls as n grows: more people, more doubles.
+
+    The interval is from half-samples: doubles come in pairs, so single faces are no independent draws. It holds
+    the threshold fixed.
+    """
+
+    name: str = "distinct-faces"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("embeddings", "photos")
+    min_n: int = 4
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean of 0 or 1 over identities."""
+        n = check(self, real, fake)
+        threshold = diversity.same_person_similarity(real.photos, cast("Matrix", real.owners))
+        if threshold is None:
+            return Score(np.nan, n)
+        members = _everybody_and_halves(n)
+        return share_score(diversity.is_distinct(fake.embeddings, threshold, members).astype(float), rng)
+
+
+@dataclass(frozen=True)
+class CopiedFaces:
+    """Share of drawn faces nearer to a training photo than 99 % of the true test photos are; .01 for new people.
+
+    1 for a system that shows training photos. The interval holds training photos and threshold fixed.
+    """
+
+    name: str = "copied-faces"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("embeddings", "photos", "training_photos")
+    min_n: int = 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean of 0 or 1 over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        copied = diversity.is_copied(fake.embeddings, real.photos, real.training_photos)
+        return mean_score(copied.astype(np.float64), rng, UNIT)
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Mean cosine between the two faces drawn from different recordings of one person; -1..1.
+
+    A collapsed system, which draws one face for all, has consistency 1 and a consistency-auc of .5: read the two
+    together.
+    """
+
+    name: str = "consistency"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("takes",)
+    min_n: int = 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        return mean_score(similarity.cosine_similarity(*_takes(fake)), rng, None)
+
+
+@dataclass(frozen=True)
+class ConsistencyAUC:
+    """Chance that two takes of one person are more alike than takes of two people; 0..1, .5 is guessing.
+
+    It says that the voice decides the face, not that the face is right. A collapsed system has .5, with
+    a consistency of 1: read the two together.
+    """
+
+    name: str = "consistency-auc"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("takes",)
+    min_n: int = 3
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs of a first and a second take; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        takes = _takes(fake)
+        value = verification.verification_auc(*takes)
+        return pair_score(value, verification.verification_auc_leave_one_out(*takes), UNIT)
+
+
+def share_score(values: Matrix, rng: np.random.Generator) -> Score:
+    """The share of faces of which something holds, where it depends on the other faces.
+
+    values: 0 or 1, ``[1 + halves, n]``: among all identities, then among each half-sample, 0 for who is not in it.
+    The interval is that of the half-samples, widened to that of n single faces, which at 0 or 1 is binomial.
+    """
+    n = values.shape[1]
+    value, *replicates = _means(values)
+    low, high = half_sample_interval(value, replicates, n, UNIT)
+    single_low, single_high = mean_interval(values[0], rng, UNIT)
+    interval = (min(low, single_low), max(high, single_high))
+    return Score(float(value), n, interval, replicates=np.array(replicates))
+
+
+def _takes(fake: Features) -> tuple[Matrix, Matrix]:
+    takes = np.asarray(fake.takes)
+    if takes.ndim != 3 or takes.shape[:2] != (2, len(fake.identities)):
+        raise BenchError(
+            f"takes: expected [2, {len(fake.identities)}, D], two faces an identity, got {list(takes.shape)}."
+        )
+    return takes[0], takes[1]
+
+
+def _means(values: Matrix) -> Matrix:
+    """Mean over all n identities, and over the members of each half-sample: ``[1 + halves, n]`` -> ``[1 + halves]``."""
+    n = values.shape[1]
+    return values.sum(axis=1) / np.where(np.arange(len(values)) == 0, n, n // 2)
+
+
+@lru_cache(maxsize=2)
+def _everybody_and_halves(n: int) -> NDArray[np.bool_]:
+    """Who is in it: all identities, then each half-sample, bool ``[1 + halves, n]``."""
+    halves = half_samples(n)
+    members = np.zeros((1 + len(halves), n), bool)
+    members[0] = True
+    members[np.arange(1, len(members))[:, None], halves] = True
+    members.setflags(write=False)
+    return members
+
+
+@lru_cache(maxsize=1)  # four metrics of the pair at hand: features are compared by identity, not by value
+def _neighbourhoods(real: Features, fake: Features, k: int) -> manifold.Neighbourhoods:
+    members = _everybody_and_halves(len(real.identities))
+    return manifold.neighbourhoods(real.samples, fake.samples, k, members)
