@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sf2f_bench.audio import decode
 from sf2f_bench.faces import read_photo
@@ -15,6 +15,19 @@ from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import AudioFrontend, ByteArray, FloatArray
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """An utterance whose sound is at hand; a feature file has none."""
+
+    @property
+    def key(self) -> str:  # noqa: D102
+        ...
+
+    def waveform(self) -> FloatArray:
+        """float32 ``[T]`` at 16 kHz, mono, -1..1; raises MediaError for a bad recording."""
+        ...
 
 
 @dataclass(frozen=True)

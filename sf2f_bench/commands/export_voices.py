@@ -1,0 +1,47 @@
+"""`sf2f-bench export-voices`: what another program needs to draw faces that can be scored here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sf2f_bench.commands.options import FOLDER, with_settings
+from sf2f_bench.types import SPLITS
+
+
+@click.command(name="export-voices")
+@click.argument("benchmark", default="synthetic-64")
+@with_settings
+@click.option("--out", type=FOLDER, required=True, help="Folder for the voices.")
+@click.option(
+    "--split",
+    "splits",
+    type=click.Choice(SPLITS),
+    multiple=True,
+    default=("test",),
+    show_default=True,
+    help="Whose. Repeat for more.",
+)
+def export_voices(config: Path | None, out: Path, splits: tuple[str, ...], **options: Any) -> None:
+    """Write BENCHMARK's voices as FLAC, and the windows of them that count, for a program that draws faces elsewhere.
+
+    Of the test people nothing but the sound that the protocol lets a system hear; of the others all recordings and
+    the faces. Files that are there are kept: the same command goes on where it was stopped.
+    """
+    from sf2f_bench.config import load_config
+
+    settings = load_config(config, options)
+    from sf2f_bench.audio import LogFilterbank
+    from sf2f_bench.benchmarks import benchmark_named
+    from sf2f_bench.export import export
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.stages import dataset_of, prepare_store
+
+    benchmark = benchmark_named(settings.benchmark).for_budget(settings.budget)
+    dataset = dataset_of(settings, benchmark)
+    reporter = Reporter()
+    store = prepare_store(settings, benchmark, dataset, reporter)
+    export(dataset, store, LogFilterbank(), out, benchmark.name, splits, reporter, settings.jobs)
+    click.echo(f"{out}: voices of {', '.join(splits)}; see {out / 'README.txt'}")
