@@ -231,4 +231,8 @@ def network_of(evaluation: Evaluation, key: str, name: str) -> tuple[str | None,
     """The key itself, or (None, why the network of that name does not score)."""
     if key in evaluation.extractors:
         return key, ""
-    return None, evaluation.missing.get(name, f"needs {name}, which this benchmark does not use")
+    if (
+        name in evaluation.missing
+    ):  # whose own words name folders of this machine, which no record should hold
+        return None, f"needs {name}, which was not on this machine: see `sf2f-bench weights list`"
+    return None, f"needs {name}, which this benchmark does not use"

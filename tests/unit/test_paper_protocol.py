@@ -367,11 +367,12 @@ def test_the_inception_score_is_between_one_and_the_size_of_a_part(seed):
 
 
 def test_inception_that_is_not_here_leaves_its_reason(evaluation):
-    evaluation.missing["inception-2015"] = "Inception: the file is not there."
+    evaluation.missing["inception-2015"] = "Inception: the file is not there. Put it into /home/somebody."
     found = paper_scores(evaluation, draw(evaluation, Painter()))
     reasons = {gone.metric: gone.reason for gone in found.absent}
     assert reasons["frechet-distance"] == reasons["mutual-information/3-parts/fused"]
-    assert reasons["frechet-distance"] == "Inception: the file is not there."
+    assert "needs inception-2015, which was not on this machine" in reasons["frechet-distance"]
+    assert "/home" not in reasons["frechet-distance"]
     del evaluation.missing["inception-2015"]
     found = paper_scores(evaluation, anchors.MeanFace().answer(evaluation))
     reasons = {gone.metric: gone.reason for gone in found.absent}
@@ -394,7 +395,7 @@ def test_the_papers_classifier_scores_where_the_benchmark_names_one(evaluation):
     evaluation.missing["wrong-colours"] = "its file is not there"
     found = paper_scores(evaluation, draw(evaluation, Painter()))
     reasons = {gone.metric: gone.reason for gone in found.absent}
-    assert reasons["mutual-information/5-parts"] == "its file is not there"  # and the judge does not stand in
+    assert "needs wrong-colours" in reasons["mutual-information/5-parts"]  # and the judge does not stand in
     evaluation.extractors["paper-classifier"] = Pictures()
     found = paper_scores(evaluation, draw(evaluation, Painter()))
     (score,) = [score for score in found.scores if score.metric == "mutual-information/5-parts"]
