@@ -42,7 +42,8 @@ class Identified(Protocol):
 
 def role_of(key: str) -> Role:
     """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
-    return "judge" if key == "judge" else "training-loss" if key == "training-loss" else "further"
+    roles: dict[str, Role] = {"judge": "judge", "paper-classifier": "judge", "training-loss": "training-loss"}
+    return roles.get(key, "further")
 
 
 @dataclass

@@ -22,7 +22,7 @@ from sf2f_bench.data.training import TrainingData
 from sf2f_bench.drawing import DRAWINGS, Drawn, draw
 from sf2f_bench.evaluation import Evaluation
 from sf2f_bench.files import hash_of, load_tensors, save_tensors, seed_of
-from sf2f_bench.paper_protocol import Predictions, predict
+from sf2f_bench.paper_protocol import PREDICTIONS_VERSION, Predictions, predict
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols import PAPER, RUNS
 from sf2f_bench.registry import DATASETS, EXTRACTORS
@@ -130,6 +130,7 @@ def keys_of(run: Run, system: Any) -> dict[str, str]:
     drawn: dict[str, Any] = {"model": train, "protocol": run.benchmark.protocol, "stage": STAGES["generate"]}
     if run.benchmark.protocol == PAPER:  # there the artefact is what the extractors saw
         drawn["extractors"] = extractors
+        drawn["predictions"] = PREDICTIONS_VERSION
     faces = hash_of(drawn)
     return {"train": train, "faces": faces, "record": record_key(run, faces)}
 
