@@ -3,73 +3,104 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
-from sf2f_bench.records import ScoreRecord
-from sf2f_bench.report.numbers import number
+from sf2f_bench.report.columns import paper_classifier, strata_of
 from sf2f_bench.report.selection import Group, Row
+from sf2f_bench.report.verdicts import (
+    Note,
+    against_anchors,
+    against_listener,
+    against_shuffled,
+    chance,
+    headline,
+    over_seeds,
+    share,
+    smallest_strata,
+    warnings,
+    with_interval,
+    within_gender,
+)
 
+EVERYTHING = "all"  # the metric of an `AbsentScore` that says a network is not here
 INFORMATION = re.compile(r"mutual-information(?:-score/parts|/)(\d+)(?:-parts)?")  # and the number of parts
 
 
-@dataclass(frozen=True)
-class Note:
-    """One sentence or two; `alarm`: the table must not be believed before this is cleared up."""
-
-    text: str
-    alarm: bool = False
-
-
 def notes(group: Group) -> list[Note]:
-    """All notes of one table, verdicts first."""
-    found = [*_comparability(group), *(Note(text) for text in _protocol(group))]
-    if group.rows[0].record.benchmark.paired:
-        found += [Note(_against_anchors(group, row)) for row in group.systems]
-        found += [Note(text) for row in group.systems if (text := _against_listener(group, row))]
-        found += [Note(text) for text in _against_whole(group)]
-    else:
-        found += _unpaired(group)
-    found += [Note(text) for text in _limits(group)]
-    found += [Note(text) for text in _remarks(group)]
-    return found + [Note(text) for text in absences(group.rows)]
+    """All notes of one table: what forbids to believe it, verdicts, limits, and what is missing."""
+    audit, warned = _audit(group), warnings(group)
+    found = [*_comparability(group), *_plain(_protocol(group))]
+    found += [note for note in (*audit, *warned) if note.alarm]
+    found += _verdicts(group) if group.rows[0].record.benchmark.paired else _unpaired(group)
+    found += [note for note in (*warned, *audit) if not note.alarm]
+    found += _plain([*_limits(group), *_remarks(group), *not_here(group), *absences(group.rows)])
+    return found
 
 
-def chance(group: Group) -> float:
-    """recall@k of guessing at the headline k: the chance row's where there is one, else k / gallery."""
-    score = _headline(group, group.anchor("chance"))
-    size = group.rows[0].record.benchmark.gallery_size
-    return score.value if score else min(1.0, group.headline_k / size)
+def _plain(texts: Iterable[str | None]) -> list[Note]:
+    return [Note(text) for text in texts if text]
 
 
-def absences(rows: Iterable[Row]) -> list[str]:
+def _verdicts(group: Group) -> list[Note]:
+    """What the headline recall says of every system, where voice and face belong together."""
+    texts: list[str | None] = [against_anchors(group, row) for row in group.systems]
+    for verdict in (against_listener, against_shuffled, within_gender):
+        texts += [verdict(group, row) for row in group.systems]
+    return _plain([*texts, *over_seeds(group), *_against_whole(group)])
+
+
+def _audit(group: Group) -> list[Note]:
+    """What `sf2f-bench audit` found in the data, each finding once."""
+    findings = dict.fromkeys(finding for row in group.rows for finding in row.record.audit)
+    return [Note(f"Audit, {finding.check}: {finding.text}", finding.alarm) for finding in findings]
+
+
+def not_here(group: Group) -> list[str]:
+    """A line a network that was not asked: its weights or its package are not on the machine."""
+    reasons: dict[str, dict[str, None]] = {}
+    without: dict[str, dict[str, None]] = {}
+    for row in group.rows:
+        for absent in row.record.absent:
+            if absent.metric == EVERYTHING and absent.extractor:
+                reasons.setdefault(absent.extractor, {})[absent.reason] = None
+                without.setdefault(absent.extractor, {})[row.label] = None
+    found = []
+    for network, said in reasons.items():
+        elsewhere = any((score.extractor or "").startswith(network) for score in group.scores)
+        who = f" ({_listed(without[network])})" if elsewhere else ""
+        found.append(f"Not measured for want of {network}{who}: {'; '.join(said)}")
+    return found
+
+
+def absences(rows: Sequence[Row]) -> list[str]:
     """One line per reason: who lacks what, and why."""
     lacking: dict[tuple[str, str], list[str]] = {}  # (label, reason) -> metrics
     for row in rows:
         for absent in row.record.absent:
-            family = re.sub(r"@\d+", "", absent.metric)
-            metrics = lacking.setdefault((row.label, absent.reason), [])
-            if family not in metrics:
-                metrics.append(family)
+            if absent.metric != EVERYTHING:
+                family = _family(absent.metric)
+                metrics = lacking.setdefault((row.label, absent.reason), [])
+                if family not in metrics:
+                    metrics.append(family)
     together: dict[tuple[str, str], list[str]] = {}  # (metrics, reason) -> labels
     for (label, reason), metrics in lacking.items():
         together.setdefault((", ".join(metrics), reason), []).append(label)
-    return [f"{', '.join(labels)}: no {metrics}: {reason}" for (metrics, reason), labels in together.items()]
+    return [
+        f"{'Every row' if len(labels) == len(rows) > 1 else _listed(labels)}: no {metrics}: {reason}"
+        for (metrics, reason), labels in together.items()
+    ]
 
 
-def _headline(group: Group, row: Row | None) -> ScoreRecord | None:
-    name = f"recall@{group.headline_k}/{group.gallery}"
-    return row.score(name, group.headline_role) if row else None
+def _listed(labels: Iterable[str]) -> str:
+    """Labels in one line, told apart also where one of them holds a comma."""
+    labels = list(labels)
+    return ("; " if any("," in label for label in labels) else ", ").join(labels)
 
 
-def _share(value: float) -> str:
-    return number(value, "share", 3)
-
-
-def _with_interval(score: ScoreRecord) -> str:
-    assert score.interval is not None
-    return f"{_share(score.value)} ({_share(score.interval[0])} to {_share(score.interval[1])})"
+def _family(metric: str) -> str:
+    """A metric's name without the numbers that many of one kind differ in: ``recall/g100/G``, ``matching/G``."""
+    return re.sub(r"@\d+|/1:\d+", "", metric)
 
 
 def _comparability(group: Group) -> list[Note]:
@@ -83,12 +114,13 @@ def _protocol(group: Group) -> list[str]:
     """What the numbers of the published evaluation carry along."""
     if group.protocol != PAPER:
         return []
-    part = group.rows[0].record.benchmark
+    part, classifier = group.rows[0].record.benchmark, paper_classifier(group)
+    stands_in = classifier in (None, group.extractor("judge"))
     found = [
         f"{PAPER} repeats the published evaluation, for comparison with published numbers in kind; judge systems "
         f"by {BENCH}. The network of the training loss ({group.extractor('training-loss') or 'none'}) scores "
-        "recall and distances here, as FaceNet does in the paper, and flatters what was trained with it; the judge "
-        f"({group.extractor('judge') or 'none'}) stands for VGGFace2's classifier.",
+        "recall and distances here, as FaceNet does in the paper, and flatters what was trained with it"
+        + (f"; the judge ({classifier or 'none'}) stands for VGGFace2's classifier." if stands_in else "."),
         "The runs differ in the crops of the same voices alone: their ± is no confidence interval.",
     ]
     searched = (group.galleries or 0) * part.gallery_size
@@ -100,53 +132,19 @@ def _protocol(group: Group) -> list[str]:
     return found + [f"{anchor} has no row: {reason}." for anchor, reason in LEFT_OUT[PAPER].items()]
 
 
-def _against_anchors(group: Group, row: Row) -> str:
-    """Is the headline recall above chance, and above knowing only the gender?"""
-    name, score = f"recall@{group.headline_k}", _headline(group, row)
-    if score is None or score.interval is None:
-        return f"{row.label}: no {name} with an interval, so no verdict against chance."
-    rivals = [("chance", chance(group))]
-    gender = _headline(group, group.anchor("gender-oracle"))
-    if gender is not None:
-        rivals.append(("knowing only the gender", gender.value))
-    verdicts = []
-    for rival, value in rivals:
-        verdict = (
-            "above" if score.interval[0] > value else "below" if score.interval[1] < value else "NOT above"
-        )
-        verdicts.append(f"{verdict} {rival} ({_share(value)})")
-    return f"{row.label}: {name} {_with_interval(score)} is {' and '.join(verdicts)}."
-
-
-def _against_listener(group: Group, row: Row) -> str | None:
-    """A straight line that draws no face shows how much of the voice's information a system leaves."""
-    score, line = _headline(group, row), _headline(group, group.anchor("linear-listener"))
-    if score is None or line is None:
-        return None
-    if line.value <= score.value:
-        numbers = f"{_share(score.value)} against {_share(line.value)}"
-        return f"{row.label} is not beaten by the linear listener: {numbers}."
-    sentence = (
-        f"A straight line from voice statistics (linear-listener) beats {row.label}: "
-        f"recall@{group.headline_k} {_share(line.value)} against {_share(score.value)}"
-    )
-    apart = line.interval is None or score.interval is None or line.interval[0] > score.interval[1]
-    return f"{sentence}." if apart else f"{sentence}, though their intervals overlap."
-
-
 def _against_whole(group: Group) -> list[str]:
     """What taking one thing out does to the headline recall, a note a system."""
     compared: dict[str, list[str]] = {}
     for row in group.ablations:
-        score, whole = _headline(group, row), group.whole(row)
-        target = _headline(group, whole)
+        score, whole = headline(group, row), group.whole(row)
+        target = headline(group, whole)
         if score is None or whole is None or target is None:
             continue
-        text = f"{row.short_label} {_share(score.value)}"
+        text = f"{row.short_label} {share(score.value)}"
         if score.interval and target.interval:
             apart = score.interval[1] < target.interval[0] or target.interval[1] < score.interval[0]
             text += " (apart)" if apart else ""
-        compared.setdefault(f"{whole.label} {_share(target.value)}", []).append(text)
+        compared.setdefault(f"{whole.label} {share(target.value)}", []).append(text)
     return [
         f"Ablations, recall@{group.headline_k}: {whole}; {', '.join(texts)}. (apart): the 95 % intervals do not "
         "overlap; overlap alone does not say that nothing is lost."
@@ -164,35 +162,48 @@ def _unpaired(group: Group) -> list[Note]:
     ]
     guess = chance(group)
     for row in group.trained:
-        score = _headline(group, row)
+        score = headline(group, row)
         if score is None or score.interval is None:
             text = f"{row.label}: no recall@{group.headline_k} with an interval, so no verdict."
             found.append(Note(text, alarm=True))
             continue
         fine = score.interval[0] <= guess <= score.interval[1]
         verdict = "at chance, as it must be" if fine else "NOT at chance: something leaks"
-        measured = f"recall@{group.headline_k} {_with_interval(score)}, chance {_share(guess)}"
+        measured = f"recall@{group.headline_k} {with_interval(score)}, chance {share(guess)}"
         found.append(Note(f"{row.label}: {measured}: {verdict}.", alarm=not fine))
     return found
 
 
-def _limits(group: Group) -> list[str]:
-    """Limits of the metrics that stand in this table."""
-    scores = [score for row in group.rows for score in row.record.scores]
-    found = []
-    information = {s.n // int(parts[1]) for s in scores if (parts := INFORMATION.fullmatch(s.metric))}
-    if information:
+def _limits(group: Group) -> list[str | None]:
+    """Limits of the metrics that stand in these tables."""
+    scores = group.scores
+    found: list[str | None] = []
+    parts = {int(named[1]): s.n for s in scores if (named := INFORMATION.fullmatch(s.metric))}
+    if parts:
+        most = ", ".join(
+            f"{n // count}" + (f" ({count} parts)" if len(parts) > 1 else "") for count, n in parts.items()
+        )
         found.append(
-            "The mutual-information (MI) score cannot exceed the size of one part, "
-            f"{max(information)} here: compare it at equal n only."
+            f"The mutual-information (MI) score cannot exceed the size of one part, {most} here: compare it at "
+            "equal n only."
         )
     distance = next((s for s in scores if s.metric == "frechet-distance"), None)
     if distance is not None:
+        names = {s.metric for s in scores}
+        better = ["the kernel distance is not"] if "kernel-distance" in names else []
+        better += (
+            ["its extrapolation to infinite n is less"] if f"{distance.metric}/extrapolated" in names else []
+        )
         found.append(
             f"The Frechet distance is biased upwards at n = {distance.n}, by an amount that depends on the "
-            "system; the kernel distance is not."
+            f"system{'; ' * bool(better)}{', '.join(better)}."
         )
-    return found
+    if group.attribute_judges and group.anchor("real-photo-oracle"):
+        found.append(
+            "By attribute: the real-photo-oracle row is how far the attribute judge agrees with itself, or with the "
+            "records, on another photo of the same person; no drawn face can be held to more."
+        )
+    return [*found, smallest_strata(group, strata_of(group))]
 
 
 def _remarks(group: Group) -> list[str]:
@@ -201,4 +212,4 @@ def _remarks(group: Group) -> list[str]:
     for row in group.rows:
         for remark in row.record.notes:
             made.setdefault(remark, []).append(row.label)
-    return [f"{', '.join(labels)}: {remark}" for remark, labels in made.items()]
+    return [f"{_listed(labels)}: {remark}" for remark, labels in made.items()]

@@ -12,15 +12,20 @@ from rich.console import Console
 from sf2f_bench.files import write_atomically
 from sf2f_bench.protocols import BENCH
 from sf2f_bench.records import RunRecord
+from sf2f_bench.report.contents import tables
+from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.plots import face_identities, save_pictures
+from sf2f_bench.report.plots import save_pictures
 from sf2f_bench.report.selection import Group, groups
-from sf2f_bench.report.tables import caption, latex_table, markdown, markdown_table, tables, terminal, tidy
+from sf2f_bench.report.tables import caption, latex_table, markdown, markdown_table, terminal, tidy
 
 TEXT_WIDTH = 120
+LATEX_COLUMNS = 6  # with their intervals, across a page of two columns
 PICTURES = {
     "recall": "Recall against k, with 95 % intervals",
-    "metrics": "The metrics of the tables, with 95 % intervals",
+    "metrics": "Retrieval, similarity and quality, with 95 % intervals",
+    "strata": "Recall overall and among people who are alike, with 95 % intervals",
+    "lengths": "Recall against the seconds of speech that were heard, with 95 % intervals",
     "faces": "True and generated faces, a column a test identity",
     "training": "Losses in training",
     "ablations": "Losses in training of the ablations",
@@ -74,7 +79,7 @@ def _latex(found: list[Group]) -> str:
     parts = ["% Written by sf2f-bench. Needs \\usepackage{booktabs}; \\input this file.", ""]
     for group in found:
         below = " ".join(caption(group))
-        parts += [latex_table(table, below) for table in tables(group)]
+        parts += [latex_table(part, below) for table in tables(group) for part in table.parts(LATEX_COLUMNS)]
     return "\n".join(parts)
 
 
@@ -87,7 +92,8 @@ def _section(group: Group, pictures: dict[str, list[Path]]) -> str:
     lines += [markdown(line) + "  " for line in caption(group)]
     lines += ["", "### Notes", ""]
     lines += [
-        f"- **{markdown(note.text)}**" if note.alarm else f"- {markdown(note.text)}" for note in notes(group)
+        f"- **{markdown(note.marked)}**" if note.alarm else f"- {markdown(note.text)}"
+        for note in notes(group)
     ]
     lines += ["", "### Pictures", ""]
     for name, paths in pictures.items():

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sf2f_bench.metrics.paper import gallery_count
-from sf2f_bench.protocols import PAPER
+from sf2f_bench.protocols import HEADLINE_K, PAPER
 from sf2f_bench.records import RunRecord, ScoreRecord
 from sf2f_bench.types import BenchError
 
 Role = Literal["judge", "training-loss"]
 Zone = Literal["floor", "system", "ablation", "ceiling"]
 
-FLOOR = ("chance", "gender-oracle", "mean-face", "nearest-training-face")
+SHUFFLED = "shuffled-voices:"  # begins the name of an anchor: a system's faces handed to other people
+FLOOR = ("chance", "gender-oracle", "mean-face", SHUFFLED, "nearest-training-face")
 CEILING = ("linear-listener", "shared-factor-oracle", "real-photo-oracle")
 ZONES: tuple[Zone, ...] = ("floor", "system", "ablation", "ceiling")
-HEADLINE_K = 10
 ABLATION = re.compile(r"(?P<base>.+)-(?P<change>(?:without|plain)-.+)")
 CHANGES = {  # what an ablation's label says, in the order of the published table
     "without-l1": "without L1 loss",
@@ -29,6 +29,8 @@ CHANGES = {  # what an ablation's label says, in the order of the published tabl
     "plain-encoder": "with plain encoder",
     "plain-decoder": "with plain decoder",
 }
+ATTRIBUTES = ("gender-agreement", "ethnicity-agreement", "age-difference")
+FURTHER = ("inception-2015", "vggface2-resnet50", "deepface", "dinov2")  # their order; others follow
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,14 @@ class Row:
     label: str
     zone: Zone
 
-    def score(self, pattern: str, role: Role = "judge") -> ScoreRecord | None:
-        """The score whose metric matches `pattern` whole, by this extractor or in the anchor's own space."""
+    def score(self, pattern: str, by: str = "judge") -> ScoreRecord | None:
+        """The score whose metric matches `pattern` whole, or None.
+
+        by: a role, or the id of an extractor. What an anchor scored in a space of its own stands by every one.
+        """
         for score in self.record.scores:
-            if score.extractor_role in (role, "none") and re.fullmatch(pattern, score.metric):
+            asked = score.extractor_role in (by, "none") or score.extractor == by
+            if asked and re.fullmatch(pattern, score.metric):
                 return score
         return None
 
@@ -132,6 +138,18 @@ class Group:
         named = {row.record.system.name: row for row in self.systems[::-1]}
         return named.get(f"{ablation.ablation_of}-fuser") or named.get(ablation.ablation_of)
 
+    def shuffled(self, system: Row) -> Row | None:
+        """The row of the system's own faces handed to other people."""
+        wanted = _run_of(system.record)
+        for row in self.rows:
+            name = row.record.system.name
+            if (
+                name.startswith(SHUFFLED)
+                and (name.removeprefix(SHUFFLED), *_run_of(row.record)[1:]) == wanted
+            ):
+                return row
+        return None
+
     def anchor(self, name: str) -> Row | None:
         """The first anchor whose name begins so."""
         for row in self.rows:
@@ -139,18 +157,38 @@ class Group:
                 return row
         return None
 
-    def extractor(self, role: Role) -> str | None:
-        """The id of the extractor in this role; every row that has one has the same."""
+    def extractor(self, role: str) -> str | None:
+        """The id of the extractor in this role; every row that has one has the same. None for no role."""
         return next(iter(sorted({id_ for row in self.rows for id_ in _extractors(row.record, role)})), None)
 
-    def numbers(self, role: Role) -> list[ScoreRecord]:
-        """All scores of this table by one extractor, those in an anchor's own space included."""
-        return [
-            score
-            for row in self.rows
-            for score in row.record.scores
-            if score.extractor_role in (role, "none")
-        ]
+    def asked(self, pattern: str) -> str | None:
+        """The id of the extractor that the metric matching `pattern` whole is by; None where there is none."""
+        found = {s.extractor for s in self.scores if s.extractor and re.fullmatch(pattern, s.metric)}
+        return min(found, default=None)
+
+    @property
+    def scores(self) -> list[ScoreRecord]:
+        """Every score of every row."""
+        return [score for row in self.rows for score in row.record.scores]
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The ids of the networks that were asked beside the judge and the one of the training loss."""
+        found = {
+            score.extractor
+            for score in self.scores
+            if score.extractor_role == "further" and score.extractor and score.metric not in ATTRIBUTES
+        }
+
+        def order(id_: str) -> tuple[int, str]:
+            return next((i for i, family in enumerate(FURTHER) if id_.startswith(family)), len(FURTHER)), id_
+
+        return tuple(sorted(found, key=order))
+
+    @property
+    def attribute_judges(self) -> tuple[str, ...]:
+        """The ids of what named genders, ages and ethnicities."""
+        return tuple(sorted({s.extractor for s in self.scores if s.metric in ATTRIBUTES and s.extractor}))
 
 
 def groups(records: Sequence[RunRecord]) -> list[Group]:
@@ -214,6 +252,16 @@ def _extractors(record: RunRecord, role: str | None = None) -> list[str]:
     return sorted(wanted)
 
 
+def _run_of(record: RunRecord) -> tuple[str, float | None, int, str]:
+    """What a row of shuffled voices shares with its system, after the name."""
+    return record.system.name, record.system.width, record.seed, record.budget
+
+
+def _is_trained(record: RunRecord) -> bool:
+    """Does the budget of training decide the row? A system's own shuffled voices are its faces."""
+    return record.system.kind == "system" or record.system.name.startswith(SHUFFLED)
+
+
 def _newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], Counter[tuple[object, ...]]]:
     """The newest record of each (place, label, seed, budget) and how many older ones each place has.
 
@@ -223,7 +271,7 @@ def _newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], Counter[tupl
     older: Counter[tuple[object, ...]] = Counter()
     for record in sorted(records, key=lambda record: (record.created, record.key)):
         place = tuple(_place(record).values())
-        budget = record.budget if record.system.kind == "system" else None
+        budget = record.budget if _is_trained(record) else None
         name = (*place, record.system.label, record.seed, budget)
         older[place] += name in newest
         newest[name] = record
@@ -250,8 +298,14 @@ def _zone(record: RunRecord) -> Zone:
 
 
 def label_of(record: RunRecord) -> str:
-    """The card's label; an ablation's says what is missing: ``sf2f-64 without L1 loss (width 0.25)``."""
+    """The card's label, in words where the name is a code.
+
+    An ablation's says what is missing: ``sf2f-64 without L1 loss (width 0.25)``; the anchor of a system's own faces
+    handed to other people is ``sf2f-64, shuffled voices (width 0.25)``.
+    """
     name, label = record.system.name, record.system.label
+    if name.startswith(SHUFFLED):
+        return label.replace(name, f"{name.removeprefix(SHUFFLED)}, shuffled voices")
     found = ABLATION.fullmatch(name)
     if found is None or record.system.kind != "system":
         return label
@@ -266,13 +320,13 @@ def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
     seeds: dict[str, set[int]] = {}
     for record in records:
         seeds.setdefault(record.system.label, set()).add(record.seed)
-    budgets = {record.budget for record in records if record.system.kind == "system"}
+    budgets = {record.budget for record in records if _is_trained(record)}
 
     def label(record: RunRecord) -> str:
         parts = [label_of(record)]
         if len(seeds[record.system.label]) > 1:
             parts.append(f"seed {record.seed}")
-        if len(budgets) > 1 and record.system.kind == "system":
+        if len(budgets) > 1 and _is_trained(record):
             parts.append(f"budget {record.budget}")
         return ", ".join(parts)
 
@@ -280,7 +334,7 @@ def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
         zone = _zone(record)
         known = {"floor": FLOOR, "ablation": tuple(CHANGES), "ceiling": CEILING}.get(zone, ())
         name = record.system.name
-        if change := ABLATION.fullmatch(name):
+        if zone == "ablation" and (change := ABLATION.fullmatch(name)):
             name = change["change"]
         rank = next((i for i, known_name in enumerate(known) if name.startswith(known_name)), len(known))
         return (ZONES.index(zone), rank, record.system.label, record.seed, record.budget)

@@ -1,11 +1,10 @@
-"""Records as tables: tidy, on the terminal, in Markdown and in LaTeX."""
+"""Records as tidy rows, and tables on the terminal, in Markdown and in LaTeX."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import pandas as pd
 from rich import box
@@ -16,16 +15,11 @@ from rich.text import Text
 
 from sf2f_bench.protocols import RUNS
 from sf2f_bench.records import RunRecord
+from sf2f_bench.report.columns import likeness_columns, retrieval_columns
+from sf2f_bench.report.contents import Table, tables
 from sf2f_bench.report.notes import Note, notes
-from sf2f_bench.report.numbers import (
-    NOTHING,
-    Column,
-    cell,
-    likeness_columns,
-    retrieval_columns,
-    training_loss_columns,
-)
-from sf2f_bench.report.selection import Group, Zone, groups, label_of
+from sf2f_bench.report.numbers import NOTHING
+from sf2f_bench.report.selection import Group, groups, label_of
 
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
@@ -40,39 +34,6 @@ LATEX_SPECIAL = {
     "–": "--",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a printed table."""
-
-    label: str
-    zone: Zone
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table before it is drawn; `ranks` says which columns stay longest when there is little room."""
-
-    title: str
-    headings: tuple[str, ...]
-    ranks: tuple[int, ...]
-    lines: tuple[Line, ...]
-    ablations: str = ""  # the heading of their block
-
-    def first(self, zone: Zone) -> Line | None:
-        """The first row of a zone."""
-        return next((line for line in self.lines if line.zone == zone), None)
-
-    def without(self, column: int) -> Table:
-        """The same table with one column less."""
-
-        def cut(values: tuple) -> tuple:
-            return values[:column] + values[column + 1 :]
-
-        lines = tuple(replace(line, cells=cut(line.cells)) for line in self.lines)
-        return replace(self, headings=cut(self.headings), ranks=cut(self.ranks), lines=lines)
 
 
 def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -110,31 +71,19 @@ def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
                     "upper": high,
                     "spread": score.spread,
                     "higher_is_better": score.higher_is_better,
+                    "basis": score.basis,
                 }
             )
     return pd.DataFrame(rows)
-
-
-def tables(group: Group) -> list[Table]:
-    """Retrieval and likeness, as the protocol has them; under `sf2f-bench` also by the training loss's network."""
-    if group.galleries:
-        who = f"Who is it? Recall in fixed galleries ({group.gallery}), by the network of the training loss"
-        alike = "How alike? By the network of the training loss; mutual information (MI) by the judge"
-    else:
-        who = "Who is it? Retrieval, by the judge"
-        alike = "How alike? Similarity and distributions, by the judge"
-    made = [_table(group, who, retrieval_columns(group)), _table(group, alike, likeness_columns(group))]
-    if not group.galleries and group.extractor("training-loss"):
-        title = "By the network of the training loss, shown beside the judge because it flatters"
-        made.append(_table(group, title, training_loss_columns(group)))
-    return [table for table in made if table is not None]
 
 
 def caption(group: Group) -> list[str]:
     """What the numbers rest on: benchmark, protocol, data, extractors, n, seeds, budget."""
     record = group.rows[0].record
     part, count = record.benchmark, record.benchmark.identities
-    sizes = sorted({score.n for score in group.numbers(group.headline_role)})
+    shown = [*retrieval_columns(group), *likeness_columns(group)]
+    scores = [row.score(column.pattern, column.by) for row in group.rows for column in shown]
+    sizes = sorted({score.n for score in scores if score} or {score.n for score in group.scores})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} (scores.csv has each)"
     seeds = ", ".join(str(seed) for seed in sorted({row.record.seed for row in group.rows}))
     budgets = ", ".join(sorted({row.record.budget for row in group.trained or group.rows}))
@@ -148,6 +97,8 @@ def caption(group: Group) -> list[str]:
         f"Judge: {group.extractor('judge') or 'none'}; "
         f"network of the training loss: {group.extractor('training-loss') or 'none'}.",
     ]
+    if beside := [*group.further, *group.attribute_judges]:
+        lines[-1] += f" Beside them: {', '.join(dict.fromkeys(beside))}."
     if group.galleries:
         lines.append(
             f"Means of {RUNS} runs with random crops, ± standard deviation over the runs; anchors answer once. 95 % "
@@ -243,33 +194,6 @@ def latex(text: str) -> str:
     return "".join(LATEX_SPECIAL.get(character, character) for character in text)
 
 
-def _table(group: Group, title: str, columns: Sequence[Column]) -> Table | None:
-    """Rows with at least one number of this table's, columns likewise; None where nothing is left."""
-    cells = [
-        [cell(row.score(column.pattern, column.role), column.format, column.error) for column in columns]
-        for row in group.rows
-    ]
-    shown = [i for i in range(len(columns)) if any(values[i] != NOTHING for values in cells)]
-    bases = {row.ablation_of for row in group.ablations}
-    lines = tuple(
-        Line(row.short_label if len(bases) == 1 else row.label, row.zone, tuple(values[i] for i in shown))
-        for row, values in zip(group.rows, cells, strict=True)
-        if any(values[i] != NOTHING for i in shown)
-    )
-    headings = tuple(columns[i].heading for i in shown)
-    ranks = tuple(columns[i].rank for i in shown)
-    return Table(title, headings, ranks, lines, _ablations_heading(group)) if lines else None
-
-
-def _ablations_heading(group: Group) -> str:
-    """``ablations of sf2f-64-fuser``; their labels below it say only what is missing."""
-    names = {
-        whole.record.system.name if (whole := group.whole(row)) else row.ablation_of
-        for row in group.ablations
-    }
-    return f"ablations of {names.pop()}" if len(names) == 1 else "ablations"
-
-
 def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:
     """The widest version that fits the console, and the headings that had to go."""
     dropped: list[str] = []
@@ -279,11 +203,11 @@ def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:
             drawn = _draw(table, label_width, gap)
             if Measurement.get(console, unlimited, drawn).maximum <= console.width:
                 return drawn, dropped
-        if len(table.headings) == 1:
+        kept = [i for i, rank in enumerate(table.ranks) if rank > min(table.ranks)]
+        if not kept:
             return drawn, dropped
-        least = table.ranks.index(min(table.ranks))
-        dropped.append(table.headings[least])
-        table = table.without(least)
+        dropped += [heading for i, heading in enumerate(table.headings) if i not in kept]
+        table = table.only(kept)
 
 
 def _draw(table: Table, label_width: int, gap: int) -> RichTable:
@@ -319,5 +243,5 @@ def _say(console: Console, text: str, style: str) -> None:
 
 
 def _bullet(console: Console, note: Note) -> None:
-    wrapped = textwrap.wrap(f"- {note.text}", max(20, console.width - 1), subsequent_indent="  ")
+    wrapped = textwrap.wrap(f"- {note.marked}", max(20, console.width - 1), subsequent_indent="  ")
     console.print(Text("\n".join(wrapped), "bold red" if note.alarm else ""))

@@ -24,6 +24,10 @@ from sf2f_bench.records import (
 
 JUDGE = "embedded-judge-0123456789ab"
 LOSS = "embedded-perceptual-ba9876543210"
+INCEPTION = "inception-2015/1@6726825d/bilinear-299"
+VGGFACE2 = "vggface2-resnet50/1@a77b8fc1/bilinear-224"
+DLIB = "deepface:Dlib/1@0d0e4a1c/150x150"
+ATTRIBUTE_JUDGE = "deepface:attributes/1@9c1f2d3e/224x224"
 KS = (1, 2, 5, 10, 20, 50)
 FACES = ("id00", "id01", "id02", "id03")
 ANCHORS = {  # name -> (recall@10, how it is scored)
@@ -96,6 +100,115 @@ def scores(recall: float, how: str, width: float = 0.065, judge: str = JUDGE) ->
             add("frechet-distance", 1.2345 * (2 - level), 0.1, higher=False)
             add("kernel-distance", 0.0123 * (1.5 - level), 0.001, higher=False)
     return made
+
+
+def instrument_scores(recall: float, how: str, lengths: bool = False) -> list[ScoreRecord]:
+    """What a row with this recall@10 might score beside `scores`; lengths: as a system, by length of speech too."""
+    exact = how == "own"
+    made: list[ScoreRecord] = []
+
+    def add(metric, value, half=None, by=JUDGE, n=300, higher=True, basis="mean"):
+        role = "none" if exact else {JUDGE: "judge", LOSS: "training-loss"}.get(by, "further")
+        made.append(
+            ScoreRecord(
+                metric=metric,
+                version=1,
+                extractor=None if exact else by,
+                extractor_role=role,
+                value=value,
+                n=n,
+                interval=None if exact or half is None else (value - half, value + half),
+                higher_is_better=higher,
+                basis=None if exact else basis,
+            )
+        )
+
+    level = 0.5 + recall / 2.2
+    add("matching/1:2", level, 0.02)
+    add("matching/1:10", recall, 0.04)
+    add("map/photos", recall / 4, 0.015)
+    add("verification-eer", 1 - level, 0.02, higher=False, basis="replicates")
+    for letter, n, loss in (("G", 300, 0.0), ("A", 281, 0.3), ("GNA", 112, 0.15)):
+        within = 0.1 + (recall - 0.1) * 0.6 * (1 - loss) if recall != 0.2 or letter != "G" else 0.1
+        add(f"matching/1:2/{letter}", 0.5 + within / 2.5 - 0.04, 0.03, n=n)
+        add(f"recall@10/g100/{letter}", within, 0.05, n=n)
+    if lengths:
+        for i, seconds in enumerate(("1.25", "2.5", "5", "10")):
+            add(f"recall@10/g100/{seconds}s", recall * (0.6 + 0.1 * i), 0.04)
+            add(f"cosine/{seconds}s", (recall / 1.5 - 0.1) * (0.6 + 0.1 * i), 0.021)
+        add("consistency", 0.3 + recall / 2, 0.02)
+        add("consistency-auc", 0.5 + recall / 2.5, 0.03)
+    if how == "faces":
+        _add_distribution_scores(add, recall)
+    if how != "own":
+        _add_further_scores(add, recall, how)
+    return made
+
+
+def _add_distribution_scores(add, recall: float) -> None:
+    for metric, value in (("precision", 0.8), ("manifold-recall", 0.3), ("density", 0.9), ("coverage", 0.4)):
+        add(f"{metric}/k5", min(1.0, value * (0.4 + recall)), 0.05, basis="replicates")
+    add("frechet-distance/extrapolated", 1.1 * (2 - recall), 0.12, higher=False, basis="replicates")
+    add("diversity", 0.2 + recall / 2, 0.03, basis="pseudo-values")
+    add("effective-faces", 4 + 60 * recall, 3.2, basis="replicates")
+    add("distinct-faces", min(0.99, 0.2 + recall), 0.01)
+    add("copied-faces", 0.02, 0.015)
+
+
+def _add_further_scores(add, recall: float, how: str) -> None:
+    for by in (VGGFACE2, DLIB):
+        for k in KS:
+            add(f"recall@{k}/g100", min(0.95, 0.9 * recall * (k / 10) ** 0.6), 0.05, by)
+        add("cosine", recall / 2, 0.02, by)
+        add("verification-auc", 0.5 + recall / 2.2, 0.02, by, basis="pseudo-values")
+    if how != "faces":
+        return
+    for by, scale in ((INCEPTION, 60.0), (VGGFACE2, 8.0), (DLIB, 0.4)):
+        add("frechet-distance", scale * (2 - recall), scale / 20, by, higher=False, basis="replicates")
+        add("frechet-distance/extrapolated", scale * (1.6 - recall), scale / 18, by, higher=False)
+        add("kernel-distance", scale / 900 * (1.5 - recall), scale / 30000, by, higher=False)
+        add("precision/k5", 0.7 * recall, 0.05, by, basis="replicates")
+        add("manifold-recall/k5", 0.4 * recall, 0.05, by, basis="replicates")
+    for by in (INCEPTION, VGGFACE2):
+        add("mutual-information-score/parts5", 2 + 5 * recall, None, by)
+    add("gender-agreement", min(0.99, 0.5 + recall), 0.01, ATTRIBUTE_JUDGE)
+    add("ethnicity-agreement", min(0.99, 0.3 + recall / 2), 0.01, ATTRIBUTE_JUDGE)
+    add("age-difference", 12.3 - 9 * recall, 0.6, ATTRIBUTE_JUDGE, higher=False)
+
+
+def full_record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **changes) -> RunRecord:
+    """One record with the numbers of every instrument."""
+    lengths = how == "faces" and name not in ANCHORS
+    every = [*scores(recall, how), *instrument_scores(recall, how, lengths)]
+    return record(name, recall, how, scores=every, **changes)
+
+
+def shuffled(name: str = "sf2f-64", recall: float = 0.1, **changes) -> RunRecord:
+    """The anchor of a system's faces handed to other people."""
+    width = changes.pop("width", 0.25 if name == "sf2f-64" else None)
+    return full_record(f"shuffled-voices:{name}", recall, "embeddings", kind="anchor", width=width, **changes)
+
+
+def full_bench() -> list[RunRecord]:
+    """All anchors, three systems (one with two seeds), their shuffled voices and an ablation, every instrument."""
+    made = [full_record(name, recall, how) for name, (recall, how) in ANCHORS.items()]
+    for name, recall, seed in (("sf2f-64", 0.365, 0), ("sf2f-64", 0.42, 1), ("voice2face-64", 0.16, 0)):
+        made += [full_record(name, recall, seed=seed, width=0.25)]
+        made += [shuffled(name, 0.1 + seed / 100, seed=seed, width=0.25)]
+    return [*made, full_record("sf2f-64-without-gan", 0.33, width=0.25)]
+
+
+def with_scores(made: RunRecord, values: dict[str, tuple[float, float, float]], by: str = JUDGE) -> RunRecord:
+    """The record with other values and intervals: ``{metric: (value, low, high)}``."""
+
+    def other(score: ScoreRecord) -> ScoreRecord:
+        if score.extractor != by or score.metric not in values:
+            return score
+        value, *interval = values[score.metric]
+        return score.model_copy(update={"value": value, "interval": tuple(interval)})
+
+    assert set(values) <= {score.metric for score in made.scores if score.extractor == by}
+    return made.model_copy(update={"scores": tuple(map(other, made.scores))})
 
 
 def paper_scores(recall: float, how: str) -> list[ScoreRecord]:
@@ -211,11 +324,14 @@ def hash_of(*parts) -> int:
     return zlib.crc32(repr(parts).encode()) << 32
 
 
-def saved(made: RunRecord, folder: Path, faces: bool = False, curve: bool = False) -> RunRecord:
-    """Save with invented side files and load again."""
+def saved(
+    made: RunRecord, folder: Path, faces: bool = False, curve: bool = False, recalls: object = None
+) -> RunRecord:
+    """Save with invented side files and load again; recalls ``[N]``: the judge's recall@10 of every identity."""
     random = np.random.default_rng(made.seed + len(made.system.name))
-    identities = [f"id{i:02d}" for i in range(10)]
-    values = pd.DataFrame({"identity": identities, f"recall@10/g100|{JUDGE}": random.random(10)})
+    recalls = random.random(10) if recalls is None else np.asarray(recalls)
+    identities = [f"id{i:02d}" for i in range(len(recalls))]
+    values = pd.DataFrame({"identity": identities, f"recall@10/g100|{JUDGE}": recalls})
     pictures = true_faces = None
     if faces:
         made = made.model_copy(update={"files": SideFiles(face_identities=FACES)})

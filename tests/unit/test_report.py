@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from record_factory import ANCHORS, JUDGE, benchmark, record, saved, scores
+from record_factory import ANCHORS, JUDGE, benchmark, full_bench, record, saved, scores
 from rich.console import Console
 
 from sf2f_bench.report import terminal, tidy, write_report
+from sf2f_bench.report.contents import tables
+from sf2f_bench.report.faces import _strips, faces_figure
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.numbers import cell, number
-from sf2f_bench.report.plots import _strips, faces_figure
 from sf2f_bench.report.selection import groups
-from sf2f_bench.report.tables import latex, latex_table, markdown, markdown_table, tables
+from sf2f_bench.report.tables import latex, latex_table, markdown, markdown_table
 from sf2f_bench.types import BenchError
 
 NASTY = "a|b_c 50% & <d> [x] $1 #~^\\{}"
@@ -235,7 +236,13 @@ def test_each_network_has_its_own_table():
     assert sf2f[judge.title]["recall@10 g100"] == ".365 [.30, .43]"
     assert sf2f[training.title]["recall@10 g100"] == ".456 [.39, .52]"
     assert "flatters" in training.title
-    assert likeness.headings == ("cosine", "verification AUC", "MI score", "Frechet", "kernel distance")
+    assert likeness.headings == (
+        "cosine",
+        "verification AUC",
+        "MI score",
+        "Frechet n=300",
+        "kernel distance x1000",
+    )
     assert _line(judge, "chance")[2] == ".100"
     assert "chance" not in [line.label for line in likeness.lines]
 
@@ -258,8 +265,8 @@ def test_odd_names_survive_markdown_and_latex():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path):
-    made = [*everyone(), record(NASTY, 0.3)]
-    body = "\n".join(latex_table(table, NASTY) for table in tables(groups(made)[0]))
+    made = [*full_bench(), record(NASTY, 0.3)]
+    body = "\n".join(latex_table(part, NASTY) for table in tables(groups(made)[0]) for part in table.parts(6))
     (tmp_path / "x.tex").write_text(
         "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
         + body

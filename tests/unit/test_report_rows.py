@@ -12,9 +12,11 @@ from record_factory import ANCHORS, JUDGE, LOSS, SYSTEMS, benchmark, paper_recor
 from test_report import _line, everyone, said, shown
 
 from sf2f_bench.report import write_report
-from sf2f_bench.report.plots import metrics_figure, recall_figure, training_figure
+from sf2f_bench.report.contents import tables
+from sf2f_bench.report.plots import metrics_figure, recall_figure
 from sf2f_bench.report.selection import groups
-from sf2f_bench.report.tables import latex_table, markdown_table, tables
+from sf2f_bench.report.tables import latex_table, markdown_table
+from sf2f_bench.report.training_plots import training_figure
 
 # ---------------------------------------------------------------- two protocols
 

@@ -1,0 +1,475 @@
+"""The report of the instruments: tables that appear where there are numbers, alarms that go off where they must."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from record_factory import (
+    ATTRIBUTE_JUDGE,
+    DLIB,
+    INCEPTION,
+    JUDGE,
+    LOSS,
+    VGGFACE2,
+    full_bench,
+    full_record,
+    paper_record,
+    record,
+    saved,
+    scores,
+    shuffled,
+    with_scores,
+)
+from test_report import NASTY, _line, said, shown
+
+from sf2f_bench import stats
+from sf2f_bench.records import AbsentScore, Finding
+from sf2f_bench.report import tidy
+from sf2f_bench.report.contents import tables
+from sf2f_bench.report.notes import notes
+from sf2f_bench.report.plots import lengths_figure, strata_figure
+from sf2f_bench.report.selection import groups
+from sf2f_bench.report.tables import latex, latex_table, markdown, markdown_table
+from sf2f_bench.report.verdicts import share
+
+
+@pytest.fixture(scope="module")
+def everything():
+    (group,) = groups(full_bench())
+    return group
+
+
+@pytest.fixture(scope="module")
+def by_title(everything):
+    """Every table by the first words of its title."""
+    return {re.split(r"[?:,]", table.title)[0]: table for table in tables(everything)}
+
+
+def alarms(records):
+    return [note.text for group in groups(records) for note in notes(group) if note.alarm]
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_tables_stand_in_their_order_and_only_where_there_are_numbers(everything):
+    titles = [table.title for table in tables(everything)]
+    starts = [
+        "Who is it?",
+        "How alike?",
+        "Within strata: people alike in gender (G), age (A), all three (GNA)",
+        "Distribution of faces",
+        f"By attribute: has the face the person's gender, ethnicity and age? By {ATTRIBUTE_JUDGE}",
+        "By length of speech",
+        f"By Inception, which tells pictures apart and not people: {INCEPTION}",
+        f"By VGGFace2's classifier: {VGGFACE2}",
+        f"By a further network: {DLIB}",
+        "By the network of the training loss, shown beside the judge because it flatters",
+    ]
+    assert len(titles) == len(starts)
+    assert all(title.startswith(start) for title, start in zip(titles, starts, strict=True))
+    plain = [table.title for table in tables(groups([record(), record("chance", 0.1, "own")])[0])]
+    assert [title.split("?")[0] for title in plain[:2]] == ["Who is it", "How alike"]
+    assert len(plain) == 3
+
+
+def test_strata_hold_chance_and_leave_out_what_nobody_has(by_title):
+    table = by_title["Within strata"]
+    assert table.headings == (
+        "recall@10 g100 within G",
+        "recall@10 g100 within A",
+        "recall@10 g100 within GNA",
+        "matching 1:2 within G",
+        "matching 1:2 within A",
+        "matching 1:2 within GNA",
+        "matching 1:10",
+        "verification EER",
+    )
+    assert _line(table, "chance")[0] == ".100"
+    assert _line(table, "gender-oracle")[0] == ".100"
+    assert _line(table, "sf2f-64 (width 0.25), seed 0")[0] == ".259 [.21, .31]"
+
+
+def test_a_distance_is_never_named_without_its_n(by_title, everything):
+    assert by_title["How alike"].headings[3:] == (
+        "Frechet n=300",
+        "Frechet, n to infinity",
+        "kernel distance x1000",
+    )
+    for table in tables(everything):
+        for heading in table.headings:
+            assert not re.fullmatch("Frechet|FID|FVFD|effective faces", heading)
+    fewer = record("voice2face-64", scores=[s.model_copy(update={"n": 280}) for s in scores(0.2, "faces")])
+    assert tables(groups([record(), fewer])[0])[1].headings[3] == "Frechet n=280-300"
+
+
+def test_the_kernel_distance_is_a_thousandfold_of_the_record_and_csv_keeps_the_record(by_title):
+    assert _line(by_title["How alike"], "mean-face")[-1] == "17.2 [16, 18]"
+    frame = tidy([record("mean-face", 0.1)])
+    row = frame[(frame.metric == "kernel-distance") & (frame.extractor == JUDGE)].iloc[0]
+    assert row["value"] == 0.0123 * 1.4
+
+
+def test_published_names_go_to_published_networks_alone(by_title, everything):
+    inception, vggface2 = (
+        by_title["By Inception"].headings,
+        by_title["By VGGFace2's classifier"].headings,
+    )
+    assert inception[:4] == ("FID n=300", "FID, n to infinity", "KID x1000", "IS")
+    assert vggface2[:4] == ("FVFD n=300", "FVFD, n to infinity", "kernel distance x1000", "VGGFace Score")
+    published = re.compile(r"\b(FID|KID|IS|FVFD|VGGFace Score)\b")
+    for title, table in by_title.items():
+        if title not in ("By Inception", "By VGGFace2's classifier"):
+            assert not published.search(" ".join(table.headings)), title
+    judged = record(scores=scores(0.3, "faces", judge=VGGFACE2))
+    assert "FVFD n=300" in tables(groups([judged])[0])[1].headings
+
+
+def test_each_further_network_stands_alone_with_the_exact_anchors_where_it_tells_people_apart(by_title):
+    inception, dlib = by_title["By Inception"], by_title["By a further network"]
+    assert not any(heading.startswith(("recall@", "cosine")) for heading in inception.headings)
+    assert "chance" not in [line.label for line in inception.lines]
+    assert _line(dlib, "chance")[dlib.headings.index("recall@10 g100")] == ".100"
+    assert _line(dlib, "sf2f-64 (width 0.25), seed 0")[3] == ".329 [.28, .38]"
+    assert "linear-listener" in [line.label for line in dlib.lines]
+
+
+def test_two_versions_of_a_further_network_never_share_a_table():
+    other = [
+        s.model_copy(update={"extractor": s.extractor.replace("@0d0e4a1c", "@ffffffff")})
+        if s.extractor == DLIB
+        else s
+        for s in full_record("voice2face-64", 0.2).scores
+    ]
+    (group,) = groups([full_record(), record("voice2face-64", scores=other)])
+    found = [table for table in tables(group) if "deepface:Dlib" in table.title]
+    assert [[line.label for line in table.lines] for table in found] == [
+        ["sf2f-64 (width 0.25)"],
+        ["voice2face-64"],
+    ]
+
+
+def test_length_of_speech_ends_with_all_of_it_and_asks_only_who_heard_less(by_title):
+    table = by_title["By length of speech"]
+    assert table.headings[:5] == tuple(f"recall@10 {s} s" for s in ("1.25", "2.5", "5", "10", "25"))
+    assert table.headings[5:] == tuple(f"cosine {s} s" for s in ("1.25", "2.5", "5", "10", "25"))
+    assert _line(table, "sf2f-64 (width 0.25), seed 0")[4] == ".365 [.30, .43]"
+    assert [line.label for line in table.lines if line.zone != "system"] == [
+        "chance",
+        "gender-oracle",
+        "without image GAN (width 0.25)",
+    ]
+
+
+def test_attributes_by_their_judge(by_title):
+    table = by_title["By attribute"]
+    assert table.headings == ("gender agreement", "ethnicity agreement", "age difference (years)")
+    assert _line(table, "mean-face")[2] == "11.4 [11, 12]"
+    text = said(full_bench())
+    assert "the real-photo-oracle row is how far the attribute judge agrees with itself" in text
+    assert "real-photo-oracle row" not in said([full_record()])
+
+
+def test_shuffled_voices_stand_in_the_floor_after_the_mean_face(everything):
+    labels = [row.label for row in everything.rows if row.zone == "floor"]
+    assert labels == [
+        "chance",
+        "gender-oracle",
+        "mean-face",
+        "sf2f-64, shuffled voices (width 0.25), seed 0",
+        "sf2f-64, shuffled voices (width 0.25), seed 1",
+        "voice2face-64, shuffled voices (width 0.25)",
+        "nearest-training-face",
+    ]
+    for row in everything.systems:
+        other = everything.shuffled(row)
+        assert other.record.system.name == f"shuffled-voices:{row.record.system.name}"
+        assert other.record.seed == row.record.seed
+    assert everything.shuffled(everything.ablations[0]) is None
+
+
+def test_shuffled_voices_of_another_budget_are_another_row():
+    made = [full_record(), shuffled(), full_record(budget="smoke"), shuffled(budget="smoke", recall=0.12)]
+    (group,) = groups(made)
+    assert group.set_aside == 0
+    assert [group.shuffled(row).label for row in group.systems] == [
+        "sf2f-64, shuffled voices (width 0.25), budget default",
+        "sf2f-64, shuffled voices (width 0.25), budget smoke",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_table_fits_the_terminal(width):
+    text = shown(full_bench(), width)
+    assert max(map(len, text.splitlines())) <= width
+    likeness = text.split("How alike")[1].split("Within strata")[0]
+    assert ("Left out" in likeness) == (width == 80)
+    speech = text.split("By length of speech")[1].split("By Inception")[0]
+    assert "cosine 1.25 s, cosine 2.5 s, cosine 5 s, cosine 10 s, cosine 25 s" in " ".join(speech.split())
+    assert ".365 [.30, .43]" in speech
+
+
+def test_markdown_shows_all_and_latex_cuts_wide_tables(everything):
+    for table in tables(everything):
+        rows = [line for line in markdown_table(table).splitlines() if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(table.headings) + 2}
+        parts = table.parts(6)
+        assert sum((part.headings for part in parts), ()) == table.headings
+        assert max(len(part.headings) for part in parts) <= 6
+        assert [part.title for part in parts[1:]] == [f"{table.title}, continued"] * (len(parts) - 1)
+        for part in parts:
+            assert latex_table(part, "x").count(r"\begin{tabular}") == 1
+            assert not re.search(r"(?<!\\)[_#]", latex_table(part, "n_1 #2"))
+
+
+def test_the_paper_names_who_gives_its_quality_scores():
+    quality = {"mutual-information/5-parts": VGGFACE2, "mutual-information/3-parts": INCEPTION}
+    template = paper_record().scores[0]
+    beside = [
+        template.model_copy(
+            update={"metric": metric, "extractor": by, "extractor_role": "further", "n": 378, "value": value}
+        )
+        for metric, by, value in (
+            ("mutual-information/5-parts", VGGFACE2, 12.0),
+            ("mutual-information/3-parts", INCEPTION, 3.0),
+            ("frechet-distance", INCEPTION, 99.0),
+            ("recall@10/g100x3/mean-voice", LOSS, 0.4),
+        )
+    ]
+    beside[-1] = beside[-1].model_copy(update={"extractor_role": "training-loss"})
+    made = paper_record()
+    kept = tuple(s for s in made.scores if not s.metric.startswith("mutual-information"))
+    who, alike = tables(groups([made.model_copy(update={"scores": (*kept, *beside)})])[0])
+    assert who.headings[-1] == "recall@10 mean voice"
+    assert alike.headings == ("cosine", "L1", "L2", "VGGFace Score", "FID n=378", "IS")
+    assert all(by in alike.title for by in quality.values())
+    text = said([made.model_copy(update={"scores": (*kept, *beside)})])
+    assert "stands for VGGFace2's classifier" not in text
+    assert "cannot exceed the size of one part, 75 (5 parts), 126 (3 parts) here" in text
+
+
+def test_odd_ids_of_networks_survive_markdown_and_latex():
+    odd = [
+        s.model_copy(update={"extractor": NASTY}) if s.extractor == DLIB else s for s in full_record().scores
+    ]
+    (table,) = [t for t in tables(groups([record(scores=odd)])[0]) if NASTY in t.title]
+    assert markdown(NASTY) in markdown_table(table)
+    assert latex(NASTY) in latex_table(table, "x")
+    assert not re.search(r"(?<!\\)[_%#]", latex_table(table, "x"))
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def test_what_hearing_is_worth_with_its_paired_interval(tmp_path):
+    random = np.random.default_rng(5)
+    recalls = random.random(300)
+    floor = np.clip(recalls - 0.2 + random.normal(0, 0.05, 300), 0, 1)
+    own, other = saved(full_record(), tmp_path, recalls=recalls), saved(shuffled(), tmp_path, recalls=floor)
+    low, high = stats.mean_interval(recalls - floor, np.random.default_rng(0), (-1.0, 1.0))
+    text = said([own, other])
+    assert (
+        "sf2f-64 (width 0.25): hearing the right person is worth .265 of recall@10 (its own shuffled voices: .100), "
+        f"paired interval {share(low)} to {share(high)}."
+    ) in text
+    alike = saved(shuffled(), tmp_path / "b", recalls=recalls[::-1])
+    assert "NOT above zero." in said([own, alike])
+
+
+def test_without_the_same_people_there_is_no_paired_interval(tmp_path):
+    own = saved(full_record(), tmp_path, recalls=np.linspace(0, 1, 300))
+    fewer = saved(shuffled(), tmp_path, recalls=np.linspace(0, 1, 299))
+    for made in ([own, fewer], [full_record(), shuffled()]):
+        text = said(made)
+        assert "worth .265 of recall@10 (its own shuffled voices: .100)." in text
+        assert "paired interval" not in text
+    assert "shuffled voices" not in said([full_record()])
+
+
+def test_collapse_is_an_alarm_for_systems_and_not_for_the_mean_face():
+    few = {"distinct-faces": (0.04, 0.03, 0.05)}
+    made = [with_scores(full_record(), few), with_scores(full_record("mean-face", 0.1), few)]
+    (alarm,) = alarms(made)
+    assert alarm.startswith("sf2f-64 (width 0.25): distinct faces .040, below .100: it has collapsed")
+    assert not alarms([with_scores(full_record(), {"distinct-faces": (0.11, 0.08, 0.14)})])
+
+
+def test_copying_is_an_alarm_for_systems_and_a_remark_for_anchors():
+    many, unsure = {"copied-faces": (0.5, 0.44, 0.56)}, {"copied-faces": (0.09, 0.049, 0.14)}
+    made = [
+        with_scores(full_record(), many),
+        with_scores(full_record("nearest-training-face", 0.39), many),
+        with_scores(full_record("voice2face-64", 0.2), unsure),
+    ]
+    (alarm,) = alarms(made)
+    assert alarm.startswith("sf2f-64 (width 0.25): copied faces .500 (.440 to .560), above .050: so many lie")
+    assert "nearest-training-face: copied faces .500 (.440 to .560), above .050" in said(made)
+    assert "an anchor may." in said(made)
+    assert "voice2face-64: copied" not in said(made)
+
+
+def fitted(judge=(0.19, 0.15, 0.23), loss=(0.45, 0.39, 0.51)):
+    made = with_scores(full_record("voice2face-64", 0.2), {"recall@10/g100": judge})
+    return with_scores(made, {"recall@10/g100": loss}, LOSS)
+
+
+def honest(loss):
+    """A linear listener with recall@10 of .5 by the judge."""
+    made = with_scores(full_record("linear-listener", 0.5, "embeddings"), {"recall@10/g100": (0.5, 0.4, 0.6)})
+    return with_scores(made, {"recall@10/g100": (loss, loss - 0.05, loss + 0.05)}, LOSS)
+
+
+def test_a_system_that_fits_the_network_of_its_loss_sets_off_the_alarm():
+    gender = full_record("gender-oracle", 0.2, "own")
+    (alarm,) = alarms([gender, fitted(), honest(0.52)])
+    assert alarm == (
+        "voice2face-64 fits the network of its training loss, not the face: by that network recall@10 .450 (.390 to "
+        ".510) is above knowing only the gender (.200), by the judge .190 (.150 to .230) is not (linear-listener: "
+        ".520 and .500)."
+    )
+    assert alarms([gender, fitted()])  # no honest row to compare with
+    unsure = [gender, fitted(loss=(0.27, 0.22, 0.32)), honest(0.52)]  # the two intervals overlap
+    assert not alarms(unsure)
+    assert "voice2face-64 leans on the network of its training loss: by that network recall@10 .270" in said(
+        unsure
+    )
+    assert alarms([fitted(judge=(0.1, 0.05, 0.14))])  # no gender oracle: chance is the bar
+
+
+@pytest.mark.parametrize(
+    ("system", "loss_of_honest_row"),
+    [
+        (fitted(judge=(0.27, 0.22, 0.32)), 0.52),  # the judge sees more than the gender too
+        (fitted(loss=(0.24, 0.19, 0.29)), 0.52),  # neither does
+        (fitted(), 0.85),  # that network tells everybody better apart, honest rows too
+    ],
+)
+def test_honest_systems_do_not_set_off_the_alarm_of_the_loss(system, loss_of_honest_row):
+    text = said([full_record("gender-oracle", 0.2, "own"), system, honest(loss_of_honest_row)])
+    assert "network of its training loss" not in text
+
+
+def test_gender_alone_is_said_unless_recall_or_matching_within_it_is_above_chance():
+    nothing = {"recall@10/g100/G": (0.11, 0.08, 0.14), "matching/1:2/G": (0.51, 0.49, 0.53)}
+    chance = full_record("chance", 0.1, "own")
+    assert (
+        "sf2f-64 (width 0.25): within one gender it is not above chance: what it hears may be gender alone (recall@10 "
+        "g100 .110 (.080 to .140), chance .100; matching 1:2 .510 (.490 to .530), chance .500)."
+    ) in said([chance, with_scores(full_record(), nothing)])
+    for metric, value in (("recall@10/g100/G", (0.2, 0.15, 0.25)), ("matching/1:2/G", (0.6, 0.55, 0.65))):
+        assert "within one gender" not in said(
+            [chance, with_scores(full_record(), nothing | {metric: value})]
+        )
+    assert "within one gender" in said([with_scores(full_record(), nothing)])  # chance is k / gallery, 1 / 2
+    assert "within one gender" not in said([record()])
+
+
+def test_findings_of_the_audit_stand_once_alarms_first():
+    audit = (
+        Finding(check="balance", text="As many women as men."),
+        Finding(check="overlap", text="Two people are in two splits.", alarm=True),
+    )
+    made = [
+        one.model_copy(update={"audit": audit}) for one in (full_record(), full_record("chance", 0.1, "own"))
+    ]
+    found = [note.marked for note in notes(groups(made)[0])]
+    assert found[0] == "ALARM: Audit, overlap: Two people are in two splits."
+    assert found.count("Audit, balance: As many women as men.") == 1
+    assert "- ALARM: Audit, overlap" in shown(made)
+
+
+def absent_network(network, reason):
+    return AbsentScore(metric="all", extractor=network, reason=reason)
+
+
+def test_a_network_that_is_not_here_is_named_once_with_its_reason():
+    lacking = absent_network("dinov2-vits14", "dinov2_vits14.pth is not there; fetch it")
+    made = [one.model_copy(update={"absent": (*one.absent, lacking)}) for one in (full_record(), shuffled())]
+    text = said([*made, full_record("chance", 0.1, "own")])
+    line = "Not measured for want of dinov2-vits14: dinov2_vits14.pth is not there; fetch it"
+    assert text.count("dinov2-vits14") == 1
+    assert line in text.splitlines()
+    assert "no all" not in text
+
+
+def test_a_network_that_only_some_rows_lack_says_which():
+    lacking = absent_network("inception-2015", "the weights are not there")
+    older = record("voice2face-64", 0.2).model_copy(update={"absent": (lacking,)})
+    assert "Not measured for want of inception-2015 (voice2face-64): the weights are not there" in said(
+        [full_record(), older]
+    )
+
+
+def test_absences_of_one_kind_share_a_line():
+    reason = "nationality is not known"
+    missing = tuple(
+        AbsentScore(metric=metric, extractor=JUDGE, reason=reason)
+        for metric in ("matching/1:2/N", "matching/1:10/N", "recall@10/g100/N")
+    )
+    made = [one.model_copy(update={"absent": missing}) for one in (full_record(), shuffled())]
+    assert "Every row: no matching/N, recall/g100/N: nationality is not known" in said(made).splitlines()
+    assert "sf2f-64, shuffled voices (width 0.25): no matching/N" in said([*made[1:], full_record()])
+
+
+def test_seeds_of_one_label_have_a_mean():
+    text = said(full_bench())
+    assert (
+        "sf2f-64 (width 0.25): recall@10 .392 on average over 2 seeds: .365 (seed 0), .420 (seed 1)." in text
+    )
+    assert text.count("on average over") == 1
+    budgets = [full_record(seed=seed, budget=budget) for budget in ("smoke", "default") for seed in (0, 1)]
+    assert "sf2f-64 (width 0.25), budget smoke: recall@10 .365 on average over 2 seeds" in said(budgets)
+
+
+def test_smallest_strata_are_said():
+    assert "Smallest n within strata: G 300, A 281, GNA 112 identities;" in said(full_bench())
+    assert "Smallest n" not in said([record()])
+
+
+def test_the_caption_counts_the_people_of_the_tables_above_and_not_those_of_strata():
+    assert "n = 300 test identities" in " ".join(shown(full_bench()).split())
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_the_picture_of_lengths_shows_systems_between_exact_lines(everything):
+    figure = lengths_figure(everything)
+    (axes,) = figure.axes
+    curves = {container.get_label(): container[0] for container in axes.containers}
+    assert list(curves) == [row.label for row in everything.systems]
+    points = curves["sf2f-64 (width 0.25), seed 0"].get_xydata()
+    np.testing.assert_allclose(points[:, 0], [1.25, 2.5, 5, 10, 25], rtol=0.05)
+    np.testing.assert_allclose(points[:, 1], 0.365 * np.array([0.6, 0.7, 0.8, 0.9, 1.0]))
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert set(lines["chance"].get_ydata()) == {0.1}
+    assert set(lines["gender-oracle"].get_ydata()) == {0.2}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1.25", "2.5", "5", "10", "25"]
+    assert lengths_figure(groups([record()])[0]) is None
+
+
+def test_the_picture_of_strata_has_a_group_of_marks_a_row(everything):
+    figure = strata_figure(everything)
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    marks = {container.get_label(): container[0].get_xydata() for container in axes.containers}
+    assert list(marks) == ["everybody", "within gender (G)", "within age (A)", "within all three (GNA)"]
+    rows = [row for row in everything.rows if row.zone != "ablation"]
+    for points in marks.values():
+        assert np.round(points[:, 1]).astype(int).tolist() == list(range(len(rows)))
+    place = [row.label for row in rows].index("sf2f-64 (width 0.25), seed 0")
+    assert marks["within gender (G)"][place, 0] == pytest.approx(0.259)
+    boxes = sorted((label.get_window_extent() for label in axes.get_yticklabels()), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
+    assert strata_figure(groups([record()])[0]) is None
+
+
+def test_marks_differ_in_colour_and_in_shape(everything):
+    (axes,) = strata_figure(everything).axes
+    looks = [(container[0].get_color(), container[0].get_marker()) for container in axes.containers]
+    assert len({color for color, _ in looks}) == len({marker for _, marker in looks}) == len(looks)
