@@ -130,7 +130,11 @@ def _seen_by_networks(test: Sequence[Identity], real: bool) -> Finding:
     rest = []
     if known_not := said.count(""):
         rest.append(f"{known_not} are listed as not trained on")
-    if unknown := said.count(None):
+    unknown = said.count(None)
+    if unknown == n:
+        text = f"Whether published networks were trained on the {n} test people is not known."
+        return Finding(check="seen-by-networks", text=text)
+    if unknown:
         rest.append(f"of {unknown} of {n} nothing is known")
     warning = (
         "A list of one set says nothing of the others. A network tells people of its training apart better than "

@@ -197,7 +197,7 @@ class TestSeenByNetworks:
 
     def test_what_is_not_known_is_said_so(self):
         (finding,) = of(audit(Planted(), gallery_size=2), "seen-by-networks")
-        assert finding.text == "Of 4 of 4 nothing is known."
+        assert finding.text == "Whether published networks were trained on the 4 test people is not known."
 
     def test_made_up_people_were_seen_by_nobody(self):
         (finding,) = of(audit(Planted(real=False), gallery_size=2), "seen-by-networks")
