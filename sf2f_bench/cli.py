@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from sf2f_bench import __version__
+from sf2f_bench.commands.audit import audit
+from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.options import FOLDER, numbers, with_settings
+from sf2f_bench.commands.score import score
 from sf2f_bench.commands.weights import weights
 from sf2f_bench.types import BenchError
 
@@ -37,7 +40,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Measure speech-to-face generation honestly: run, report, prepare, list, weights.
+    """Measure speech-to-face generation honestly: train, score, compare, audit and report.
 
     This is an instrument for comparing models. It is not a tool to identify people.
     """
@@ -122,8 +125,8 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
 
     settings = load_config(config, options)
     from sf2f_bench.benchmarks import benchmark_named
-    from sf2f_bench.stages import dataset_of, prepare_store
     from sf2f_bench.progress import Reporter
+    from sf2f_bench.stages import dataset_of, prepare_store
     from sf2f_bench.types import SPLITS
 
     benchmark = benchmark_named(settings.benchmark)
@@ -157,7 +160,8 @@ def list_command() -> None:
             click.echo(f"  {name:<32}{target}")
 
 
-main.add_command(weights)
+for command in (audit, export_voices, score, weights):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from PIL import Image
 
 from sf2f_bench.audio import LogFilterbank, decode
 from sf2f_bench.audio.decode import AUDIO_SUFFIXES, to_int16
-from sf2f_bench.audio.vad import PADDING_MS, _classify, speech_runs
+from sf2f_bench.audio.vad import PADDING_MS, speech_runs, voiced_frames
 from sf2f_bench.data.media import Recording
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.workers import on_this_machine
@@ -177,7 +177,7 @@ def _speech_of(
 ) -> list[Span]:
     """Where speech lies in a recording. Raises BenchError where it is not the speech that was prepared."""
     length = SAMPLE_RATE * frontend.vad_frame_ms // 1000
-    verdicts = _classify(samples, frontend.vad_mode, length)
+    verdicts = voiced_frames(samples, frontend.vad_mode, length)
     runs = speech_runs(verdicts, PADDING_MS // frontend.vad_frame_ms)
     spans = [(first * length, last * length) for first, last in runs]
     total = sum(last - first for first, last in spans)

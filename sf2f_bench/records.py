@@ -122,7 +122,7 @@ class AbsentScore(_Part):
 class Finding(_Part):
     """What `sf2f-bench audit` found in the data; `alarm`: numbers made from it must not be believed as they are."""
 
-    check: str  # "overlap", "seen-by-networks", "duplicate-photos", "balance", "gallery"
+    check: str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
     text: str
     alarm: bool = False
 

@@ -59,7 +59,8 @@ class Identity:
     gender: str | None = None  # "f" or "m", as the metadata of VoxCeleb has it
     nationality: str | None = None
     age: float | None = None  # years
-    seen_by: str | None = None  # training sets of published networks that hold this person: "VGGFace2"
+    # Training sets of published networks that hold this person: "VGGFace2"; "": listed as in none; None: not known.
+    seen_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -333,7 +334,8 @@ class Score:
     "pseudo-values" (jackknife: N value - (N - 1) value without the identity; their mean is the value less its
     bias, their spread its standard error). NaN where an identity does not take part.
     replicates ``[R]``: the value on the half-samples of `sf2f_bench.stats.half_samples`, the same halves for
-    every system; for what no identity contributes to on its own (a Frechet distance).
+    every system; for what no identity contributes to on its own (a Frechet distance). Where the statistic grows with
+    n they are brought back to the value: times value / their mean.
     """
 
     value: float

@@ -23,7 +23,7 @@ def keep_speech(samples: NDArray[np.int16], mode: int, frame_ms: int) -> NDArray
     mode: WebRTC's aggressiveness, 0..3. frame_ms: 10, 20 or 30.
     """
     length = SAMPLE_RATE * frame_ms // 1000
-    voiced = _classify(samples, mode, length)
+    voiced = voiced_frames(samples, mode, length)
     runs = [samples[a * length : b * length] for a, b in speech_runs(voiced, PADDING_MS // frame_ms)]
     return np.concatenate(runs) if runs else samples[:0]
 
@@ -56,7 +56,7 @@ def speech_runs(voiced: list[bool], ring: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _classify(samples: NDArray[np.int16], mode: int, length: int) -> list[bool]:
+def voiced_frames(samples: NDArray[np.int16], mode: int, length: int) -> list[bool]:
     """WebRTC's verdict on each frame of `length` samples; the detector carries state between them."""
     detector = webrtcvad.Vad(mode)
     sound = samples.tobytes()
