@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 REFERENCE_PHOTOS = 5  # of a person, at most, where the judge's verdict on them is the reference
-REFERENCE_VERSION = 1  # of what `_verdicts_on_photos` keeps
+VERDICTS_VERSION = 1  # of what `judged` keeps
 FOLDS = 5  # of the training people, in which the strength of a probe's regularisation is chosen
 STRENGTHS = np.logspace(-4, 4, 9)
 WORDS = {"gender": ("f", "m")}  # an attribute judge's words, where they are fixed
@@ -145,7 +145,7 @@ def attribute_scores(
     if answer.faces is None:
         return []
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
-    verdicts = judged(judge, answer.faces)
+    verdicts = judged(evaluation, judge, answer.faces)
     known = references(evaluation, judge, list(verdicts))
     found: list[tuple[AttributeMetric, Score]] = []
     for metric in METRICS:
@@ -158,9 +158,30 @@ def attribute_scores(
     return found
 
 
-def judged(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
-    """The judge's verdicts on uint8 ``[N, 3, H, W]``, one a face; BenchError where they are something else."""
-    verdicts = {name: list(values) for name, values in judge(torch.from_numpy(faces)).items()}
+def judged(evaluation: Evaluation, judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
+    """The judge's verdicts on uint8 ``[N, 3, H, W]``, one a face; BenchError where they are something else.
+
+    An artefact of the cache, whatever the order of the faces: handing them to other people asks nothing anew.
+    """
+    digests = [hashlib.sha256(face.tobytes()).hexdigest() for face in faces]
+    first = {digest: row for row, digest in reversed(list(enumerate(digests)))}
+    key = hash_of([judge.id, judge.sha256, VERDICTS_VERSION, sorted(first)])
+    path = evaluation.cache / f"{key}.json"
+    if not path.exists():
+        rows = sorted(first.values())
+        verdicts = _asked(judge, faces if len(rows) == len(faces) else faces[rows])
+        by_digest = {
+            name: dict(zip((digests[row] for row in rows), values, strict=True))
+            for name, values in verdicts.items()
+        }
+        write_json(path, by_digest)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return {name: [values[digest] for digest in digests] for name, values in kept.items()}
+
+
+def _asked(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
+    answer = judge(torch.from_numpy(faces))
+    verdicts = {name: np.asarray(values).tolist() for name, values in answer.items()}
     for name, values in verdicts.items():
         if len(values) != len(faces):
             raise BenchError(f"{judge.id}: {len(values)} verdicts on {name} for {len(faces)} faces.")
@@ -168,6 +189,8 @@ def judged(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
             raise BenchError(
                 f"{judge.id}: {name} must be one of {WORDS[name]}, it says {', '.join(strange)}."
             )
+        if name == "age" and not np.isfinite(values).all():
+            raise BenchError(f"{judge.id}: an age must be a finite number of years, it says NaN or infinity.")
     return verdicts
 
 
@@ -191,20 +214,15 @@ def known_of(evaluation: Evaluation, attribute: str) -> list[Any]:
 
 
 def _verdicts_on_photos(evaluation: Evaluation, judge: AttributeJudge) -> dict[str, list[Any]]:
-    """The judge's verdict on everybody's photos, the held-out one left out; an artefact of the cache."""
-    facts = [evaluation.store.data_hash, judge.id, judge.sha256, "verdicts", REFERENCE_VERSION]
-    path = evaluation.cache / f"{hash_of(facts)}.json"
-    if not path.exists():
-        others = [faces[1:] if len(faces) > 1 else faces for faces in evaluation.test_faces]
-        photos = [faces[:REFERENCE_PHOTOS] for faces in others]
-        owners = np.repeat(np.arange(len(photos)), [len(faces) for faces in photos])
-        verdicts = judged(judge, np.concatenate(photos))
-        summary = {
-            name: [_summary(name, list(compress(values, owners == row))) for row in range(len(photos))]
-            for name, values in verdicts.items()
-        }
-        write_json(path, summary)
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    """By attribute the judge's verdict on everybody's photos, the held-out one left out."""
+    others = [faces[1:] if len(faces) > 1 else faces for faces in evaluation.test_faces]
+    photos = [faces[:REFERENCE_PHOTOS] for faces in others]
+    owners = np.repeat(np.arange(len(photos)), [len(faces) for faces in photos])
+    verdicts = judged(evaluation, judge, np.concatenate(photos))
+    return {
+        name: [_summary(name, list(compress(values, owners == row))) for row in range(len(photos))]
+        for name, values in verdicts.items()
+    }
 
 
 def _summary(attribute: str, verdicts: Sequence[Any]) -> Any:

@@ -183,7 +183,8 @@ def files_of(asker: str, names: Sequence[str]) -> dict[str, Path]:
     files = [weight_file(name) for name in names]
     found = {file.name: _here(file) for file in files}
     if missing := [file for file in files if found[file.name] is None]:
-        raise NotHere(_remedy(asker, missing))
+        names = ", ".join(file.name for file in missing)
+        raise NotHere(_remedy(asker, missing), f"not on this machine: {names} (`sf2f-bench weights list`)")
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -198,10 +199,12 @@ def _here(file: WeightFile) -> Path | None:
 def _remedy(asker: str, missing: Sequence[WeightFile]) -> str:
     if len(missing) == 1:
         return f"{asker}: {missing[0].description} is not on this machine. {remedy(missing[0])}"
-    names = ", ".join(file.name for file in missing)
+    names, urls = (
+        " and ".join(words) for words in zip(*((file.name, file.url) for file in missing), strict=True)
+    )
     return (
         f"{asker}: {len(missing)} files are not on this machine, {names}. `sf2f-bench weights fetch NAME` fetches "
-        f"each. By hand: get {' and '.join(file.url for file in missing)} and put them into {folders()[0]}."
+        f"each. By hand: get {urls} and put them into {folders()[0]}."
     )
 
 

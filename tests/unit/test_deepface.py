@@ -135,6 +135,7 @@ def test_a_missing_file_is_named_with_its_address_and_folder(empty):
         str(empty / "weights"),
     ):
         assert word in str(said.value)
+    assert said.value.reason == "not on this machine: arcface_weights.pth (`sf2f-bench weights list`)"
 
 
 def test_attributes_name_all_files_that_are_missing(empty):
