@@ -45,8 +45,8 @@ def test_a_real_recogniser_finds_real_people_far_above_chance(embeddings):
     gallery, probes = (side.numpy() for side in embeddings)
     better, ties = retrieval.ranks(probes, gallery)
     first, fifth = (retrieval.expected_recall(better, ties, PEOPLE, None, k).mean() for k in (1, 5))
-    assert first > 0.65  # chance is 0.025; measured 0.80 on unaligned grey photos
-    assert fifth > 0.8  # chance is 0.125; measured 0.92
+    assert first > 0.65  # chance is 0.025; measured 0.825 on unaligned grey photos
+    assert fifth > 0.8  # chance is 0.125; measured 0.925
 
 
 def test_strangers_in_the_gallery_are_found_at_chance(embeddings):
