@@ -14,6 +14,7 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
+from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
 from sf2f_bench.protocols import BENCH, HEADLINE_K, PAPER, SECONDS
 from sf2f_bench.registry import METRICS
@@ -137,6 +138,7 @@ def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, in
     else:
         found = list(metrics_for(benchmark, identities))
         found += [AtLength(metric, point) for metric in metrics_by_length(benchmark) for point in SECONDS]
+        found += ATTRIBUTE_METRICS
     return [(metric.name, metric.version) for metric in found]
 
 

@@ -144,6 +144,7 @@ def record_key(run: Run, faces: str) -> str:
         "metrics": metric_versions(run.benchmark, len(run.evaluation.identities)),
     }
     extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
+    extractors |= {judge.id: "attributes" for judge in run.evaluation.attribute_judges}
     return hash_of(
         {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
     )
