@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sf2f_bench.report.columns import (
+    PLAIN,
     STRATA,
     Column,
     attribute_columns,
@@ -86,7 +87,7 @@ def _paper_tables(group: Group) -> list[_Plan]:
     who = f"Who is it? Recall in fixed galleries ({group.gallery}), by the network of the training loss"
     classifier, inception = paper_classifier(group), paper_inception(group)
     quality = "mutual information (MI) by the judge"
-    if classifier and classifier != group.extractor("judge"):
+    if classifier and family_of(classifier) is not PLAIN:
         quality = f"{family_of(classifier).information} by {classifier}"
     alike = f"How alike? By the network of the training loss; {quality}"
     alike += f"; FID and IS by {inception}" if inception else ""

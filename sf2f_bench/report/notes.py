@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
-from sf2f_bench.report.columns import paper_classifier, strata_of
+from sf2f_bench.report.columns import PLAIN, family_of, paper_classifier, strata_of
 from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.verdicts import (
     Note,
@@ -115,7 +115,7 @@ def _protocol(group: Group) -> list[str]:
     if group.protocol != PAPER:
         return []
     part, classifier = group.rows[0].record.benchmark, paper_classifier(group)
-    stands_in = classifier in (None, group.extractor("judge"))
+    stands_in = classifier is None or family_of(classifier) is PLAIN
     found = [
         f"{PAPER} repeats the published evaluation, for comparison with published numbers in kind; judge systems "
         f"by {BENCH}. The network of the training loss ({group.extractor('training-loss') or 'none'}) scores "

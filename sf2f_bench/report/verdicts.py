@@ -9,18 +9,14 @@ import numpy as np
 from scipy.special import logit
 
 from sf2f_bench import stats
+from sf2f_bench.paired import seeds_interval
 from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.numbers import number
-from sf2f_bench.report.selection import Group, Row, label_of
+from sf2f_bench.report.selection import CEILING, Group, Row, label_of
 
 COLLAPSED = 0.10  # distinct faces below this share: the system draws a few faces for everybody
 COPIED = 0.05  # copied faces surely above this share, .01 being usual: the system shows training photos
-HONEST = (
-    "nearest-training-face",
-    "linear-listener",
-    "shared-factor-oracle",
-    "mean-face",
-)  # fitted to no network
+HONEST = ("mean-face", "nearest-training-face", *CEILING)  # rows that were fitted to no network
 
 
 @dataclass(frozen=True)
@@ -180,17 +176,14 @@ def warnings(group: Group) -> list[Note]:
 
 
 def _fits_the_loss(group: Group, row: Row) -> Note | None:
-    """Above knowing the gender by the network of the training loss, not by the judge, and more so than honest rows.
+    """Does the network of the training loss see more in a system than the judge does, and than it sees in honest rows?
 
     Rows that were fitted to neither network show how much better the one tells people apart; the odds of a
-    system's recall may rise by no more. An alarm where the two intervals lie apart as well.
+    system's recall may rise by no more. An alarm where only that network puts it above knowing the gender, and the
+    two intervals lie apart.
     """
     own = _by_both(group, row)
     if own is None or own[0].interval is None or own[1].interval is None:
-        return None
-    gender = headline(group, group.anchor("gender-oracle"))
-    bar, rival = (gender.value, "knowing only the gender") if gender else (chance(group), "chance")
-    if own[0].interval[0] <= bar or own[1].interval[0] > bar:
         return None
     honest = {
         other.label: both for other in group.rows if _is_honest(other) and (both := _by_both(group, other))
@@ -198,17 +191,20 @@ def _fits_the_loss(group: Group, row: Row) -> Note | None:
     most = max(honest, key=lambda label: _odds_gap(*honest[label]), default=None)
     if most is not None and _odds_gap(*own) <= _odds_gap(*honest[most]):
         return None
-    apart = own[0].interval[0] > own[1].interval[1]
-    verdict = (
-        "fits the network of its training loss, not the face"
-        if apart
-        else "leans on the network of its training loss"
-    )
+    gender = headline(group, group.anchor("gender-oracle"))
+    bar, rival = (gender.value, "knowing only the gender") if gender else (chance(group), "chance")
+    apart, alone = own[0].interval[0] > own[1].interval[1], own[0].interval[0] > bar >= own[1].interval[0]
+    if not (apart and own[0].interval[0] > bar) and not alone:
+        return None
+    verdict = {(True, True): "fits", (False, True): "leans on", (True, False): "is flattered by"}[
+        apart, alone
+    ]
     compared = f" ({most}: {' and '.join(share(score.value) for score in honest[most])})" if most else ""
     return Note(
-        f"{row.label} {verdict}: by that network recall@{group.headline_k} {with_interval(own[0])} is above {rival} "
-        f"({share(bar)}), by the judge {with_interval(own[1])} is not{compared}.",
-        alarm=apart,
+        f"{row.label} {verdict} the network of its training loss{', not the face' if apart and alone else ''}: by that "
+        f"network recall@{group.headline_k} {with_interval(own[0])}, by the judge {with_interval(own[1])}{compared}; "
+        f"{rival} has {share(bar)}.",
+        alarm=apart and alone,
     )
 
 
@@ -242,10 +238,19 @@ def over_seeds(group: Group) -> list[str]:
             name = label if len(budgets) == 1 else f"{label}, budget {budget}"
             mean = share(float(np.mean([score.value for _, score in scored])))
             each = ", ".join(f"{share(score.value)} (seed {row.record.seed})" for row, score in scored)
-            found.append(
-                f"{name}: recall@{group.headline_k} {mean} on average over {len(scored)} seeds: {each}."
-            )
+            text = f"{name}: recall@{group.headline_k} {mean} on average over {len(scored)} seeds"
+            found.append(f"{text}{_interval_over_seeds(group, [row for row, _ in scored])}: {each}.")
     return found
+
+
+def _interval_over_seeds(group: Group, rows: list[Row]) -> str:
+    """`` (.12 to .67 for new seeds and people)``; nothing where the records do not hold the same identities."""
+    runs = [known for row in rows if (known := _headline_per_identity(group, row))]
+    if len(runs) < len(rows) or any(set(run) != set(runs[0]) for run in runs):
+        return ""
+    values = np.array([[run[name] for name in runs[0]] for run in runs])  # [seeds, identities]
+    low, high = seeds_interval(values, (0.0, 1.0))[1]
+    return f" ({share(low)} to {share(high)} for new seeds and new people)"
 
 
 def smallest_strata(group: Group, letters: Iterable[str]) -> str | None:

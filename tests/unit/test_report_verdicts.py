@@ -1,0 +1,208 @@
+"""The notes of the report: alarms that go off where they must and nowhere else, each thing said once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from record_factory import (
+    JUDGE,
+    LOSS,
+    full_bench,
+    full_record,
+    record,
+    saved,
+    shuffled,
+    with_scores,
+)
+from test_report import said, shown
+
+from sf2f_bench import stats
+from sf2f_bench.paired import seeds_interval
+from sf2f_bench.records import AbsentScore, Finding
+from sf2f_bench.report.notes import notes
+from sf2f_bench.report.selection import groups
+from sf2f_bench.report.verdicts import share
+
+
+def alarms(records):
+    return [note.text for group in groups(records) for note in notes(group) if note.alarm]
+
+
+def test_what_hearing_is_worth_with_its_paired_interval(tmp_path):
+    random = np.random.default_rng(5)
+    recalls = random.random(300)
+    floor = np.clip(recalls - 0.2 + random.normal(0, 0.05, 300), 0, 1)
+    own, other = saved(full_record(), tmp_path, recalls=recalls), saved(shuffled(), tmp_path, recalls=floor)
+    low, high = stats.mean_interval(recalls - floor, np.random.default_rng(0), (-1.0, 1.0))
+    text = said([own, other])
+    assert (
+        "sf2f-64 (width 0.25): hearing the right person is worth .265 of recall@10 (its own shuffled voices: .100), "
+        f"paired interval {share(low)} to {share(high)}."
+    ) in text
+    alike = saved(shuffled(), tmp_path / "b", recalls=recalls[::-1])
+    assert "NOT above zero." in said([own, alike])
+
+
+def test_without_the_same_people_there_is_no_paired_interval(tmp_path):
+    own = saved(full_record(), tmp_path, recalls=np.linspace(0, 1, 300))
+    fewer = saved(shuffled(), tmp_path, recalls=np.linspace(0, 1, 299))
+    for made in ([own, fewer], [full_record(), shuffled()]):
+        text = said(made)
+        assert "worth .265 of recall@10 (its own shuffled voices: .100)." in text
+        assert "paired interval" not in text
+    assert "shuffled voices" not in said([full_record()])
+
+
+def test_collapse_is_an_alarm_for_systems_and_not_for_the_mean_face():
+    few = {"distinct-faces": (0.04, 0.03, 0.05)}
+    made = [with_scores(full_record(), few), with_scores(full_record("mean-face", 0.1), few)]
+    (alarm,) = alarms(made)
+    assert alarm.startswith("sf2f-64 (width 0.25): distinct faces .040, below .100: it has collapsed")
+    assert not alarms([with_scores(full_record(), {"distinct-faces": (0.11, 0.08, 0.14)})])
+
+
+def test_copying_is_an_alarm_for_systems_and_a_remark_for_anchors():
+    many, unsure = {"copied-faces": (0.5, 0.44, 0.56)}, {"copied-faces": (0.09, 0.049, 0.14)}
+    made = [
+        with_scores(full_record(), many),
+        with_scores(full_record("nearest-training-face", 0.39), many),
+        with_scores(full_record("voice2face-64", 0.2), unsure),
+    ]
+    (alarm,) = alarms(made)
+    assert alarm.startswith("sf2f-64 (width 0.25): copied faces .500 (.440 to .560), above .050: so many lie")
+    assert "nearest-training-face: copied faces .500 (.440 to .560), above .050" in said(made)
+    assert "an anchor may." in said(made)
+    assert "voice2face-64: copied" not in said(made)
+
+
+def fitted(judge=(0.19, 0.15, 0.23), loss=(0.45, 0.39, 0.51)):
+    made = with_scores(full_record("voice2face-64", 0.2), {"recall@10/g100": judge})
+    return with_scores(made, {"recall@10/g100": loss}, LOSS)
+
+
+def honest(loss):
+    """A linear listener with recall@10 of .5 by the judge."""
+    made = with_scores(full_record("linear-listener", 0.5, "embeddings"), {"recall@10/g100": (0.5, 0.4, 0.6)})
+    return with_scores(made, {"recall@10/g100": (loss, loss - 0.05, loss + 0.05)}, LOSS)
+
+
+def test_a_system_that_fits_the_network_of_its_loss_sets_off_the_alarm():
+    gender = full_record("gender-oracle", 0.2, "own")
+    (alarm,) = alarms([gender, fitted(), honest(0.52)])
+    assert alarm == (
+        "voice2face-64 fits the network of its training loss, not the face: by that network recall@10 .450 (.390 to "
+        ".510), by the judge .190 (.150 to .230) (linear-listener: .520 and .500); knowing only the gender has .200."
+    )
+    assert alarms([gender, fitted()])  # no honest row to compare with
+    unsure = [gender, fitted(loss=(0.27, 0.22, 0.32)), honest(0.52)]  # the two intervals overlap
+    assert not alarms(unsure)
+    assert "voice2face-64 leans on the network of its training loss: by that network recall@10 .270" in said(
+        unsure
+    )
+    assert alarms([fitted(judge=(0.1, 0.05, 0.14))])  # no gender oracle: chance is the bar
+
+
+@pytest.mark.parametrize(
+    ("system", "loss_of_honest_row"),
+    [
+        (fitted(judge=(0.4, 0.35, 0.45)), 0.52),  # both see about the same, more than the gender
+        (fitted(loss=(0.24, 0.19, 0.29)), 0.52),  # neither does
+        (fitted(), 0.85),  # that network tells everybody better apart, honest rows too
+    ],
+)
+def test_honest_systems_do_not_set_off_the_alarm_of_the_loss(system, loss_of_honest_row):
+    text = said([full_record("gender-oracle", 0.2, "own"), system, honest(loss_of_honest_row)])
+    assert "network of its training loss" not in text
+
+
+def test_gender_alone_is_said_unless_recall_or_matching_within_it_is_above_chance():
+    nothing = {"recall@10/g100/G": (0.11, 0.08, 0.14), "matching/1:2/G": (0.51, 0.49, 0.53)}
+    chance = full_record("chance", 0.1, "own")
+    assert (
+        "sf2f-64 (width 0.25): within one gender it is not above chance: what it hears may be gender alone (recall@10 "
+        "g100 .110 (.080 to .140), chance .100; matching 1:2 .510 (.490 to .530), chance .500)."
+    ) in said([chance, with_scores(full_record(), nothing)])
+    for metric, value in (("recall@10/g100/G", (0.2, 0.15, 0.25)), ("matching/1:2/G", (0.6, 0.55, 0.65))):
+        assert "within one gender" not in said(
+            [chance, with_scores(full_record(), nothing | {metric: value})]
+        )
+    assert "within one gender" in said([with_scores(full_record(), nothing)])  # chance is k / gallery, 1 / 2
+    assert "within one gender" not in said([record()])
+
+
+def test_findings_of_the_audit_stand_once_alarms_first():
+    audit = (
+        Finding(check="balance", text="As many women as men."),
+        Finding(check="overlap", text="Two people are in two splits.", alarm=True),
+    )
+    made = [
+        one.model_copy(update={"audit": audit}) for one in (full_record(), full_record("chance", 0.1, "own"))
+    ]
+    found = [note.marked for note in notes(groups(made)[0])]
+    assert found[0] == "ALARM: Audit, overlap: Two people are in two splits."
+    assert found.count("Audit, balance: As many women as men.") == 1
+    assert "- ALARM: Audit, overlap" in shown(made)
+
+
+def absent_network(network, reason):
+    return AbsentScore(metric="all", extractor=network, reason=reason)
+
+
+def test_a_network_that_is_not_here_is_named_once_with_its_reason():
+    lacking = absent_network("dinov2-vits14", "dinov2_vits14.pth is not there; fetch it")
+    made = [one.model_copy(update={"absent": (*one.absent, lacking)}) for one in (full_record(), shuffled())]
+    text = said([*made, full_record("chance", 0.1, "own")])
+    line = "Not measured for want of dinov2-vits14: dinov2_vits14.pth is not there; fetch it"
+    assert text.count("dinov2-vits14") == 1
+    assert line in text.splitlines()
+    assert "no all" not in text
+
+
+def test_a_network_that_only_some_rows_lack_says_which():
+    lacking = absent_network("inception-2015", "the weights are not there")
+    older = record("voice2face-64", 0.2).model_copy(update={"absent": (lacking,)})
+    assert "Not measured for want of inception-2015 (voice2face-64): the weights are not there" in said(
+        [full_record(), older]
+    )
+
+
+def test_absences_of_one_kind_share_a_line():
+    reason = "nationality is not known"
+    missing = tuple(
+        AbsentScore(metric=metric, extractor=JUDGE, reason=reason)
+        for metric in ("matching/1:2/N", "matching/1:10/N", "recall@10/g100/N")
+    )
+    made = [one.model_copy(update={"absent": missing}) for one in (full_record(), shuffled())]
+    assert "Every row: no matching/N, recall/g100/N: nationality is not known" in said(made).splitlines()
+    assert "sf2f-64, shuffled voices (width 0.25): no matching/N" in said([*made[1:], full_record()])
+
+
+def test_seeds_of_one_label_have_a_mean():
+    text = said(full_bench())
+    assert (
+        "sf2f-64 (width 0.25): recall@10 .392 on average over 2 seeds: .365 (seed 0), .420 (seed 1)." in text
+    )
+    assert text.count("on average over") == 1
+    budgets = [full_record(seed=seed, budget=budget) for budget in ("smoke", "default") for seed in (0, 1)]
+    assert "sf2f-64 (width 0.25), budget smoke: recall@10 .365 on average over 2 seeds" in said(budgets)
+
+
+def test_the_mean_over_seeds_has_an_interval_where_the_same_people_were_asked(tmp_path):
+    random = np.random.default_rng(2)
+    values = random.random((3, 300))
+    made = [saved(full_record(seed=i), tmp_path, recalls=row) for i, row in enumerate(values)]
+    low, high = seeds_interval(values, (0.0, 1.0))[1]
+    assert f"on average over 3 seeds ({share(low)} to {share(high)} for new seeds and new people): " in said(
+        made
+    )
+    fewer = saved(full_record(seed=3), tmp_path, recalls=values[0, :200])
+    assert "on average over 4 seeds: .365 (seed 0)" in said([*made, fewer])
+
+
+def test_smallest_strata_are_said():
+    assert "Smallest n within strata: G 300, A 281, GNA 112 identities;" in said(full_bench())
+    assert "Smallest n" not in said([record()])
+
+
+def test_the_caption_counts_the_people_of_the_tables_above_and_not_those_of_strata():
+    assert "n = 300 test identities" in " ".join(shown(full_bench()).split())
