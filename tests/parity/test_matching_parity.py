@@ -41,12 +41,12 @@ def test_one_of_two_is_each_probes_area_under_the_curve(pair):
     np.testing.assert_allclose(score.per_identity, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("candidates", range(2, 11))
+@pytest.mark.parametrize("candidates", [2, 5, 10])
 def test_one_of_many_is_what_drawn_galleries_come_to(candidates, pair):
     random = np.random.default_rng(candidates)
     cosines = rounded(*pair)
     hits = []
-    for probe in random.integers(0, N, 20_000):
+    for probe in random.integers(0, N, 10_000):
         others = random.choice(np.delete(np.arange(N), probe), candidates - 1, replace=False)
         rivals = cosines[probe, others]
         tied = np.sum(rivals == cosines[probe, probe])

@@ -1,0 +1,106 @@
+"""What association needs of the media: a face drawn from one recording, and photos, both as the judge sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sf2f_bench.data.media import AudioFile, PhotoFile
+from sf2f_bench.evaluation import BATCH, generate_faces
+from sf2f_bench.metrics.arrays import slices
+from sf2f_bench.segments import evaluation_segments
+from sf2f_bench.types import FeatureExtractor, MediaError, SpeechToFace
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray, FloatArray
+
+AT_ONCE = 128  # recordings or photos: at most 51 MB of features of the usual front end
+
+# (embeddings float32 [P, D] of these files, why a file cannot be used); such a file's row is NaN.
+Seen = tuple["FloatArray", dict[Path, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFaces:
+    """The faces that a system draws, each from one recording alone, as the judge sees them.
+
+    A recording is cut into the windows of the evaluation (the first 20, of 1.25 s). `advance` is told how many
+    recordings are done.
+    """
+
+    system: SpeechToFace
+    judge: FeatureExtractor
+    device: torch.device
+    generator: torch.Generator
+    advance: Callable[[int], None]
+
+    def __call__(self, paths: Sequence[Path]) -> Seen:
+        """Embeddings ``[V, D]``, NaN for recordings that cannot be used, and the reasons."""
+        return _in_blocks(paths, self._segments, self._look, self.advance)
+
+    def _segments(self, path: Path) -> FloatArray:
+        frontend = self.system.frontend
+        features = AudioFile(path.name, path).log_filterbank(frontend)
+        return evaluation_segments([features.T], frontend.segment_frames)
+
+    def _look(self, segments: list[FloatArray]) -> FloatArray:
+        normalise = self.system.frontend.normalise
+        faces = generate_faces(
+            self.system.generate, segments, normalise, self.device, self.generator, lambda _: None
+        )
+        return _embed(self.judge, faces)
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPhotos:
+    """Photos, read at `size` pixels as `prepare` reads them, as the judge sees them."""
+
+    judge: FeatureExtractor
+    size: int
+    advance: Callable[[int], None]
+
+    def __call__(self, paths: Sequence[Path]) -> Seen:
+        """Embeddings ``[F, D]``, NaN for photos that cannot be used, and the reasons."""
+        return _in_blocks(
+            paths, self._read, lambda images: _embed(self.judge, np.stack(images)), self.advance
+        )
+
+    def _read(self, path: Path) -> ByteArray:
+        return PhotoFile(path.name, path).image(self.size)
+
+
+def _in_blocks(
+    paths: Sequence[Path],
+    read: Callable[[Path], Any],
+    look: Callable[[list[Any]], FloatArray],
+    advance: Callable[[int], None],
+) -> Seen:
+    """Read and look at some files at a time, so that no more than their embeddings is kept."""
+    rows: list[int] = []
+    parts: list[FloatArray] = []
+    unusable = {}
+    for block in slices(len(paths), AT_ONCE):
+        items = []
+        for row in range(block.start, block.stop):
+            try:
+                items.append(read(paths[row]))
+                rows.append(row)
+            except MediaError as error:
+                unusable[paths[row]] = str(error)
+        if items:
+            parts.append(look(items))
+        advance(block.stop - block.start)
+    found = np.full((len(paths), parts[0].shape[1] if parts else 1), np.nan, np.float32)
+    if parts:
+        found[rows] = np.concatenate(parts)
+    return found, unusable
+
+
+def _embed(judge: FeatureExtractor, faces: ByteArray) -> FloatArray:
+    parts = [judge(torch.from_numpy(faces[block]))[0] for block in slices(len(faces), BATCH)]
+    return np.concatenate([part.cpu().numpy() for part in parts])

@@ -1,0 +1,94 @@
+"""The result of `sf2f-bench associate`: numbers with what they rest on, no verdict on any person."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FiniteFloat
+from rich import box
+from rich.table import Table
+
+from sf2f_bench.report.numbers import number
+
+HEADINGS = ("list", "measure", "people", "value", "chance", "gender only", "trials", "people", "left out")
+WORDS = 3  # of the headings: columns of words, the others are of numbers
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_Part):
+    """A value over some trials, with its 95 % interval over people (None where none is sound)."""
+
+    value: FiniteFloat
+    interval: tuple[FiniteFloat, FiniteFloat] | None
+    n: int  # trials
+    identities: int  # people whose trials they are
+    anchors: dict[str, FiniteFloat]  # "chance" and "gender-oracle" on the same trials, exact
+
+
+class AssociationScore(_Part):
+    """One number of one list."""
+
+    metric: str  # "matching-accuracy", "verification-auc", "verification-eer", "map/voice-to-face", "map/face-to-voice"
+    higher_is_better: bool
+    overall: Estimate  # all people of the list
+    test_people: Estimate | None  # the people of hq-voxceleb's test rows alone
+    left_out: int  # trials whose files are not there
+    gallery: int | None = None  # what a probe of a retrieval searches
+
+
+class ListResult(_Part):
+    """All numbers of one list; none where too few of its files are there."""
+
+    name: str
+    sha256: dict[str, str]  # of the list, by file name
+    scores: tuple[AssociationScore, ...]
+
+
+class AssociationRecord(_Part):
+    """What one system scores on the association lists."""
+
+    schema_version: Literal[1] = 1
+    protocol: Literal["association-pins/1"] = "association-pins/1"
+    system: str
+    system_version: str
+    system_weights_sha256: str
+    trained_on: str
+    frontend: str
+    image_size: int
+    judge: str
+    judge_sha256: str
+    people_sha256: str  # of vox1_meta.csv
+    lists: tuple[ListResult, ...]
+    package: str
+    device: str
+    created: AwareDatetime
+    notes: tuple[str, ...] = ()
+
+
+def table_of(record: AssociationRecord) -> Table:
+    """The record as a table for the terminal: two lines a number, of all people and of the test people."""
+    title = f"{record.system}, {record.protocol}, judge {record.judge}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if place < WORDS else "right", overflow="fold")
+    for item in record.lists:
+        for score in item.scores:
+            table.add_row(item.name, score.metric, "all", *_cells(score.overall), f"{score.left_out:,}")
+            if score.test_people:
+                table.add_row("", "", "test", *_cells(score.test_people), "")
+        if not item.scores:
+            table.add_row(item.name, "too few of its files are there")
+    return table
+
+
+def _cells(estimate: Estimate) -> tuple[str, ...]:
+    value, *anchors = (
+        number(share, "share", 3)
+        for share in (estimate.value, estimate.anchors["chance"], estimate.anchors["gender-oracle"])
+    )
+    if estimate.interval is not None:
+        value += f" [{', '.join(number(bound, 'share', 2) for bound in estimate.interval)}]"
+    return value, *anchors, f"{estimate.n:,}", f"{estimate.identities}"

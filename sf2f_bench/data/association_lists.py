@@ -1,0 +1,318 @@
+"""The trial lists of voice-face association on VoxCeleb1, read as they are published.
+
+Matching and retrieval: Zhu et al., "Unsupervised Voice-Face Representation Learning by Cross-Modal Prototype
+Contrast" (arXiv 2204.14057). Verification: Nagrani et al., "Learnable PINs" (arXiv 1805.00833).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from sf2f_bench.data.hq_voxceleb import split_of_row
+from sf2f_bench.types import BenchError
+
+METADATA = "vox1_meta.csv"
+PEOPLE_COLUMNS = ["VoxCeleb1 ID", "VGGFace1 ID", "Gender"]
+VERIFICATION_COLUMNS = ["id", "voice-speaker-id", "face-speaker-id", "label", "voice-path", "face-path"]
+MATCHING_NAME = re.compile(r"matching_(v2f|f2v)_(U|G|N|A|GN|GNA)\.csv")
+VERIFICATION_NAME = re.compile(r"veriflist_test_(random|G|N|A|GNA)_(unseenunheard|seenheard)\.txt")
+RETRIEVAL_NAME = re.compile(r"(wav|jpg)_(\w+)\.csv")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a path of a list must look like."""
+
+    example: str
+    pattern: re.Pattern[str]
+
+
+VOICE = Shape("id10002/CLIP/00001.wav", re.compile(r"id\d{5}/[^/]+/\d{5}\.wav"))
+FACE = Shape("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(r"[^/]+/1\.6/[^/]+/\d+\.jpg"))
+# Before VoxCeleb1 gave its people ids:
+OLD_VOICE = Shape("A.R._Rahman/CLIP_0000001.wav", re.compile(r"([^/]+)/([^/]+)_(\d{7})\.wav"))
+OLD_FACE = Shape("A.R._Rahman/CLIP/0013500.jpg", re.compile(r"([^/]+)/([^/]+/\d+\.jpg)"))
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Who is who in VoxCeleb1: columns `id` ("id10002"), `name` ("A.R._Rahman"), `gender` ("f" or "m"), `split`.
+
+    split: "train", "val" or "test" of hq-voxceleb, by the row of the metadata.
+    """
+
+    table: pd.DataFrame
+    sha256: str
+
+    @cached_property
+    def id_of(self) -> pd.Series:
+        """The id by name and by id itself."""
+        ids = self.table["id"].to_numpy()
+        return pd.Series([*ids, *ids], index=[*self.table["name"], *ids])
+
+    def of(self, paths: pd.Series) -> pd.Series:
+        """The id of each path's person, by its first folder; NaN for a stranger."""
+        return paths.str.partition("/")[0].map(self.id_of)
+
+
+@dataclass(frozen=True, eq=False)
+class MatchingList:
+    """1:2 matching: `trials` with `probe`, `right`, `wrong` (paths) and `person` (id of the probe).
+
+    direction: "v2f" (a voice, two faces) or "f2v"; stratum: what right and wrong person share, "U" for nothing.
+    """
+
+    name: str
+    direction: Literal["v2f", "f2v"]
+    stratum: str
+    sha256: dict[str, str]  # by file name
+    trials: pd.DataFrame
+
+    @property
+    def voices(self) -> pd.Series:
+        """Every path of a recording, in any order, some twice."""
+        probe, candidates = self.trials["probe"], [self.trials["right"], self.trials["wrong"]]
+        return probe if self.direction == "v2f" else pd.concat(candidates)
+
+    @property
+    def faces(self) -> pd.Series:
+        """Every path of a photo."""
+        probe, candidates = self.trials["probe"], [self.trials["right"], self.trials["wrong"]]
+        return probe if self.direction == "f2v" else pd.concat(candidates)
+
+
+@dataclass(frozen=True, eq=False)
+class VerificationList:
+    """Is it the same person? `trials` with `voice`, `face` (paths), `same` (bool) and `person` (id of the voice)."""
+
+    name: str
+    stratum: str
+    sha256: dict[str, str]
+    trials: pd.DataFrame
+
+    @property
+    def voices(self) -> pd.Series:
+        """Every path of a recording."""
+        return self.trials["voice"]
+
+    @property
+    def faces(self) -> pd.Series:
+        """Every path of a photo."""
+        return self.trials["face"]
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalList:
+    """All recordings against all photos: two tables with `path` and `person` (id)."""
+
+    name: str
+    sha256: dict[str, str]
+    recordings: pd.DataFrame
+    photos: pd.DataFrame
+
+    @property
+    def voices(self) -> pd.Series:
+        """Every path of a recording."""
+        return self.recordings["path"]
+
+    @property
+    def faces(self) -> pd.Series:
+        """Every path of a photo."""
+        return self.photos["path"]
+
+
+AssociationList = MatchingList | VerificationList | RetrievalList
+
+
+@dataclass(frozen=True)
+class MediaFolders:
+    """Where the recordings and the photos of VoxCeleb1 lie, whichever of its two namings they have."""
+
+    voices: Path
+    faces: Path
+    people: People
+
+    def recording(self, name: str) -> Path | None:
+        """The file of a listed voice as it is named, else of NAME/CLIP_0000001.wav as ID/CLIP/00001.wav."""
+        old = OLD_VOICE.pattern.fullmatch(name)
+        renamed = [f"{self.people.id_of[old[1]]}/{old[2]}/{int(old[3]):05d}.wav"] if old else []
+        return _first_file(self.voices, [name, *renamed])
+
+    def photo(self, name: str) -> Path | None:
+        """The file of a listed face as it is named, else of NAME/CLIP/FRAME.jpg as NAME/1.6/CLIP/FRAME.jpg."""
+        old = OLD_FACE.pattern.fullmatch(name)
+        return _first_file(self.faces, [name, *([f"{old[1]}/1.6/{old[2]}"] if old else [])])
+
+
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read_lists(folder: Path) -> tuple[People, list[AssociationList]]:
+    """The people and every list of a folder: FOLDER/vox1_meta.csv, matching/, veriflist/, retrieval/.
+
+    They may also lie in FOLDER/data, as in their repository. Raises BenchError, with file and line, for a list that
+    does not say what its name says, and where there is no list.
+    """
+    if not (folder / METADATA).is_file() and (folder / "data" / METADATA).is_file():
+        folder = folder / "data"
+    if not (folder / METADATA).is_file():
+        raise BenchError(
+            f"{folder} is no folder of association lists: expected {METADATA} beside matching/, veriflist/ "
+            "or retrieval/"
+        )
+    people = read_people(folder / METADATA)
+    lists: list[AssociationList] = [
+        read_matching(path, people) for path in sorted(folder.glob("matching/*.csv"))
+    ]
+    lists += [read_verification(path, people) for path in sorted(folder.glob("veriflist/*.txt"))]
+    for wav in sorted(folder.glob("retrieval/wav_*.csv")):
+        lists.append(read_retrieval(wav, wav.with_name(wav.name.replace("wav_", "jpg_", 1)), people))
+    if not lists:
+        raise BenchError(
+            f"{folder} holds no list: expected matching/matching_v2f_U.csv and the like, "
+            "veriflist/veriflist_test_random_unseenunheard.txt, or retrieval/wav_20k.csv with jpg_20k.csv"
+        )
+    return people, lists
+
+
+def read_people(path: Path) -> People:
+    """VoxCeleb1's metadata, separated by tabs. Raises BenchError, with the line, for what is not that."""
+    table, sha256 = _read(path, "\t", header=True)
+    _need_columns(path, table, PEOPLE_COLUMNS)
+    people = pd.DataFrame(
+        {"id": table["VoxCeleb1 ID"], "name": table["VGGFace1 ID"], "gender": table["Gender"]},
+    )
+    people["split"] = [split_of_row(number) for number in range(len(people))]
+    _refuse(path, people, ~people["id"].str.fullmatch(r"id\d{5}"), "expected an id like id10001")
+    _refuse(path, people, ~people["gender"].isin(["f", "m"]), "expected gender f or m")
+    for column in ("id", "name"):
+        _refuse(path, people, people[column].duplicated(), f"this {column} stands twice")
+    return People(people, sha256)
+
+
+def read_matching(path: Path, people: People) -> MatchingList:
+    """1:2 trials, ``PROBE RIGHT WRONG`` a line: the first candidate is the probe's person, in every published list.
+
+    Direction and stratum are in the file's name. Raises BenchError, with the line, for anything else.
+    """
+    name = MATCHING_NAME.fullmatch(path.name)
+    if not name:
+        raise BenchError(
+            f"{path}: expected a name like matching_v2f_GN.csv, which says direction and stratum"
+        )
+    trials, sha256 = _read(path, " ", columns=["probe", "right", "wrong"])
+    probe, candidate = (VOICE, FACE) if name[1] == "v2f" else (FACE, VOICE)
+    for column, shape in (("probe", probe), ("right", candidate), ("wrong", candidate)):
+        _need_shape(path, trials, column, shape)
+    trials["person"], right, wrong = (
+        _person(path, trials, column, people) for column in ("probe", "right", "wrong")
+    )
+    _refuse(path, trials, right != trials["person"], "the first candidate is not the probe's person")
+    _refuse(path, trials, wrong == trials["person"], "the second candidate is the probe's person too")
+    direction: Literal["v2f", "f2v"] = "v2f" if name[1] == "v2f" else "f2v"
+    return MatchingList(path.stem, direction, name[2], {path.name: sha256}, trials)
+
+
+def read_verification(path: Path, people: People) -> VerificationList:
+    """Pairs of voice and face with label 1 for the same person; the older naming of VoxCeleb1.
+
+    Raises BenchError, with the line, where label, speaker numbers and names of a pair disagree.
+    """
+    name = VERIFICATION_NAME.fullmatch(path.name)
+    if not name:
+        raise BenchError(f"{path}: expected a name like veriflist_test_GNA_unseenunheard.txt")
+    table, sha256 = _read(path, ",", header=True)
+    _need_columns(path, table, VERIFICATION_COLUMNS)
+    _need_shape(path, table, "voice-path", OLD_VOICE)
+    _need_shape(path, table, "face-path", OLD_FACE)
+    voice, face = (_person(path, table, f"{side}-path", people) for side in ("voice", "face"))
+    for side, person in (("voice", voice), ("face", face)):
+        number = table[f"{side}-speaker-id"].str.zfill(4)  # 2 is id10002
+        _refuse(path, table, "id1" + number != person, f"the {side}'s speaker number is another person's")
+    same = table["label"] == "1"
+    _refuse(path, table, ~table["label"].isin(["0", "1"]), "expected label 0 or 1")
+    _refuse(path, table, same != (voice == face), "the label contradicts the two names")
+    trials = pd.DataFrame(
+        {"voice": table["voice-path"], "face": table["face-path"], "same": same, "person": voice}
+    )
+    stratum = "U" if name[1] == "random" else name[1]
+    return VerificationList(path.stem, stratum, {path.name: sha256}, trials)
+
+
+def read_retrieval(recordings: Path, photos: Path, people: People) -> RetrievalList:
+    """``ID <tab> PATH`` a line, of recordings and of photos. Raises BenchError, with the line, for anything else."""
+    found, hashes = [], {}
+    for path, column, shape in ((recordings, "wav", VOICE), (photos, "jpg", FACE)):
+        if not path.is_file():
+            raise BenchError(
+                f"{path} is missing: a retrieval list has one file of recordings and one of photos"
+            )
+        table, hashes[path.name] = _read(path, "\t", header=True)
+        _need_columns(path, table, [PEOPLE_COLUMNS[0], column])
+        _need_shape(path, table, column, shape)
+        person = _person(path, table, column, people)
+        _refuse(path, table, table[PEOPLE_COLUMNS[0]] != person, "the id is another person's than the path's")
+        _refuse(path, table, table[column].duplicated(), "this path stands twice")
+        found.append(pd.DataFrame({"path": table[column], "person": person}))
+    name = RETRIEVAL_NAME.fullmatch(recordings.name)
+    return RetrievalList(f"retrieval_{name[2] if name else recordings.stem}", hashes, *found)
+
+
+def _read(
+    path: Path, separator: str, columns: Sequence[str] = (), header: bool = False
+) -> tuple[pd.DataFrame, str]:
+    """The fields of every line as words, indexed by the line's number, and the file's SHA-256."""
+    try:
+        content = path.read_bytes()
+        lines = pd.Series(content.decode("utf-8").splitlines(), dtype=str)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path} cannot be read as a list: {error}") from error
+    lines.index += 1
+    if header and len(lines):
+        columns, lines = lines.iloc[0].split(separator), lines.iloc[1:]
+    if lines.empty:
+        raise BenchError(f"{path} holds no line; fetch it again")
+    fields = lines.str.split(separator)
+    counts = fields.str.len()
+    wrong = counts[counts != len(columns)]
+    if len(wrong):
+        raise BenchError(
+            f"{path}, line {wrong.index[0]}: expected {len(columns)} fields, got {wrong.iloc[0]}; fetch it again"
+        )
+    table = pd.DataFrame(fields.tolist(), index=lines.index, columns=pd.Index(columns))
+    return table, hashlib.sha256(content).hexdigest()
+
+
+def _need_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    if missing := [column for column in columns if column not in table]:
+        raise BenchError(
+            f"{path}, line 1: expected the columns {', '.join(columns)}; not found: {', '.join(missing)}"
+        )
+
+
+def _need_shape(path: Path, table: pd.DataFrame, column: str, shape: Shape) -> None:
+    bad = ~table[column].str.fullmatch(shape.pattern)
+    _refuse(path, table, bad, f"expected a path like {shape.example} as {column}")
+
+
+def _person(path: Path, table: pd.DataFrame, column: str, people: People) -> pd.Series:
+    """The id of each path's person; BenchError for a stranger."""
+    found = people.of(table[column])
+    _refuse(path, table, found.isna(), f"the {column} is of nobody in {METADATA}")
+    return found
+
+
+def _refuse(path: Path, table: pd.DataFrame, bad: pd.Series, reason: str) -> None:
+    if bad.any():
+        line = bad.idxmax()
+        fields = " ".join(map(str, table.loc[line]))
+        raise BenchError(f"{path}, line {line}: {reason} ({fields}); fetch the list again")
