@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from sf2f_bench.data.association_lists import MediaFolders, read_lists
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.types import DatasetSource
 
@@ -97,6 +98,17 @@ def write_media(folder: Path) -> tuple[Path, Path]:
             path = _parent(folder / "faces" / one.photo(number))
             Image.fromarray(np.ascontiguousarray(photo.image(64).transpose(1, 2, 0))).save(path, quality=95)
     return folder / "wav", folder / "faces"
+
+
+def name_media(lists: Path, folder: Path) -> MediaFolders:
+    """Empty files under the newer naming: who only needs names does not open them."""
+    people, _ = read_lists(lists)
+    for one in PEOPLE:
+        for number in range(RECORDINGS):
+            _parent(folder / "wav" / one.recording(number)).touch()
+        for number in range(PHOTOS):
+            _parent(folder / "faces" / one.photo(number)).touch()
+    return MediaFolders(folder / "wav", folder / "faces", people)
 
 
 def _parent(path: Path) -> Path:
