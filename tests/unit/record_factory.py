@@ -149,7 +149,7 @@ def _add_distribution_scores(add, recall: float) -> None:
     for metric, value in (("precision", 0.8), ("manifold-recall", 0.3), ("density", 0.9), ("coverage", 0.4)):
         add(f"{metric}/k5", min(1.0, value * (0.4 + recall)), 0.05, basis="replicates")
     add("frechet-distance/extrapolated", 1.1 * (2 - recall), 0.12, higher=False, basis="replicates")
-    add("diversity", 0.2 + recall / 2, 0.03, basis="pseudo-values")
+    add("diversity", 0.5 + recall / 2, 0.03, basis="pseudo-values")
     add("effective-faces", 4 + 60 * recall, 3.2, basis="replicates")
     add("distinct-faces", min(0.99, 0.2 + recall), 0.01)
     add("copied-faces", 0.02, 0.015)

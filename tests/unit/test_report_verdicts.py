@@ -54,11 +54,18 @@ def test_without_the_same_people_there_is_no_paired_interval(tmp_path):
 
 
 def test_collapse_is_an_alarm_for_systems_and_not_for_the_mean_face():
-    few = {"distinct-faces": (0.04, 0.03, 0.05)}
-    made = [with_scores(full_record(), few), with_scores(full_record("mean-face", 0.1), few)]
-    (alarm,) = alarms(made)
-    assert alarm.startswith("sf2f-64 (width 0.25): distinct faces .040, below .100: it has collapsed")
-    assert not alarms([with_scores(full_record(), {"distinct-faces": (0.11, 0.08, 0.14)})])
+    few, photos = {"diversity": (0.44, 0.41, 0.47)}, full_record("real-photo-oracle", 1.0)
+    true = photos.scores[[score.metric for score in photos.scores].index("diversity")].value
+    assert true == 1.0
+    (alarm,) = alarms(
+        [with_scores(full_record(), few), with_scores(full_record("mean-face", 0.1), few), photos]
+    )
+    assert alarm.startswith(
+        "sf2f-64 (width 0.25): diversity .440 (.410 to .470), less than half of the true photos' 1.00, distinct faces"
+    )
+    assert "has collapsed" in alarm
+    assert not alarms([with_scores(full_record(), {"diversity": (0.49, 0.47, 0.51)}), photos])
+    assert not alarms([with_scores(full_record(), few)])  # without true photos beside it nothing can be said
 
 
 def test_copying_is_an_alarm_for_systems_and_a_remark_for_anchors():

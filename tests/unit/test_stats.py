@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from sf2f_bench.stats import jackknife_interval, mean_interval, median_interval, paired_difference
+from sf2f_bench.stats import (
+    HALVES,
+    binomial_interval,
+    half_sample_error,
+    half_sample_interval,
+    half_samples,
+    jackknife_interval,
+    mean_interval,
+    median_interval,
+    paired_difference,
+    pseudo_values,
+    weighted_interval,
+)
 from sf2f_bench.types import BenchError
 
 
@@ -152,6 +164,125 @@ def test_a_small_paired_test_is_exact():
     assert paired_difference([1, 2], [1, 2], rng()) == (0, (0, 0), 1)
 
 
+def test_a_weighted_interval_of_hits_and_misses_is_clopper_pearson():
+    for hits in (0, 3, 20):
+        values = np.repeat([1.0, 0.0], [hits, 20 - hits])
+        expected = scipy_stats.binomtest(hits, 20).proportion_ci(0.95, "exact")
+        found = weighted_interval(values, rng(), (0, 1), resamples=20_000)
+        assert found == pytest.approx((expected.low, expected.high), abs=0.01)
+    scaled = weighted_interval(2 * values - 1, rng(), (-1, 1), resamples=20_000)
+    assert scaled == pytest.approx((2 * expected.low - 1, 2 * expected.high - 1), abs=0.02)
+
+
+def test_few_hits_near_a_bound_allow_for_those_not_seen():
+    values = np.linspace(0.003, 0.03, 50)  # reciprocal ranks of a weak system, none of them an early one
+    low, high = mean_interval(values, rng(), bounds=(0, 1))
+    blind = mean_interval(values, rng())
+    assert blind[1] < 0.02
+    assert high > 0.06  # one hit in fifty might have been missed
+    assert low == pytest.approx(blind[0], abs=0.005)
+    mirrored = mean_interval(1 - values, rng(), bounds=(0, 1))
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=0.02)
+    assert mean_interval(values, rng(), bounds=(0, np.inf)) == blind  # an open bound has no near side
+
+
+def test_a_small_sample_gets_the_width_of_students_t():
+    widths, expected = [], []
+    generator = rng()
+    for _ in range(60):
+        values = generator.standard_normal(12)
+        widths.append(np.diff(mean_interval(values, generator, resamples=1000))[0])
+        expected.append(np.diff(scipy_stats.t.interval(0.95, 11, scale=scipy_stats.sem(values)))[0])
+    assert np.mean(widths) == pytest.approx(np.mean(expected), rel=0.05)
+
+
+def test_a_binomial_interval_is_exact():
+    assert binomial_interval(0, 50) == pytest.approx((0, 1 - 0.025 ** (1 / 50)))
+    assert binomial_interval(50, 50) == pytest.approx((0.025 ** (1 / 50), 1))
+    low, high = binomial_interval(12, 40)
+    assert scipy_stats.binom.sf(11, 40, low) == pytest.approx(0.025)
+    assert scipy_stats.binom.cdf(12, 40, high) == pytest.approx(0.025)
+
+
+# ---------------------------------------------------------------- half-samples and pseudo-values
+
+
+@settings(max_examples=20)
+@given(st.integers(4, 400))
+def test_half_samples_are_halves_without_repetition_and_the_same_for_everybody(n):
+    halves = half_samples(n)
+    assert halves.shape == (HALVES, n // 2)
+    assert (np.diff(halves, axis=1) > 0).all()
+    assert halves.min() >= 0
+    assert halves.max() < n
+    half_samples.cache_clear()
+    assert (half_samples(n) == halves).all()
+    with pytest.raises(ValueError, match="read-only"):
+        halves[0, 0] = 1
+
+
+def test_every_identity_is_in_about_half_of_the_half_samples():
+    counts = np.bincount(half_samples(60).ravel(), minlength=60)
+    assert counts.min() >= 30
+    assert counts.max() <= 70
+
+
+@pytest.mark.parametrize("n", [50, 51, 300])
+def test_half_samples_of_a_mean_give_its_standard_error(n):
+    """Exactly so over all halves; over a hundred of them within their chance."""
+    ratios = []
+    for seed in range(20):
+        values = np.random.default_rng(seed).standard_normal(n)
+        error = half_sample_error(values[half_samples(n)].mean(axis=1), n)
+        ratios.append(error / scipy_stats.sem(values))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+
+
+def test_half_samples_over_all_halves_are_exact():
+    from itertools import combinations
+
+    values = rng().standard_normal(8)
+    every = np.array([values[list(rows)].mean() for rows in combinations(range(8), 4)])
+    error = half_sample_error(every, 8) * np.sqrt(
+        (len(every) - 1) / len(every)
+    )  # over all, not a sample of them
+    assert error == pytest.approx(scipy_stats.sem(values))
+
+
+def test_a_half_sample_interval_is_centred_on_the_value_and_cut_to_the_bounds():
+    replicates = np.linspace(0.2, 0.6, 100)
+    low, high = half_sample_interval(0.3, replicates, 50)
+    assert (low + high) / 2 == pytest.approx(0.3)
+    assert (high - low) / 2 == pytest.approx(scipy_stats.t.ppf(0.975, 49) * replicates.std(ddof=1))
+    cut = half_sample_interval(0.2, replicates, 50, (0, 1))
+    assert cut[0] == 0
+    assert half_sample_interval(0.2, replicates, 50, (0, np.inf)) == cut
+
+
+def test_half_samples_without_spread_say_what_that_means():
+    assert half_sample_interval(0.0, np.zeros(100), 50, (0, 1)) == pytest.approx(binomial_interval(0, 50))
+    assert half_sample_interval(1.0, np.full(100, 0.9), 50, (0, 1)) == pytest.approx(
+        binomial_interval(50, 50)
+    )
+    assert half_sample_interval(0.0, np.zeros(100), 50, (0, np.inf)) == (0, 0)
+    assert half_sample_interval(2.5, np.full(100, 2.5), 50) == (2.5, 2.5)
+
+
+def test_pseudo_values_of_a_mean_are_the_values():
+    values = rng().random(12)
+    left_out = (values.sum() - values) / 11
+    assert pseudo_values(values.mean(), left_out) == pytest.approx(values)
+
+
+def test_pseudo_values_have_the_jackknifes_error_and_lose_the_bias():
+    values = rng().standard_normal(15)
+    left_out = np.array([np.var(np.delete(values, i)) for i in range(15)])
+    pseudo = pseudo_values(np.var(values), left_out)
+    assert pseudo.mean() == pytest.approx(np.var(values, ddof=1))
+    low, high = jackknife_interval(np.var(values), left_out)
+    assert (high - low) / 2 == pytest.approx(scipy_stats.t.ppf(0.975, 14) * scipy_stats.sem(pseudo))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -161,6 +292,11 @@ def test_a_small_paired_test_is_exact():
         (lambda: median_interval([np.inf]), "infinity"),
         (lambda: paired_difference([1, 2], [1], rng()), "same identities on both sides, got 2 and 1"),
         (lambda: jackknife_interval(1, [1]), "at least 2"),
+        (lambda: binomial_interval(3, 2), "got 3 of 2"),
+        (lambda: binomial_interval(0, 0), "n >= 1"),
+        (lambda: half_samples(3), "at least 4 identities, got 3"),
+        (lambda: half_sample_interval(1, [1, np.nan], 10), "half-sample values"),
+        (lambda: pseudo_values(1, []), "leave-one-out values"),
     ],
 )
 def test_wrong_values_are_refused(call, message):
