@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BATCH_ELEMENTS = 2**22  # resampled values held at once: 32 MiB
 BCA_LIMIT = 5_000  # BCa's own jackknife is quadratic; beyond, skewness no longer matters
 HALVES = 100  # half-samples of a statistic that no identity contributes to on its own
+FEW = 5  # identities' worth off a bound: fewer, and resampling does not see what it has not met
 ROUNDING = 1e-12  # values closer than this (relatively) are one value
 
 
@@ -33,15 +34,19 @@ def mean_interval(
 
     bounds: the smallest and largest value possible, (0, 1) for a recall. Where all values lie on one bound
     (or all but half an identity's worth) resampling sees no spread: there it is the exact binomial
-    (Clopper-Pearson) interval for N out of N, which holds for any bounded value, scaled to the bounds.
+    (Clopper-Pearson) interval for N out of N, which holds for any bounded value, scaled to the bounds; with less
+    than five identities' worth off it, it is `weighted_interval`, for the bootstrap covers 85 % there.
     Where all are equal elsewhere (the exact chance row) the interval is that value alone.
     Raises BenchError for empty or NaN values.
-    Source: Efron 1987 through scipy.stats.bootstrap.
+    Source: Efron 1987 through scipy.stats.bootstrap, expanded for small N as Hesterberg 2015 does.
     """
     array = _vector(values, "values")
-    known = _interval_without_spread(float(array.mean()), len(array), _constant(array), bounds, level)
+    mean, n = float(array.mean()), len(array)
+    known = _interval_without_spread(mean, n, _constant(array), bounds, level)
     if known:
         return known
+    if bounds is not None and _worth_off_bound(mean, n, bounds) < FEW:
+        return weighted_interval(array, rng, bounds, level, resamples)
     method = "BCa" if len(array) <= BCA_LIMIT else "percentile"
     interval = _bootstrap(array, rng, level, resamples, method)
     if not np.isfinite(interval).all():  # BCa has no answer where all resamples lie on one side
@@ -52,16 +57,58 @@ def mean_interval(
 def _bootstrap(
     array: Vector, rng: np.random.Generator, level: float, resamples: int, method: Any
 ) -> Interval:
+    """scipy's, at the level that makes up for what resampling lacks at small N: (N - 1) / N, and t for z."""
+    n = len(array)
+    reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
     result = stats.bootstrap(
         (array,),
         np.mean,
         n_resamples=resamples,
-        batch=max(1, BATCH_ELEMENTS // len(array)),
-        confidence_level=level,
+        batch=max(1, BATCH_ELEMENTS // n),
+        confidence_level=float(1 - 2 * stats.norm.sf(reach)),
         method=method,
         rng=rng,
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def weighted_interval(
+    values: ArrayLike,
+    rng: np.random.Generator,
+    bounds: Interval,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Interval:
+    """Interval of the mean of bounded values ``[N]`` that allows for a value not seen: one more at either bound.
+
+    Quantiles of the mean under random weights, uniform on all that sum to 1, with the bound as a further value.
+    For values on the bounds alone it is Clopper-Pearson's; its coverage was never seen below `level`, and is above
+    it for values far from both bounds. Source: Gaffke 2005; Learned-Miller and Thomas 2019.
+    """
+    array = _vector(values, "values")
+    means, further = [], []
+    rows = max(1, BATCH_ELEMENTS // (len(array) + 1))
+    for start in range(0, resamples, rows):
+        weights = rng.standard_exponential((min(rows, resamples - start), len(array) + 1))
+        weights /= weights.sum(axis=1, keepdims=True)
+        means.append(weights[:, :-1] @ array)
+        further.append(weights[:, -1])
+    mean, weight = np.concatenate(means), np.concatenate(further)
+    tail = (1 - level) / 2
+    low = np.quantile(mean + bounds[0] * weight, tail)
+    return float(low), float(np.quantile(mean + bounds[1] * weight, 1 - tail))
+
+
+def binomial_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Exact interval (Clopper-Pearson) of a share: `successes` of `n` identities, 0..1.
+
+    For a recall in one fixed gallery, where each identity is found or not. Its coverage is at least `level`.
+    Raises BenchError for successes outside 0..n.
+    """
+    if not 0 <= successes <= n or n < 1:
+        raise BenchError(f"a binomial interval needs 0 to n successes of n >= 1, got {successes} of {n}.")
+    interval = stats.binomtest(successes, n).proportion_ci(level, "exact")
+    return float(interval.low), float(interval.high)
 
 
 def median_interval(values: ArrayLike, level: float = 0.95) -> Interval | None:
@@ -161,12 +208,20 @@ def half_sample_interval(
 ) -> Interval:
     """Interval of a statistic of n identities from its values on `half_samples` ``[R]``.
 
-    ``value +- z se``, ``se^2 = h / (n - h) var(replicates)`` with h = n // 2 (about 1 for halves), cut to `bounds`:
-    the delete-d jackknife with d = n - h, which also holds where resampling with replacement fails because an
-    identity would meet its own copy. It is an interval of what n identities give on average, with the bias of
-    that n in it. Source: Shao and Wu 1989; Politis and Romano 1994.
+    ``value +- t se``, ``se^2 = h / (n - h) var(replicates)`` with h = n // 2 (about 1 for halves), t of
+    min(n, R) - 1 degrees, cut to `bounds`: the delete-d jackknife with d = n - h, which also holds where resampling
+    with replacement fails because an identity would meet its own copy. It is an interval of what n identities give
+    on average, with the bias of that n in it. At a bound it is the exact binomial interval, as in `mean_interval`.
+    Where pairs of identities weigh more than single ones (a distance between nearly equal laws, or in more
+    dimensions than identities) it is up to 1.7 times too wide, never too narrow.
+    Source: Shao and Wu 1989; Politis and Romano 1994.
     """
-    reach = float(stats.norm.ppf((1 + level) / 2)) * half_sample_error(replicates, n)
+    array = _vector(replicates, "half-sample values")
+    known = _interval_without_spread(value, n, _constant(np.append(array, value)), bounds, level)
+    if known:
+        return known
+    degrees = min(n, len(array)) - 1
+    reach = float(stats.t.ppf((1 + level) / 2, degrees)) * half_sample_error(array, n)
     low, high = bounds or (-np.inf, np.inf)
     return float(max(low, value - reach)), float(min(high, value + reach))
 
@@ -202,11 +257,11 @@ def _interval_without_spread(
     n - x + 1) and Beta(x + 1, n - x). A mean less than half an identity from a bound counts as there, so
     that one value a hair off the bound does not turn an interval of a per cent into one of a hair.
     """
-    if bounds is None:
+    if bounds is None or not np.isfinite(bounds).all():
         return (value, value) if constant else None
     low, high = bounds
     x = n * (value - low) / (high - low)
-    off_bound = min(x, n - x)
+    off_bound = _worth_off_bound(value, n, bounds)
     if constant and off_bound > ROUNDING * n:
         return value, value
     if off_bound >= 0.5:
@@ -215,3 +270,11 @@ def _interval_without_spread(
     below = stats.beta.ppf(tail, x, n - x + 1) if x > 0.5 else 0.0
     above = stats.beta.ppf(1 - tail, x + 1, n - x) if n - x > 0.5 else 1.0
     return float(low + (high - low) * below), float(low + (high - low) * above)
+
+
+def _worth_off_bound(value: float, n: int, bounds: Interval) -> float:
+    """How many of `n` identities on the far bound bring the mean from the near bound to `value`; inf without bounds."""
+    low, high = bounds
+    if not np.isfinite(bounds).all():
+        return np.inf
+    return n * min(value - low, high - value) / (high - low)
