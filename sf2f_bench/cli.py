@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sf2f_bench import __version__
+from sf2f_bench.commands.associate import associate
 from sf2f_bench.commands.audit import audit
 from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.options import FOLDER, numbers, with_settings
@@ -160,7 +161,7 @@ def list_command() -> None:
             click.echo(f"  {name:<32}{target}")
 
 
-for command in (audit, export_voices, score, weights):
+for command in (associate, audit, export_voices, score, weights):
     main.add_command(command)
 
 

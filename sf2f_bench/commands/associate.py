@@ -37,8 +37,8 @@ def associate(
     """
     from rich.console import Console
 
-    from sf2f_bench.association import associate_system
-    from sf2f_bench.association_record import table_of
+    from sf2f_bench.association.record import table_of
+    from sf2f_bench.association.run import associate_system
     from sf2f_bench.files import write_json
     from sf2f_bench.progress import Reporter
 

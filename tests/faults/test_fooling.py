@@ -99,7 +99,7 @@ def test_a_system_that_knows_only_the_gender_is_at_the_gender_oracle_and_at_chan
     assert recall.value < oracle["recall@10/g40"].value
     within = scores["matching/1:2/G", "judge"]
     assert within.interval[0] < 0.5 < within.interval[1]
-    assert any("gender-only" in note.text and "within one gender" in note.text for note in found), [note.text for note in found]
+    assert any("gender-only" in note.text and "within one gender" in note.text for note in found)
 
 
 def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(evaluation, seen):
@@ -119,7 +119,7 @@ def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(ev
     flattered, judged = (scores["recall@10/g40", role] for role in ("training-loss", "judge"))
     assert flattered.value > 0.9
     assert judged.interval[1] < flattered.interval[0]
-    assert any("fits-its-loss" in note.text and "training loss" in note.text for note in found), [note.text for note in found]
+    assert any("fits-its-loss" in note.text and "training loss" in note.text for note in found)
 
 
 def test_a_system_that_draws_one_face_for_all_sets_off_the_collapse_alarm(evaluation, seen):
@@ -168,4 +168,4 @@ def test_a_distance_never_stands_without_its_n_and_its_bias_is_shown(evaluation,
     )
     assert plain.n == extrapolated.n == 80
     assert extrapolated.value < plain.value
-    assert any("n = 80" in note.text and "Frechet" in note.text for note in found), [note.text for note in found]
+    assert any("n = 80" in note.text and "Frechet" in note.text for note in found)

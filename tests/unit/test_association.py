@@ -13,9 +13,9 @@ from PIL import Image
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sf2f_bench.association import associate
-from sf2f_bench.association_measures import cluster_interval
-from sf2f_bench.association_media import DrawnFaces, SeenPhotos
+from sf2f_bench.association.measures import cluster_interval
+from sf2f_bench.association.media import DrawnFaces, SeenPhotos
+from sf2f_bench.association.run import associate
 from sf2f_bench.data.association_lists import MediaFolders, read_lists
 from sf2f_bench.types import BenchError, MediaError
 from tests.association_world import PEOPLE, name_media, write_lists
@@ -252,8 +252,8 @@ def test_a_face_is_drawn_from_its_recording_alone(monkeypatch, tmp_path):
         ramp = np.arange(lengths[file.key], dtype=np.float32) / 50
         return np.tile(10 + 2 * (20 + ramp), (40, 1))  # the front end normalises to 20 + ramp
 
-    monkeypatch.setattr("sf2f_bench.association_media.AudioFile.log_filterbank", log_filterbank)
-    monkeypatch.setattr("sf2f_bench.association_media.AT_ONCE", 2)
+    monkeypatch.setattr("sf2f_bench.association.media.AudioFile.log_filterbank", log_filterbank)
+    monkeypatch.setattr("sf2f_bench.association.media.AT_ONCE", 2)
     done = []
     drawn = DrawnFaces(Painter(), MeanColour(), torch.device("cpu"), torch.Generator(), done.append)
     paths = [tmp_path / name for name in ("0.wav", "bad.wav", "1.wav", "2.wav", "3.wav")]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sf2f_bench.association_record import Estimate
+from sf2f_bench.association.record import Estimate
 from sf2f_bench.data.association_lists import AssociationList, MatchingList, VerificationList
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.arrays import slices, unit_rows

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 
 import sf2f_bench
-from sf2f_bench.association_measures import Embedded, Measured, measure
-from sf2f_bench.association_media import DrawnFaces, SeenPhotos
-from sf2f_bench.association_record import AssociationRecord, AssociationScore, ListResult
+from sf2f_bench.association.measures import Embedded, Measured, measure
+from sf2f_bench.association.media import DrawnFaces, SeenPhotos
+from sf2f_bench.association.record import AssociationRecord, AssociationScore, ListResult
 from sf2f_bench.benchmarks import benchmark_named
 from sf2f_bench.data.association_lists import AssociationList, MediaFolders, People, read_lists
 from sf2f_bench.files import load_tensors, seed_of
@@ -30,7 +30,7 @@ from sf2f_bench.training import Machine
 from sf2f_bench.types import BenchError, FeatureExtractor, ModelSettings, SpeechToFace
 
 if TYPE_CHECKING:
-    from sf2f_bench.association_media import Seen
+    from sf2f_bench.association.media import Seen
 
 NAMED = 5  # files that an error names
 REMEDY = (
