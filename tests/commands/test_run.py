@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from sf2f_bench.records import load_all
+from sf2f_bench.stats import HALVES
 from tests.golden.rebuild import official_state
 
 SMOKE = [sys.executable, "-m", "sf2f_bench", "run", "--budget", "smoke", "--device", "cpu"]
@@ -21,7 +23,8 @@ SYSTEMS = {"sf2f-64", "sf2f-64-fuser", "voice2face-64"}
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([*SMOKE, *words], cwd=folder, capture_output=True, text=True, check=False)
+    home = {**os.environ, "HOME": str(folder)}  # whatever weights the user has stay out of it
+    return subprocess.run([*SMOKE, *words], cwd=folder, env=home, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,34 @@ def test_records_are_complete(finished):
         assert len(values) == 100
         for score in record.scores:
             column = f"{score.metric}|{score.extractor or 'none'}"
-            if column in values and not score.metric.startswith("median"):
+            if score.basis == "replicates":
+                assert len(record.replicates()[column]) == HALVES
+            elif score.basis == "mean":
                 assert values[column].mean() == pytest.approx(score.value, rel=1e-9)
+                assert values[column].count() == score.n
+        assert {finding.check for finding in record.audit} >= {"overlap", "duplicate-photos", "balance", "gallery"}
+        assert not [finding.text for finding in record.audit if finding.alarm]
+
+
+def test_every_system_has_its_shuffled_voices_and_its_length_curve(finished):
+    folder, _ = finished
+    records = {record.system.name: record for record in load_all(folder / "results")}
+    for name in SYSTEMS:
+        assert records[f"shuffled-voices:{name}"].system.kind == "anchor"
+        metrics = {score.metric for score in records[name].scores}
+        assert {f"recall@10/g100/{seconds}s" for seconds in ("1.25", "2.5", "5", "10")} <= metrics
+        assert {"consistency", "copied-faces", "gender-agreement", "age-difference", "matching/1:2/G"} <= metrics
+
+
+def test_a_network_without_its_weights_is_absent_with_a_reason_that_names_no_folder(finished):
+    folder, done = finished
+    record = next(record for record in load_all(folder / "results") if record.system.name == "sf2f-64")
+    (absent,) = [found for found in record.absent if found.metric == "all"]
+    assert absent.extractor == "inception-2015"
+    assert "pt_inception-2015-12-05-6726825d.pth" in absent.reason
+    assert str(folder) not in absent.reason
+    assert "inception-2015 is not here" in done.stderr
+    assert "Not measured for want of inception-2015" in done.stdout
 
 
 def test_chance_and_gender_oracle_are_exact(finished):
