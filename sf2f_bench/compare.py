@@ -20,7 +20,7 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.paired import Basis, Measured, compare_scores
 from sf2f_bench.records import RunRecord, ScoreRecord, load, load_all
 from sf2f_bench.registry import unknown
-from sf2f_bench.report.selection import Group, Row, difference, groups, label_of
+from sf2f_bench.report.selection import SHUFFLED, Group, Row, difference, groups, label_of
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ class Side:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the records, in their order; none for an anchor, which trains nothing that a seed could change."""
-        trained = self.records[0].system.kind == "system"
+        """Of the records, in their order; none for an anchor that trains nothing, so that no seed could change it."""
+        system = self.records[0].system
+        trained = system.kind == "system" or system.name.startswith(SHUFFLED)
         return tuple(record.seed for record in self.records) if trained else ()
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -60,15 +61,19 @@ def _bootstrap(
     """scipy's, at the level that makes up for what resampling lacks at small N: (N - 1) / N, and t for z."""
     n = len(array)
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
-    result = stats.bootstrap(
-        (array,),
-        np.mean,
-        n_resamples=resamples,
-        batch=max(1, BATCH_ELEMENTS // n),
-        confidence_level=float(1 - 2 * stats.norm.sf(reach)),
-        method=method,
-        rng=rng,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", stats.DegenerateDataWarning
+        )  # its answer is NaN then, which is dealt with
+        result = stats.bootstrap(
+            (array,),
+            np.mean,
+            n_resamples=resamples,
+            batch=max(1, BATCH_ELEMENTS // n),
+            confidence_level=float(1 - 2 * stats.norm.sf(reach)),
+            method=method,
+            rng=rng,
+        )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 

@@ -302,7 +302,7 @@ INTERVALS = [
     of_difference("kernel distance", 50, why=PAIRS_WEIGH),
     of_difference("kernel distance", 300, runs=400, quick=0),
     of_difference("Frechet distance", 50, runs=500, quick=0, why=PAIRS_WEIGH),
-    of_difference("Frechet distance", 300, runs=500, quick=0),
+    of_difference("Frechet distance", 300, runs=500, quick=0, why=PAIRS_WEIGH),
     of_difference("equal error rate", 50, runs=500, quick=0),
     *(of_seeded(seeds, seed, words, False, why) for seeds, seed, words, why in SEEDED),
 ]
@@ -314,7 +314,7 @@ NULLS = [
     of_null("kernel distance", 50, why=PAIRS_WEIGH),
     of_null("kernel distance", 300, runs=400, quick=0),
     of_null("Frechet distance", 50, runs=500, quick=0, why=PAIRS_WEIGH),
-    of_null("Frechet distance", 300, runs=500, quick=0),
+    of_null("Frechet distance", 300, runs=500, quick=0, why=PAIRS_WEIGH),
     of_null("equal error rate", 50, runs=500, quick=0),
     *(of_seeded(seeds, seed, words, True, why) for seeds, seed, words, why in SEEDED),
 ]
