@@ -12,6 +12,7 @@ import click
 from sf2f_bench import __version__
 from sf2f_bench.commands.associate import associate
 from sf2f_bench.commands.audit import audit
+from sf2f_bench.commands.compare import compare
 from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.options import FOLDER, numbers, with_settings
 from sf2f_bench.commands.score import score
@@ -161,7 +162,7 @@ def list_command() -> None:
             click.echo(f"  {name:<32}{target}")
 
 
-for command in (associate, audit, export_voices, score, weights):
+for command in (associate, audit, compare, export_voices, score, weights):
     main.add_command(command)
 
 

@@ -43,7 +43,7 @@ class Identified(Protocol):
 
 def role_of(key: str) -> Role:
     """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
-    roles: dict[str, Role] = {"judge": "judge", "paper-classifier": "judge", "training-loss": "training-loss"}
+    roles: dict[str, Role] = {"judge": "judge", "training-loss": "training-loss"}
     return roles.get(key, "further")
 
 
