@@ -21,12 +21,13 @@ from sf2f_bench import records
 from sf2f_bench.evaluation import Evaluation
 from sf2f_bench.protocols import SEGMENTS
 from sf2f_bench.scoring import Scores
-from sf2f_bench.types import SPLITS, ModelCard
+from sf2f_bench.types import SPLITS, Dataset, MediaError, ModelCard
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray
+    from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
+KEEPS_VOICES = "real-photo-oracle"  # the anchor that stands for the true people
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,27 @@ def save_record(
         faces[:shown] if shown and faces is not None else None,
         evaluation.true_photos[found.rows][:shown] if shown else None,
         pd.DataFrame(found.replicates) if found.replicates else None,
+        _voices(evaluation.dataset, names[:shown]) if provenance.card.name == KEEPS_VOICES else None,
     )
+
+
+def _voices(dataset: Dataset, names: Sequence[str]) -> list[FloatArray] | None:
+    """The waveform ``[T]`` of each person's first readable recording; None where somebody has none."""
+    found = [_voice(dataset, name) for name in names]
+    heard = [voice for voice in found if voice is not None]
+    return heard if heard and len(heard) == len(found) else None
+
+
+def _voice(dataset: Dataset, name: str) -> FloatArray | None:
+    for utterance in dataset.utterances(name):
+        waveform = getattr(utterance, "waveform", None)  # official mel files have none
+        if waveform is None:
+            continue
+        try:
+            return waveform()
+        except MediaError:  # `prepare` has listed it
+            continue
+    return None
 
 
 def _filled(column: np.ndarray, length: int) -> np.ndarray:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -26,13 +26,14 @@ from pydantic import (
 )
 
 from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.side_media import read_strip, read_voices, write_strip, write_voices
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray
+    from sf2f_bench.types import ByteArray, FloatArray
 
 SCHEMA_VERSION = 1
-SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces")
+SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 
 
@@ -122,7 +123,9 @@ class AbsentScore(_Part):
 class Finding(_Part):
     """What `sf2f-bench audit` found in the data; `alarm`: numbers made from it must not be believed as they are."""
 
-    check: str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
+    check: (
+        str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
+    )
     text: str
     alarm: bool = False
 
@@ -156,7 +159,8 @@ class SideFiles(_Part):
     curve: str | None = None
     faces: str | None = None
     true_faces: str | None = None
-    face_identities: tuple[str, ...] = ()  # left to right on the strips
+    voices: str | None = None
+    face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
 
 
 class RunRecord(_Part):
@@ -200,7 +204,7 @@ class RunRecord(_Part):
         return self.model_dump(mode="json", exclude=set(INCIDENTAL))
 
     def path_of(self, file: str) -> Path | None:
-        """Where "per_identity", "replicates", "curve", "faces" or "true_faces" lies; None where there is none."""
+        """Where one of `SIDE_FILES` lies; None where there is none."""
         name = getattr(self.files, file)
         return self._folder / name if name and self._folder is not None else None
 
@@ -224,7 +228,15 @@ class RunRecord(_Part):
     def faces(self, file: Literal["faces", "true_faces"] = "faces") -> ByteArray | None:
         """The faces of `files.face_identities` as uint8 ``[K, 3, H, W]``; None where none are kept."""
         path = self.path_of(file)
-        return None if path is None else _read_strip(path, len(self.files.face_identities))
+        return None if path is None else read_strip(path, len(self.files.face_identities))
+
+    def voices(self) -> list[FloatArray]:
+        """Of each of `files.face_identities` the first 2.5 s of a recording: float32 ``[40000]`` at 16 kHz.
+
+        Shorter recordings end in silence. Empty where no voices are kept.
+        """
+        path = self.path_of("voices")
+        return [] if path is None else read_voices(path, len(self.files.face_identities))
 
 
 def save(
@@ -235,14 +247,15 @@ def save(
     faces: ByteArray | None = None,
     true_faces: ByteArray | None = None,
     replicates: pd.DataFrame | None = None,
+    voices: Sequence[FloatArray] | None = None,
 ) -> Path:
     """Write a record and its side files, each atomically and the JSON last; give the JSON's path.
 
     per_identity: column `identity` and one per ``metric|extractor``; curve: `stage`, `step` and scalars;
     faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`; replicates: one column per
-    ``metric|extractor``.
+    ``metric|extractor``; voices: float32 ``[T]`` at 16 kHz of the same identities, of which 2.5 s are kept.
 
-    Raises BenchError for pictures of a data set that forbids them, or of another count than identities.
+    Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
     names = {"per_identity": f"{record.stem}.per-identity.parquet"}
@@ -258,7 +271,11 @@ def save(
         if images is not None:
             _check_faces(record, images)
             names[field] = f"{record.stem}.{ending}.png"
-            _write_strip(folder / names[field], images)
+            write_strip(folder / names[field], images)
+    if voices is not None:
+        _check_voices(record, voices)
+        names["voices"] = f"{record.stem}.voices.flac"
+        write_voices(folder / names["voices"], voices)
     absent = {field: names.get(field) for field in SIDE_FILES}
     files = record.files.model_copy(update=absent)
     written = record.model_copy(update={"files": files})
@@ -332,11 +349,7 @@ def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataF
 
 def _check_faces(record: RunRecord, images: ByteArray) -> None:
     """Raise unless `images` is uint8 ``[K, 3, H, W]`` that may be shown, one per named identity."""
-    if not record.benchmark.media_shareable:
-        raise BenchError(
-            f"the media of {record.benchmark.dataset} may not be shared, so no face goes beside a record; "
-            "save it without faces"
-        )
+    _check_shareable(record, "face")
     expected = len(record.files.face_identities)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(images) != expected:
         raise BenchError(
@@ -345,16 +358,20 @@ def _check_faces(record: RunRecord, images: ByteArray) -> None:
         )
 
 
-def _write_strip(path: Path, images: ByteArray) -> None:
-    """uint8 ``[K, 3, H, W]`` -> one PNG of height H and width K * W."""
-    strip = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)  # [H, K * W, 3]
-    write_atomically(path, lambda temporary: Image.fromarray(strip).save(temporary, format="PNG"))
+def _check_shareable(record: RunRecord, what: str) -> None:
+    if not record.benchmark.media_shareable:
+        raise BenchError(
+            f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
+            f"save it without {what}s"
+        )
 
 
-def _read_strip(path: Path, count: int) -> ByteArray:
-    """The inverse of `_write_strip`."""
-    with Image.open(path) as image:
-        strip = np.asarray(image.convert("RGB"))  # [H, K * W, 3]
-    if count == 0 or strip.shape[1] % count:
-        raise BenchError(f"{path}: {strip.shape[1]} pixels cannot be {count} faces side by side; run again")
-    return np.stack(np.split(strip, count, axis=1)).transpose(0, 3, 1, 2)
+def _check_voices(record: RunRecord, voices: Sequence[FloatArray]) -> None:
+    """Raise unless there is a waveform ``[T]`` that may be heard for each named identity."""
+    _check_shareable(record, "voice")
+    expected = len(record.files.face_identities)
+    if len(voices) != expected or any(voice.ndim != 1 for voice in voices):
+        raise BenchError(
+            f"{record.stem}: expected {expected} waveforms [T], one per files.face_identities, "
+            f"got {[list(voice.shape) for voice in voices]}"
+        )

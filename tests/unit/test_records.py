@@ -48,6 +48,51 @@ def test_side_files_come_back(tmp_path):
     assert loaded.files.face_identities == FACES
 
 
+def voices_of_four() -> list[np.ndarray]:
+    """Short of 2.5 s, as long, longer, and loud."""
+    random = np.random.default_rng(1)
+    made = [random.integers(-900, 900, length) for length in (1, 40_000, 56_000)]
+    return [(voice / 32768).astype(np.float32) for voice in (*made, np.full(40_000, 32767))]
+
+
+def test_voices_come_back_cut_to_their_length_and_exact(tmp_path):
+    made, voices = record(files=SideFiles(face_identities=FACES)), voices_of_four()
+    loaded = load(save(made, tmp_path, VALUES, voices=voices))
+    assert loaded.files.voices == f"{made.stem}.voices.flac"
+    for kept, given in zip(loaded.voices(), voices, strict=True):
+        assert kept.dtype == np.float32
+        assert kept.shape == (40_000,)
+        np.testing.assert_array_equal(kept[: len(given)], given[:40_000])
+        assert not kept[len(given) :].any()
+
+
+def test_a_record_from_before_there_were_voices_loads(tmp_path):
+    path = save(record(files=SideFiles(face_identities=FACES)), tmp_path, VALUES)
+    content = json.loads(path.read_text())
+    del content["files"]["voices"]
+    path.write_text(json.dumps(content))
+    assert load(path).voices() == []
+
+
+def test_voices_that_do_not_fit_are_refused(tmp_path):
+    named, voices = SideFiles(face_identities=FACES), voices_of_four()
+    private = record(benchmark=benchmark(media_shareable=False), files=named)
+    with pytest.raises(BenchError, match="may not be shared, so no voice"):
+        save(private, tmp_path, VALUES, voices=voices)
+    for wrong in (voices[:3], [voices[0][None]] * 4):
+        with pytest.raises(BenchError, match="expected 4 waveforms"):
+            save(record(files=named), tmp_path, VALUES, voices=wrong)
+    path = save(record(files=named), tmp_path, VALUES, voices=voices)
+    content = json.loads(path.read_text())
+    content["files"]["face_identities"] = ["a", "b", "c"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match="cannot be 3 voices"):
+        load(path).voices()
+    (tmp_path / content["files"]["voices"]).write_bytes(b"no sound")
+    with pytest.raises(BenchError, match="expected a FLAC file"):
+        load(path).voices()
+
+
 def test_comparable_part_leaves_out_what_may_differ(tmp_path):
     one, other = record(hours=0, key="ab" * 8), record(hours=5, key="ab" * 8)
     other = other.model_copy(update={"cost": other.cost.model_copy(update={"wall_seconds": 1.0})})

@@ -1,0 +1,60 @@
+"""The faces and voices that a record keeps beside it: one PNG strip, one FLAC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+from sf2f_bench.files import write_atomically
+from sf2f_bench.types import SAMPLE_RATE, BenchError
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import ByteArray, FloatArray
+
+VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to hear who speaks
+
+
+def write_strip(path: Path, images: ByteArray) -> None:
+    """uint8 ``[K, 3, H, W]`` -> one PNG of height H and width K * W."""
+    strip = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)  # [H, K * W, 3]
+    write_atomically(path, lambda temporary: Image.fromarray(strip).save(temporary, format="PNG"))
+
+
+def read_strip(path: Path, count: int) -> ByteArray:
+    """The inverse of `write_strip`."""
+    with Image.open(path) as image:
+        strip = np.asarray(image.convert("RGB"))  # [H, K * W, 3]
+    if count == 0 or strip.shape[1] % count:
+        raise BenchError(f"{path}: {strip.shape[1]} pixels cannot be {count} faces side by side; run again")
+    return np.stack(np.split(strip, count, axis=1)).transpose(0, 3, 1, 2)
+
+
+def write_voices(path: Path, voices: Sequence[FloatArray]) -> None:
+    """Waveforms ``[T]`` -> one FLAC of 16 bits in which each has `VOICE_SAMPLES`, cut or followed by silence."""
+    together = np.zeros((len(voices), VOICE_SAMPLES), dtype=np.float32)
+    for row, voice in zip(together, voices, strict=True):
+        row[: len(voice)] = voice[:VOICE_SAMPLES]
+
+    def write(temporary: Path) -> None:
+        soundfile.write(temporary, together.ravel(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+
+    write_atomically(path, write)
+
+
+def read_voices(path: Path, count: int) -> list[FloatArray]:
+    """The inverse of `write_voices`."""
+    try:
+        together, rate = soundfile.read(path, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise BenchError(f"{path}: expected a FLAC file of voices, got {error}; run again") from error
+    if rate != SAMPLE_RATE or together.shape != (count * VOICE_SAMPLES,):
+        raise BenchError(
+            f"{path}: {list(together.shape)} samples at {rate} Hz cannot be {count} voices of {VOICE_SAMPLES} at "
+            f"{SAMPLE_RATE} Hz; run again"
+        )
+    return list(together.reshape(count, VOICE_SAMPLES))
