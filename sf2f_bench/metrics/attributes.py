@@ -19,11 +19,17 @@ UNIT = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class WordAgreement:
-    """Share of faces whose judged word is the reference's; 0..1, the interval a bootstrap over identities.
+    """Share of faces whose judged word is the reference's; the interval is a bootstrap over identities.
 
     attribute: "gender" or "ethnicity". Chance is no constant: a system that draws one word only gets that word's
     share among the people (one half at best for balanced genders, far more where one ethnicity prevails), one that
     draws words in the people's shares gets the sum of the shares' squares. The row of shuffled voices shows it.
+
+    Formula: mean over the people of whom it is known of [judge's word of the face = word of the person].
+    Range: 0..1; chance is the row of shuffled voices.
+    Direction: higher is better.
+    Source: agreement of judged attributes as in Speech2Face (Oh et al. 2019, arXiv 1905.09773).
+    Pitfall: no better than the judge, whose own error on true photos stands beside it.
     """
 
     attribute: str
@@ -49,10 +55,16 @@ class WordAgreement:
 
 @dataclass(frozen=True)
 class AgeDifference:
-    """Mean absolute difference in years between the judged age and the reference's; 0 or more.
+    """Mean absolute difference in years between the judged age and the reference's.
 
     Chance: a system that draws one age only gets at best the people's mean absolute deviation from their median
-    age. A judge that errs by years adds its error to every row, the true photos' included.
+    age.
+
+    Formula: mean over the people whose age is known of |judge's age of the face - age of the person|.
+    Range: 0 or more; years.
+    Direction: lower is better.
+    Source: agreement of judged attributes as in Speech2Face (Oh et al. 2019, arXiv 1905.09773).
+    Pitfall: a judge that errs by years adds its error to every row, the true photos' included.
     """
 
     attribute: str = "age"

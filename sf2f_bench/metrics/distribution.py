@@ -21,13 +21,14 @@ ROUNDS = 2  # divisions into groups of each size; more take away hardly any of t
 def frechet_distance(a: ArrayLike | Any, b: ArrayLike | Any) -> float:
     """Frechet distance between the Gaussians fitted to two sets of features ``[N, D]``, ``[M, D]``; >= 0.
 
-    ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))`` with sample covariances (N - 1). It is biased
-    upwards, more so for small N and in another amount for each system, so equal N does not cure it: never
-    without its N, and with `kernel_distance` beside it. Needs two rows on each side, else BenchError.
+    Needs two rows on each side, else BenchError. With centred rows A = Q R, S_a = R_a' R_a, and the trace of the
+    root is the sum of the singular values of R_a R_b': real and stable also where N < D makes the covariances
+    singular.
 
-    With centred rows A = Q R, S_a = R_a' R_a, and the trace of the root is the sum of the singular values
-    of R_a R_b': real and stable also where N < D makes the covariances singular.
-    Source: Heusel et al. 2017 (FID).
+    Formula: ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))`` with means m and sample covariances S (N - 1).
+    Source: Heusel et al. 2017 (FID, arXiv 1706.08500).
+    Pitfall: it is biased upwards, more so for small N and in another amount for each system, so equal N does not cure
+    it: never without its N, and with `kernel_distance` beside it.
     """
     left, right = _samples(a, b)
     root_a, root_b = _covariance_root(left), _covariance_root(right)
@@ -48,14 +49,15 @@ def frechet_extrapolated(
     """Frechet distance extrapolated to infinitely many rows, and what it is without each row in turn.
 
     a, b: ``[N, D]``, rows i of one identity, N >= 8; rng: divides the rows into groups. The distance of
-    subsamples of N / 2, 2 N / 3, 3 N / 4 and N identities (both sides' rows together) is fitted by least
-    squares as ``c + d / n``, and c is the value; about 0 for equal laws, so it may be negative. Each size's
-    subsamples leave out one group of a division in turn, so every identity is in equally many of them and
-    what it adds to first order is not noise of the choice.
+    subsamples of N / 2, 2 N / 3, 3 N / 4 and N identities (both sides' rows together) is fitted; about 0 for
+    equal laws, so it may be negative. Each size's subsamples leave out one group of a division in turn, so every
+    identity is in equally many of them and what it adds to first order is not noise of the choice.
 
     The second result ``[N]`` is the value without row i to first order (infinitesimal jackknife), for a jackknife
     interval. It is None where N // 2 <= D: there the subsamples' covariances are singular, the distance is
     no straight line in 1 / n, the value keeps a part of its bias, and no interval would hold the truth.
+
+    Formula: c of the least-squares fit ``c + d / n`` to the Frechet distances of subsamples of n identities.
     Source: Chong and Forsyth 2020 (FID-infinity, arXiv 1911.07023); they draw subsamples of a generator's
     endless supply at random.
     """
@@ -106,12 +108,15 @@ def _frechet_influence(left: Matrix, right: Matrix) -> tuple[float, Matrix]:
 def kernel_distance(a: ArrayLike | Any, b: ArrayLike | Any) -> float:
     """Unbiased squared maximum mean discrepancy of ``[N, D]`` and ``[M, D]``; 0 on average for equal laws.
 
-    ``mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j)`` with
-    ``k(x, y) = (x . y / D + 1)^3``. It may be negative. Needs two rows on each side, else BenchError.
+    It may be negative. Needs two rows on each side, else BenchError.
 
     It is the complete estimate over all rows: KID as others print it is the mean over random subsets (often 100
     of 1,000 rows), with this one's expectation and the noise of the choice on top; its subset size is N here.
-    The estimate is unbiased at every N, so only its interval depends on N. Source: Binkowski et al. 2018 (KID).
+    The estimate is unbiased at every N, so only its interval depends on N.
+
+    Formula: ``mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j)`` with
+    ``k(x, y) = (x . y / D + 1)^3``.
+    Source: Binkowski et al. 2018 (KID, arXiv 1801.01401).
     """
     left, right = _samples(a, b)
     n, m = len(left), len(right)

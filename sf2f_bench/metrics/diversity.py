@@ -23,7 +23,9 @@ TIE_TOLERANCE = 1e-12
 def mean_distance(faces: ArrayLike | Any) -> float:
     """Mean cosine distance between two different rows of ``[N, D]``, N >= 2; 0 (all alike) .. N / (N - 1).
 
-    ``1 - (|sum u|^2 - sum |u|^2) / (N (N - 1))`` with u the rows at length 1: every pair, in O(N D).
+    Every pair, in O(N D).
+
+    Formula: ``1 - (|sum u|^2 - sum |u|^2) / (N (N - 1))`` with u the rows at length 1.
     """
     unit = unit_rows(matrix(faces, "drawn faces", at_least=2))
     n = len(unit)
@@ -47,8 +49,10 @@ def _alike(unit: Matrix) -> float:
 def effective_number(faces: ArrayLike | Any) -> float:
     """Vendi score of ``[N, D]`` with the cosine as kernel: 1 for one face for all .. min(N, D) for all unlike.
 
-    ``exp(-sum l log l)`` over the eigenvalues l of K / N, K the cosines of all pairs: as many equally frequent
-    faces, unlike each other at every angle, would give it. It grows with N: compare at equal N.
+    As many equally frequent faces, unlike each other at every angle, would give it.
+
+    Formula: ``exp(-sum l log l)`` over the eigenvalues l of K / N, K the cosines of all pairs.
+    Pitfall: it grows with N: compare at equal N.
     Source: Friedman and Dieng 2023 (arXiv 2210.02410).
     """
     unit = unit_rows(matrix(faces, "drawn faces"))
@@ -117,6 +121,8 @@ def is_copied(
     """Does each face lie nearer to a training photo than `quantile` of the true photos do? ``[N]``.
 
     faces ``[N, D]``; photos ``[M, D]``: of people outside the training split; training_photos ``[T, D]``.
+
+    Formula: max cosine to a training photo > the photos' `quantile` of the same.
     """
     usual = np.quantile(nearest_similarity(photos, training_photos), quantile)
     return nearest_similarity(faces, training_photos) > usual + TIE_TOLERANCE

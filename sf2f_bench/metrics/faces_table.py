@@ -48,11 +48,16 @@ def face_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metr
 
 @dataclass(frozen=True)
 class ExtrapolatedFrechetDistance:
-    """Frechet distance extrapolated to infinite n by a straight line in 1 / n; about 0 at best, may be negative.
+    """Frechet distance extrapolated to infinite n by a straight line in 1 / n.
 
     It takes away most of the plain distance's bias, and with it most of what makes values at unlike n
     incomparable. Interval and pseudo-values are there only where n // 2 exceeds the number of features: below,
-    a part of the bias stays and no interval would hold the truth (`distribution.frechet_extrapolated`).
+    a part of the bias stays and no interval would hold the truth.
+
+    Range: any number; about 0 for equal laws, so it may be negative.
+    Direction: lower is better.
+    Computed by: `distribution.frechet_extrapolated`.
+    Pitfall: where n is far below the number of features it takes off none of the bias that matters.
     """
 
     name: str = "frechet-distance/extrapolated"
@@ -73,13 +78,18 @@ class ManifoldShare:
     """Precision, recall, density or coverage of the drawn faces among the true photos, by k nearest neighbours.
 
     "precision": share of drawn faces in the true faces' region; "recall": share of true faces in the drawn
-    ones'; "density": how densely true faces lie around a drawn one (0 or more, about 1 for equal laws);
-    "coverage": share of true faces that have a drawn one in their neighbourhood (1 - 2^-k for equal laws). All
-    depend on n: compare at equal n. A system that draws only typical faces has precision 1 and recall 0.
+    ones'; "density": how densely true faces lie around a drawn one (about 1 for equal laws);
+    "coverage": share of true faces that have a drawn one in their neighbourhood (1 - 2^-k for equal laws).
 
     The interval is from half-samples, in which the radii move with the faces: with the radii held fixed it
     would be too narrow by a third (recall) to a half (density). It is never narrower than that of the single
     faces, so that 0 or 1 throughout does not count as certain.
+
+    Range: 0..1 (precision, manifold-recall, coverage), 0 or more (density).
+    Direction: higher is better.
+    Computed by: `manifold.neighbourhoods`.
+    Pitfall: a system that draws only typical faces has precision 1 and recall 0: read them together. All depend on n
+    and k: compare at equal n.
     """
 
     side: Literal["precision", "recall", "density", "coverage"]
@@ -112,12 +122,19 @@ class ManifoldShare:
 
 @dataclass(frozen=True)
 class Diversity:
-    """Mean cosine distance between the drawn faces of different people; 0 where all faces are one."""
+    """Mean cosine distance between the drawn faces of different people.
+
+    Range: 0..2; 0 where all faces are one, at most n / (n - 1).
+    Direction: higher is better.
+    Computed by: `diversity.mean_distance`.
+    Source: the mean pairwise distance of Zhu et al. 2017 (arXiv 1711.11586), by the extractor's cosine.
+    Pitfall: noise is diverse: compare with the true photos' value, and read it beside precision.
+    """
 
     name: str = "diversity"
     version: int = 1
     higher_is_better: bool = True
-    needs: tuple[str, ...] = ("embeddings",)
+    needs: tuple[str, ...] = ("embeddings", "samples")
     min_n: int = 3
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
@@ -129,16 +146,21 @@ class Diversity:
 
 @dataclass(frozen=True)
 class EffectiveFaces:
-    """Vendi score of the drawn faces, the effective number of unlike faces; 1 for one face for all, at most n.
+    """Vendi score of the drawn faces, the effective number of unlike faces.
 
-    It grows with n: never without its n, and compared at equal n only, best as a share of the real photos' value.
     The interval is of what n faces give on average.
+
+    Range: 1..n; 1 for one face for all.
+    Direction: higher is better.
+    Computed by: `diversity.effective_number`.
+    Pitfall: it grows with n: never without its n, and compared at equal n only, best as a share of the real photos'
+    value.
     """
 
     name: str = "effective-faces"
     version: int = 1
     higher_is_better: bool = True
-    needs: tuple[str, ...] = ("embeddings",)
+    needs: tuple[str, ...] = ("embeddings", "samples")
     min_n: int = 4
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
@@ -151,20 +173,27 @@ class EffectiveFaces:
 
 @dataclass(frozen=True)
 class DistinctFaces:
-    """Share of people whose drawn face could not be taken for any other person's; 0 for one face for all.
+    """Share of people whose drawn face could not be taken for any other person's.
 
     A drawn face is distinct where its largest cosine to another person's drawn face is below the similarity at
     which two photos of one person usually lie (`diversity.same_person_similarity` of the true photos). NaN, so
-    absent, where nobody has two photos. It falls as n grows: more people, more doubles.
+    absent, where nobody has two photos.
 
     The interval is from half-samples: doubles come in pairs, so single faces are no independent draws. It holds
     the threshold fixed.
+
+    Formula: mean over i of [cos(f_i, f_j) < t for all j != i], f the drawn faces, t the threshold.
+    Range: 0..1; 0 for one face for all.
+    Direction: higher is better.
+    Computed by: `diversity.same_person_similarity`, `diversity.is_distinct`.
+    Source: this suite.
+    Pitfall: it falls as n grows: more people, more doubles. Compare at equal n.
     """
 
     name: str = "distinct-faces"
     version: int = 1
     higher_is_better: bool = True
-    needs: tuple[str, ...] = ("embeddings", "photos")
+    needs: tuple[str, ...] = ("embeddings", "samples", "photos")
     min_n: int = 4
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
@@ -179,15 +208,21 @@ class DistinctFaces:
 
 @dataclass(frozen=True)
 class CopiedFaces:
-    """Share of drawn faces nearer to a training photo than 99 % of the true test photos are; .01 for new people.
+    """Share of drawn faces nearer to a training photo than 99 % of the true test photos are.
 
-    1 for a system that shows training photos. The interval holds training photos and threshold fixed.
+    The interval holds training photos and threshold fixed.
+
+    Range: 0..1; about .01 for faces of new people, 1 for a system that shows training photos.
+    Direction: lower is better.
+    Computed by: `diversity.is_copied`.
+    Source: this suite; the nearest training photo as in Meehan et al. 2020 (arXiv 2004.05675).
+    Pitfall: it sees whole faces by the extractor's eye and misses copies of parts.
     """
 
     name: str = "copied-faces"
     version: int = 1
     higher_is_better: bool = False
-    needs: tuple[str, ...] = ("embeddings", "photos", "training_photos")
+    needs: tuple[str, ...] = ("embeddings", "samples", "photos", "training_photos")
     min_n: int = 2
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
@@ -199,10 +234,14 @@ class CopiedFaces:
 
 @dataclass(frozen=True)
 class Consistency:
-    """Mean cosine between the two faces drawn from different recordings of one person; -1..1.
+    """Mean cosine between the two faces drawn from different recordings of one person.
 
-    A collapsed system, which draws one face for all, has consistency 1 and a consistency-auc of .5: read the two
-    together.
+    Range: -1..1.
+    Direction: higher is better.
+    Computed by: `similarity.cosine_similarity`.
+    Source: this suite.
+    Pitfall: a collapsed system, which draws one face for all, has consistency 1 and a consistency-auc of .5: read
+    the two together.
     """
 
     name: str = "consistency"
@@ -219,9 +258,12 @@ class Consistency:
 
 @dataclass(frozen=True)
 class ConsistencyAUC:
-    """Chance that two takes of one person are more alike than takes of two people; 0..1, .5 is guessing.
+    """Chance that two takes of one person are more alike than takes of two people.
 
-    It says that the voice decides the face, not that the face is right. A collapsed system has .5, with
+    Range: 0..1; guessing .5.
+    Direction: higher is better.
+    Computed by: `verification.verification_auc`.
+    Pitfall: it says that the voice decides the face, not that the face is right. A collapsed system has .5, with
     a consistency of 1: read the two together.
     """
 

@@ -46,11 +46,15 @@ def neighbourhoods(
 
     real, fake: features ``[N, D]``, rows i of one identity; members: bool ``[S, N]``, the identities of each set
     (None: one set of all). The metrics are the means over a set's members: precision, recall and coverage in
-    0..1, density 0 or more and about 1 for equal laws, whose coverage is about 1 - 2^-k. All depend on
-    N and k: k neighbours of a larger set are nearer. Distances are Euclidean; a face on the edge of a ball lies
-    in it. Memory is O(N (D + S)) and a fixed block.
+    0..1, density 0 or more and about 1 for equal laws, whose coverage is about 1 - 2^-k. Distances are Euclidean;
+    a face on the edge of a ball lies in it. Memory is O(N (D + S)) and a fixed block.
 
     Raises BenchError for unlike sides and for sets of fewer than k + 1 identities.
+
+    Formula: a face's ball reaches to its k-th nearest neighbour on its own side; precision and recall are the shares
+    of drawn (true) faces in any ball of the other side, density the true balls around a drawn face / k, coverage
+    the share of true balls that hold a drawn face.
+    Pitfall: all depend on N and k, since k neighbours of a larger set are nearer.
     Source: Kynkaanniemi et al. 2019 (arXiv 1904.06991); density and coverage Naeem et al. 2020 (arXiv 2002.09797).
     """
     true, drawn = aligned(real, fake, at_least=2)

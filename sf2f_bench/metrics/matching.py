@@ -61,6 +61,8 @@ def expected_recall_within(within: StratumRanks, gallery_size: int, k: int) -> M
 
     In 0..1, chance k / gallery_size; NaN for probes whose stratum is smaller than the gallery or not known.
     k = 1 is the accuracy of 1:N matching, N = gallery_size. Raises BenchError as `retrieval.expected_recall`.
+
+    Formula: that of `retrieval.expected_recall`, with n the size of the probe's stratum.
     """
     values = np.full(len(within.size), np.nan)
     for size in np.unique(within.size[within.size >= gallery_size]):

@@ -54,11 +54,17 @@ def matching_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[
 
 @dataclass(frozen=True)
 class Matching:
-    """How often the drawn face is nearer to the right person than to N - 1 others; 0..1, chance 1 / N.
+    """How often the drawn face is nearer to the right person than to N - 1 others.
 
     Expected over ALL choices of the others, ties by expectation: recall@1 with galleries of N. With a stratum
     ("G", "N", "A", "GNA") the others are of the probe's own, and who has fewer than N - 1 of them, or whose
     stratum is not known, does not take part.
+
+    Range: 0..1; chance 1 / N, knowing only the gender more, but not within a gender.
+    Direction: higher is better.
+    Computed by: `retrieval.expected_recall`, `matching.expected_recall_within`.
+    Source: 1:N matching of Nagrani et al. 2018 (arXiv 1804.00326), strata of Nagrani et al. 2018 (arXiv 1805.00833).
+    Pitfall: published values rest on drawn candidates and on each list's own strata: compare in kind only.
     """
 
     candidates: int  # N, the right one included
@@ -92,9 +98,15 @@ class Matching:
 
 @dataclass(frozen=True)
 class RecallWithin:
-    """Recall@k in galleries of the probe's own stratum, expected over all of them; 0..1, chance k / gallery size.
+    """Recall@k in galleries of the probe's own stratum, expected over all of them.
 
     Who has too few people of the same stratum, or whose stratum is not known, does not take part.
+
+    Range: 0..1; chance k / gallery size, for the gender oracle too.
+    Direction: higher is better.
+    Computed by: `matching.ranks_within`, `matching.expected_recall_within`.
+    Source: strata of Nagrani et al. 2018 (arXiv 1805.00833), with recall in place of 1:N matching.
+    Pitfall: only people of large strata take part: read the n, and do not compare it with the n of all.
     """
 
     k: int
@@ -126,9 +138,12 @@ class RecallWithin:
 
 @dataclass(frozen=True)
 class MeanAveragePrecision:
-    """Mean average precision of finding ALL photos of the person among everybody's photos; 0..1.
+    """Mean average precision of finding ALL photos of the person among everybody's photos.
 
-    Chance depends on the numbers of photos: compare with the chance row of the same table only.
+    Range: 0..1; chance depends on the numbers of photos.
+    Direction: higher is better.
+    Computed by: `precision.average_precisions`.
+    Pitfall: compare with the chance row of the same table only.
     """
 
     name: str = "map/photos"
@@ -147,7 +162,13 @@ class MeanAveragePrecision:
 
 @dataclass(frozen=True)
 class VerificationEqualErrorRate:
-    """Error rate of telling matching from non-matching pairs at the threshold where both kinds of error meet."""
+    """Error rate of telling matching from non-matching pairs at the threshold where both kinds of error meet.
+
+    Range: 0..1; guessing .5.
+    Direction: lower is better.
+    Computed by: `verification.EqualErrorRates`, `verification.equal_error_rate`.
+    Pitfall: all N (N - 1) false pairs of all genders: published lists hold their own, often harder, pairs.
+    """
 
     name: str = "verification-eer"
     version: int = 1

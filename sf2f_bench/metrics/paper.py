@@ -84,7 +84,13 @@ class GalleryRecall:
 
     Quirks: who is whose rival follows from the order of the list; identities past the last full gallery (past
     300) never enter; three galleries are a sample of all possible ones. Unlike the official code's order of
-    equals, ties count by their expectation, so chance is k / size exactly. Values in 0..1.
+    equals, ties count by their expectation.
+
+    Range: 0..1; chance k / size exactly, knowing only the gender about twice that.
+    Direction: higher is better.
+    Computed by: `retrieval.ranks`, `retrieval.expected_recall`.
+    Source: SF2F's evaluation code (arXiv 2006.05888).
+    Pitfall: another order of the test list gives another number; the network of the training loss scores.
     """
 
     k: int
@@ -122,6 +128,11 @@ class TrueIdentity:
 
     Quirks: neither side is brought back to length 1 after its mean, so the distances shrink where the embeddings
     of several faces or photos disagree; PairwiseDistance adds 1e-6 to every difference.
+
+    Range: -1..1 (cosine), 0 or more (l1, l2).
+    Direction: higher is better (cosine), lower is better (l1, l2).
+    Computed by: `similarity.cosine_similarity`, `similarity.l1_distance`, `similarity.l2_distance`.
+    Pitfall: averaging over many faces raises the cosine and shrinks the distances, whatever the faces.
     """
 
     kind: str
@@ -147,7 +158,13 @@ class TrueIdentity:
 
 @dataclass(frozen=True)
 class Deviation:
-    """A standard deviation that is reported beside a score; small is only steady, not good."""
+    """A standard deviation over the parts, reported beside a mutual-information score.
+
+    Range: 0 or more.
+    Direction: lower is better.
+    Computed by: `quality.mutual_information_score`.
+    Pitfall: small is only steady, not good; it is no confidence interval.
+    """
 
     name: str
     version: int
@@ -159,9 +176,13 @@ class MutualInformation:
     """exp of the mutual information of face and class, a mean over parts of the faces.
 
     With VGGFace2's classifier and five shuffled parts the VGGFace Score; with Inception's classes and three parts in
-    the order of the test list the Inception Score. Quirks: one face an identity; it cannot exceed the size of a part,
-    so it is comparable at equal N only; which face lands in which part is chance, or the alphabet. Here 0 log 0 is
-    0, where the official code gives NaN.
+    the order of the test list the Inception Score. Quirks: one face an identity; which face lands in which part is
+    chance, or the alphabet. Here 0 log 0 is 0, where the official code gives NaN.
+
+    Range: 1..min(C, N / parts).
+    Direction: higher is better.
+    Computed by: `quality.mutual_information_score`.
+    Pitfall: it cannot exceed the size of a part, so it is comparable at equal N only.
     """
 
     suffix: str = ""
@@ -200,7 +221,10 @@ def inception_score(suffix: str = "") -> MutualInformation:
 class FrechetDistance:
     """FID as published: one random photo an identity against one face an identity, Inception's pool features.
 
-    Quirk: with N identities, far fewer than the 2048 features, it is mostly bias, in an amount that depends on the
+    Range: 0 or more.
+    Direction: lower is better.
+    Computed by: `distribution.frechet_distance`.
+    Pitfall: with N identities, far fewer than the 2048 features, it is mostly bias, in an amount that depends on the
     system (arXiv 1911.07023).
     """
 

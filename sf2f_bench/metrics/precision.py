@@ -28,12 +28,13 @@ def average_precisions(
     mean over the relevant items of the precision at their rank, expected over the order of the tied (within
     1e-12); NaN for a probe without a relevant item. Memory is O((P + M) D) and a fixed block.
 
-    With t items and R relevant ones before a group of n tied items, r of them relevant, the group adds
-    ``r / n * sum over j = 1..n of (R + 1 + (j - 1) (r - 1) / (n - 1)) / (t + j)``. Source: McSherry and Najork,
-    "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores" (2008).
+    Raises BenchError for empty, NaN or unlike inputs.
 
-    Raises BenchError for empty, NaN or unlike inputs. Pitfall: chance depends on how many items are relevant;
-    compare only within one gallery.
+    Formula: with t items and R relevant ones before a group of n tied items, r of them relevant, the group adds
+    ``r / n * sum over j = 1..n of (R + 1 + (j - 1) (r - 1) / (n - 1)) / (t + j)``.
+    Source: McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of
+    Tied Scores" (2008).
+    Pitfall: chance depends on how many items are relevant; compare only within one gallery.
     """
     left, right = unit_rows(matrix(probes, "probes")), unit_rows(matrix(items, "items"))
     if left.shape[1] != right.shape[1]:

@@ -26,12 +26,15 @@ def mutual_information_score(
 
     probabilities: ``[N, C]``, one distribution over classes a face; order: ``[N]``, the permutation of the
     rows before they are cut into parts i N / parts .. (i + 1) N / parts. Returns the mean and population
-    standard deviation over parts of ``exp(mean_x KL(p(y|x) || p(y)))``, p(y) the part's mean; 0 log 0 = 0.
-    Range 1 .. min(C, N / parts). It is biased downwards, the more the fewer faces a part has: never without
-    its N, and compared only at equal N, C and parts.
+    standard deviation over parts; the mean in 1 .. min(C, N / parts).
 
     Raises BenchError for negative or unnormalised rows, fewer rows than parts, an order that is none.
-    Source: the Inception Score (Salimans et al. 2016); with VGGFace2's classifier, SF2F's VGGFace Score.
+
+    Formula: ``exp(mean_x KL(p(y|x) || p(y)))`` of a part, p(y) the part's mean; 0 log 0 = 0.
+    Pitfall: it is biased downwards, the more the fewer faces a part has: never without its N, and compared only at
+    equal N, C and parts.
+    Source: the Inception Score (Salimans et al. 2016, arXiv 1606.03498); with VGGFace2's classifier SF2F's VGGFace
+    Score.
     """
     score = mutual_information(probabilities, parts)
     n = len(np.asarray(probabilities))
@@ -47,6 +50,9 @@ def mutual_information(
     """`mutual_information_score` of any selection of the rows ``[N, C]``, in its order; checks and logs done once.
 
     Raises BenchError for negative or unnormalised rows; the function it gives, for fewer rows than parts.
+
+    Formula: the mean over parts of ``exp(mean_x KL(p(y|x) || p(y)))``, p(y) the part's mean; 0 log 0 = 0.
+    Source: the Inception Score (Salimans et al. 2016, arXiv 1606.03498) of any classifier's probabilities.
     """
     rows = matrix(probabilities, "class probabilities")
     if rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > SUM_TOLERANCE:

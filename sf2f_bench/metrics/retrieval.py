@@ -155,9 +155,11 @@ def expected_recall(better: ArrayLike, ties: ArrayLike, n: int, gallery_size: in
     gallery_size - 1 of the n - 1 others, all choices alike; None (or n) is the full gallery. Returns
     ``[N]`` in 0..1, free of the luck of which gallery was drawn.
 
-    With u others ahead of the answer, recall is P(X < k), X hypergeometric (gallery_size - 1 draws from
-    n - 1 with u marked); with ties it is the mean over u = better .. better + ties.
     Raises BenchError where k or gallery_size do not fit.
+
+    Formula: with u others ahead of the answer P(X < k), X hypergeometric (gallery_size - 1 draws from n - 1 with u
+    marked); with ties the mean over u = better, ..., better + ties.
+    Source: Recall@K of "Speech Fusion to Face" (arXiv 2006.05888), over all galleries in place of three.
     """
     size = n if gallery_size is None else gallery_size
     if not 1 <= size <= n:
@@ -183,7 +185,10 @@ def _recall_by_number_ahead(n: int, size: int, k: int) -> Matrix:
 
 
 def expected_ranks(better: ArrayLike, ties: ArrayLike) -> Matrix:
-    """Rank of each right answer in the full gallery ``[N]``, 1 is best, ties by expectation."""
+    """Rank of each right answer in the full gallery ``[N]``, 1 is best, ties by expectation.
+
+    Formula: 1 + better + ties / 2.
+    """
     ahead, tied = _counts(better, ties)
     return 1.0 + ahead + tied / 2
 
@@ -191,7 +196,9 @@ def expected_ranks(better: ArrayLike, ties: ArrayLike) -> Matrix:
 def reciprocal_ranks(better: ArrayLike, ties: ArrayLike) -> Matrix:
     """1 / rank of each right answer ``[N]`` in 0..1, the mean over the places that ties share.
 
-    Their mean is the MRR: with H the harmonic numbers, (H[better + ties + 1] - H[better]) / (ties + 1).
+    Their mean is the MRR.
+
+    Formula: (H[better + ties + 1] - H[better]) / (ties + 1), H the harmonic numbers; 1 / rank without ties.
     """
     ahead, tied = _counts(better, ties)
     harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, (ahead + tied).max() + 2))])
@@ -212,6 +219,8 @@ def inter_identity_similarity(probes: ArrayLike | Any, gallery: ArrayLike | Any)
 
     probes, gallery: ``[N, D]``, N >= 2. How alike the answers are whoever speaks: a system that always
     draws the same face has here what it has with the true identity. Computed from row sums, in O(N D).
+
+    Formula: mean over i != j of ``x_i . y_j / (|x_i| |y_j|)``.
     """
     left, right = prepared(probes, gallery, "cosine", at_least=2)
     n = len(left)

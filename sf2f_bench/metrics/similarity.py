@@ -17,25 +17,30 @@ PAIRWISE_EPSILON = 1e-6  # torch.nn.PairwiseDistance adds it to every difference
 def cosine_similarity(drawn: ArrayLike | Any, true: ArrayLike | Any) -> Matrix:
     """Cosine of each drawn embedding with its true one: ``[N, D]``, ``[N, D]`` -> ``[N]`` in -1..1.
 
-    ``x . y / (|x| |y|)``; 0 where one of them is zero. Raises BenchError for unlike, empty or NaN inputs.
+    Raises BenchError for unlike, empty or NaN inputs.
+
+    Formula: ``x . y / (|x| |y|)``; 0 where one of them is zero.
+    Source: torch.nn.CosineSimilarity, as SF2F's evaluation uses it.
     """
     left, right = aligned(drawn, true)
     return np.clip(np.einsum("nd,nd->n", unit_rows(left), unit_rows(right)), -1.0, 1.0)
 
 
 def l1_distance(drawn: ArrayLike | Any, true: ArrayLike | Any) -> Matrix:
-    """``sum_d |x_d - y_d + 1e-6|`` of each row: ``[N, D]``, ``[N, D]`` -> ``[N]``, 0 or more.
+    """L1 distance of each row: ``[N, D]``, ``[N, D]`` -> ``[N]``, 0 or more; nothing is normalised here.
 
-    Nothing is normalised here. Source: torch.nn.PairwiseDistance(p=1), as SF2F's evaluation uses it.
+    Formula: ``sum_d |x_d - y_d + 1e-6|``.
+    Source: torch.nn.PairwiseDistance(p=1), as SF2F's evaluation uses it.
     """
     left, right = aligned(drawn, true)
     return np.abs(left - right + PAIRWISE_EPSILON).sum(axis=1)
 
 
 def l2_distance(drawn: ArrayLike | Any, true: ArrayLike | Any) -> Matrix:
-    """``sqrt(sum_d (x_d - y_d + 1e-6)^2)`` of each row: ``[N, D]``, ``[N, D]`` -> ``[N]``, 0 or more.
+    """Euclidean distance of each row: ``[N, D]``, ``[N, D]`` -> ``[N]``, 0 or more; nothing is normalised here.
 
-    Nothing is normalised here. Source: torch.nn.PairwiseDistance(p=2), as SF2F's evaluation uses it.
+    Formula: ``sqrt(sum_d (x_d - y_d + 1e-6)^2)``.
+    Source: torch.nn.PairwiseDistance(p=2), as SF2F's evaluation uses it.
     """
     left, right = aligned(drawn, true)
     return np.linalg.norm(left - right + PAIRWISE_EPSILON, axis=1)

@@ -77,7 +77,10 @@ def metrics_of(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric
 class Recall:
     """Recall@k, expected over all galleries of one size (None: all identities), ties by expectation.
 
-    Range 0..1, chance k / gallery size; see `retrieval.expected_recall`. Per-identity values in 0..1.
+    Range: 0..1; chance k / gallery size, knowing only the gender about twice that.
+    Direction: higher is better.
+    Computed by: `retrieval.ranks`, `retrieval.expected_recall`.
+    Pitfall: gender alone doubles it: read it beside the gender oracle and within the strata.
     """
 
     k: int
@@ -108,7 +111,14 @@ class Recall:
 
 @dataclass(frozen=True)
 class MedianRank:
-    """Median rank of the right identity in the full gallery, 1 is best, ties at their mean rank."""
+    """Median rank of the right identity in the full gallery, ties at their mean rank.
+
+    Range: 1..n; chance (n + 1) / 2.
+    Direction: lower is better.
+    Computed by: `retrieval.ranks`, `retrieval.expected_ranks`.
+    Source: the usual summary of ranks in cross-modal retrieval.
+    Pitfall: it grows with the number of test identities: compare at equal n only.
+    """
 
     name: str = "median-rank/full"
     version: int = 1
@@ -125,7 +135,14 @@ class MedianRank:
 
 @dataclass(frozen=True)
 class MeanReciprocalRank:
-    """Mean of 1 / rank in the full gallery, ties by expectation; 0..1."""
+    """Mean of 1 / rank in the full gallery, ties by expectation.
+
+    Range: 0..1; chance (1 + 1/2 + ... + 1/n) / n.
+    Direction: higher is better.
+    Computed by: `retrieval.ranks`, `retrieval.reciprocal_ranks`.
+    Source: Voorhees 1999 (TREC-8 question answering).
+    Pitfall: the first ranks decide it, and it falls with the number of test identities: compare at equal n only.
+    """
 
     name: str = "mrr/full"
     version: int = 1
@@ -141,7 +158,14 @@ class MeanReciprocalRank:
 
 @dataclass(frozen=True)
 class TrueIdentity:
-    """Mean "cosine", "l1" or "l2" of the drawn face's embedding to the true identity's template."""
+    """Mean "cosine", "l1" or "l2" of the drawn face's embedding to the true identity's template.
+
+    Range: -1..1 (cosine), 0 or more (l1, l2).
+    Direction: higher is better (cosine), lower is better (l1, l2).
+    Computed by: `similarity.cosine_similarity`, `similarity.l1_distance`, `similarity.l2_distance`.
+    Pitfall: one face for all can have a high cosine: compare with `inter-identity-similarity`. Distances depend on
+    the extractor's scale and width.
+    """
 
     name: str
     version: int = 1
@@ -162,7 +186,14 @@ class TrueIdentity:
 
 @dataclass(frozen=True)
 class InterIdentitySimilarity:
-    """Mean cosine of a drawn face to all OTHER identities; -1..1, beside the cosine to the right one."""
+    """Mean cosine of a drawn face to all OTHER identities, beside the cosine to the right one.
+
+    Range: -1..1.
+    Direction: lower is better.
+    Computed by: `retrieval.inter_identity_similarity`.
+    Source: this suite, as the measure to hold the cosine of SF2F's tables against.
+    Pitfall: low alone is no merit, noise is unlike everybody: what counts is the distance to the cosine.
+    """
 
     name: str = "inter-identity-similarity"
     version: int = 1
@@ -180,7 +211,13 @@ class InterIdentitySimilarity:
 
 @dataclass(frozen=True)
 class VerificationAUC:
-    """Area under the ROC curve of matching against non-matching pairs by cosine; 0..1, chance .5."""
+    """Area under the ROC curve of matching against non-matching pairs by cosine.
+
+    Range: 0..1; chance .5, knowing only the gender about .75.
+    Direction: higher is better.
+    Computed by: `verification.verification_auc`.
+    Pitfall: half of all strangers are of the other gender, so that gender alone reaches about .75.
+    """
 
     name: str = "verification-auc"
     version: int = 1
@@ -200,8 +237,12 @@ class VerificationAUC:
 class MutualInformationScore:
     """Mutual-information score of the drawn faces' class probabilities, a mean over shuffled parts.
 
-    Range 1 .. min(C, n / parts). It is biased by n and bounded by the size of a part: never without its n, and
-    compared at equal n only. The interval is of what n faces give on average.
+    The interval is of what n faces give on average.
+
+    Range: 1..min(C, n / parts).
+    Direction: higher is better.
+    Computed by: `quality.mutual_information`.
+    Pitfall: it is biased by n and bounded by the size of a part: never without its n, and compared at equal n only.
     """
 
     parts: int = 5
@@ -238,10 +279,15 @@ class MutualInformationScore:
 
 @dataclass(frozen=True)
 class FrechetDistance:
-    """Frechet distance of the drawn faces' features from the true photos'; 0 or more.
+    """Frechet distance of the drawn faces' features from the true photos'.
 
-    It is biased upwards at small n, by an amount that depends on the system: never without its n, and beside the
-    kernel distance, which is not biased. The interval is of what n identities give on average, bias included.
+    The interval is of what n identities give on average, bias included.
+
+    Range: 0 or more; equal laws give more than 0 at every finite n.
+    Direction: lower is better.
+    Computed by: `distribution.frechet_distance`.
+    Pitfall: it is biased upwards at small n, by an amount that depends on the system: never without its n, and
+    beside the kernel distance, which is not biased.
     """
 
     name: str = "frechet-distance"
@@ -261,9 +307,14 @@ class FrechetDistance:
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """Unbiased kernel distance of the drawn faces' features from the true photos'; about 0 at best.
+    """Unbiased kernel distance of the drawn faces' features from the true photos'.
 
-    KID with a subset size of n, which needs no subsets: see `distribution.kernel_distance`.
+    KID with a subset size of n, which needs no subsets.
+
+    Range: any number; 0 on average for equal laws, so a good system's may be negative.
+    Direction: lower is better.
+    Computed by: `distribution.kernel_distance`.
+    Pitfall: it is small in absolute terms, and others print it times 100 or 1000: look at the unit.
     """
 
     name: str = "kernel-distance"

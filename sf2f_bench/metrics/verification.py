@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def verification_auc(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float:
     """Area under the ROC curve of matching (i == j) against non-matching pairs (all i != j); 0..1.
 
-    probes, gallery: ``[N, D]``, N >= 2. The chance that a matching pair has the higher cosine than a
-    non-matching one, ties (within 1e-12) counting half; .5 is guessing. All N^2 (N - 1) comparisons are
-    counted exactly, in blocks. Source: Mann-Whitney U / (number of pairs of pairs).
+    probes, gallery: ``[N, D]``, N >= 2; .5 is guessing. All N^2 (N - 1) comparisons are counted exactly, in blocks.
+
+    Formula: the chance that a matching pair has the higher cosine than a non-matching one, ties (within 1e-12)
+    counting half.
+    Source: Mann-Whitney U / (number of pairs of pairs); Hanley and McNeil 1982.
     """
     _, above, tied = _nonmatching_above(*prepared(probes, gallery, "cosine", at_least=2))
     n = len(above)
@@ -31,8 +33,11 @@ def verification_auc(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float
 def equal_error_rate(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float:
     """Error rate at the threshold where false accepts and false rejects are equally frequent; 0..1.
 
-    probes, gallery: ``[N, D]``, N >= 2, pairs as in `verification_auc`. The ROC curve is followed linearly
-    between its corners, so ties count by expectation; .5 is guessing.
+    probes, gallery: ``[N, D]``, N >= 2, pairs as in `verification_auc`; .5 is guessing.
+
+    Formula: the false accept rate where it equals the false reject rate; the ROC curve is followed linearly
+    between its corners, so ties count by expectation.
+    Source: the equal error rate of speaker verification; Martin et al. 1997.
     """
     matching, above, tied = _nonmatching_above(*prepared(probes, gallery, "cosine", at_least=2))
     n = len(above)
