@@ -255,7 +255,8 @@ def test_intervals_hold_what_so_many_faces_give_on_average(spectrum):
     for _ in range(50):
         faces = random.standard_normal((80, 12)) * deviation
         fake = drawn(faces)
-        true = Features(fake.identities, faces, photos=photos, owners=np.repeat(np.arange(20), 2))
+        owners = np.repeat(np.arange(20), 2)
+        true = Features(fake.identities, faces, faces, photos=photos, owners=owners)
         for metric in (Diversity(), EffectiveFaces(), DistinctFaces()):
             found.setdefault(metric.name, []).append(measure(metric, true, fake))
     for name, scores in found.items():
