@@ -1,0 +1,86 @@
+"""`sf2f-bench export`: all numbers of all records as one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.types import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from sf2f_bench.records import RunRecord, ScoreRecord
+
+
+@click.command()
+@click.argument("results", type=FOLDER, default=Path("results"))
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="FILE.parquet or FILE.csv."
+)
+@click.option("--per-identity", is_flag=True, help="A row an identity and score instead of a row a score.")
+def export(results: Path, out: Path, per_identity: bool) -> None:
+    """Write the numbers of all records in RESULTS as one tidy table, unrounded.
+
+    A row is one score with its n, interval and all that decides what it may be compared with. As in `report`, a
+    folder named `reference` is read only when RESULTS is that folder or lies in it.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise BenchError(f"--out {out}: expected a name that ends in .parquet or .csv")
+    from sf2f_bench.files import write_atomically
+    from sf2f_bench.records import load_all
+    from sf2f_bench.report.tables import tidy
+
+    records = load_all(results, without=("reference",))
+    if not records:
+        raise BenchError(f"{results} holds no record: run first, or name the folder of records")
+    table = per_identity_table(records) if per_identity else tidy(records)
+    if out.suffix == ".parquet":
+        write_atomically(out, lambda path: table.to_parquet(path, index=False))
+    else:
+        write_atomically(out, lambda path: table.to_csv(path, index=False))
+    click.echo(f"{out}: {len(table):,} rows of {len(records)} records")
+
+
+def per_identity_table(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """One row an identity and score, unrounded; who does not take part in a score has no row.
+
+    basis says what a value is: of "mean" and "median" scores the identity's own, else its jackknife pseudo-value.
+    Raises BenchError where no record has per-identity values.
+    """
+    import pandas as pd
+
+    parts = []
+    for record in records:
+        people = record.per_identity()
+        for score in record.scores:
+            if score.basis in (None, "replicates"):
+                continue
+            column = f"{score.metric}|{score.extractor or 'none'}"
+            known = people.loc[people[column].notna(), ["identity", column]].rename(columns={column: "value"})
+            parts.append(known.assign(**_facts(record, score)))
+    if not parts:
+        raise BenchError("no record has per-identity values: made by an older version? Run again")
+    whole = pd.concat(parts, ignore_index=True)
+    return whole[[*(name for name in whole if name not in ("identity", "value")), "identity", "value"]]
+
+
+def _facts(record: RunRecord, score: ScoreRecord) -> dict[str, Any]:
+    """What a value may be compared with."""
+    return {
+        "benchmark": record.benchmark.name,
+        "protocol": record.benchmark.protocol,
+        "system": record.system.name,
+        "label": record.system.label,
+        "seed": record.seed,
+        "key": record.key,
+        "metric": score.metric,
+        "metric_version": score.version,
+        "extractor": score.extractor,
+        "basis": score.basis,
+    }

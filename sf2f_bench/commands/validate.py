@@ -1,0 +1,31 @@
+"""`sf2f-bench validate`: are records what they say they are?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
+def validate(records: tuple[Path, ...]) -> None:
+    """Check RECORDS (files, or folders of them): schema, side files, hashes, and every number made anew.
+
+    Prints a line a record, and every fault; exits with 1 where there is one. Records for the repository have to
+    pass (CONTRIBUTING).
+    """
+    from sf2f_bench import validation
+
+    checked = [validation.validate(path) for path in validation.record_paths(records)]
+    for one in checked:
+        if not one.faults:
+            click.echo(f"ok     {one.path.name}: {one.summary}")
+            continue
+        click.echo(f"FAULTY {one.path}")
+        for fault in one.faults:
+            click.echo(f"  - {fault}")
+    faulty = sum(bool(one.faults) for one in checked)
+    click.echo(f"{len(checked)} records, {faulty or 'none'} faulty")
+    sys.exit(1 if faulty else 0)

@@ -1,0 +1,263 @@
+"""Is a saved record what it says it is? Schema, files, hashes, and every number from its per-identity values anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from sf2f_bench.records import SIDE_FILES, RunRecord, ScoreRecord, load
+from sf2f_bench.stats import HALVES
+from sf2f_bench.types import BenchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+
+KEY, SHA256 = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
+NAMED_WEIGHTS = re.compile(r"@([0-9a-f]{8})")  # in an extractor's id, the first digits of its weights' hash
+ROUNDING = 1e-9  # relative, below 1 absolute
+BOUNDS = (-1.0, 0.0, 1.0, 2.0)  # of the metrics: an interval may be cut off there
+
+
+@dataclass
+class Checked:
+    """What was found in one record; recomputed: how many of its scores, by their basis."""
+
+    path: Path
+    record: RunRecord | None = None
+    faults: list[str] = field(default_factory=list)
+    recomputed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """One line on a record without faults."""
+        assert self.record is not None
+        part = self.record.benchmark
+        by_basis = ", ".join(f"{count} {basis}" for basis, count in sorted(self.recomputed.items()))
+        return (
+            f"{self.record.system.label}, seed {self.record.seed}, {part.name}/{part.version}, {part.protocol}: "
+            f"{len(self.record.scores)} scores ({by_basis})"
+        )
+
+
+def record_paths(given: Iterable[Path]) -> list[Path]:
+    """The records among files and folders, at any depth; hidden ones are passed over.
+
+    Raises BenchError for what is not there and where nothing is found.
+    """
+    given = list(given)
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = (file for file in sorted(path.rglob("*.json")))
+            found += [file for file in inside if not _is_hidden(file.relative_to(path))]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise BenchError(f"expected records or folders of records, but there is no {path}")
+    if not found:
+        raise BenchError(f"no record (*.json) in {', '.join(map(str, given))}: name a folder of records")
+    return found
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def validate(path: Path) -> Checked:
+    """Read one record and its side files, and list every fault in words; nothing is changed.
+
+    A mean or median must be that of the per-identity values (relative 1e-9). The mean of pseudo-values is the
+    value less its jackknife bias, which is of order 1/n: it must lie within a standard error or 1/n of the value
+    (what a kernel distance near 0 passes easily), and the interval must be at least as wide as their spread makes
+    it, unless cut off at a bound. Of what rests on half-samples the replicates must be there; the value itself
+    cannot be made anew from them.
+    """
+    found = Checked(path)
+    try:
+        found.record = load(path)
+    except BenchError as error:
+        found.faults.append(str(error).removeprefix(f"{path}: "))
+        return found
+    for check in (_names, _hashes, _tables, _curve, _strips):
+        try:
+            found.faults += check(found)
+        except (BenchError, OSError, ValueError) as error:
+            found.faults.append(f"{check.__name__.strip('_')}: a side file cannot be read ({error})")
+    return found
+
+
+def _record(found: Checked) -> RunRecord:
+    assert found.record is not None
+    return found.record
+
+
+def _names(found: Checked) -> Iterator[str]:
+    record = _record(found)
+    if found.path.stem != record.stem:
+        yield f"the file should be called {record.stem}.json after its system, seed and key"
+    for side in SIDE_FILES:
+        name = getattr(record.files, side)
+        if name and not name.startswith(f"{record.stem}."):
+            yield f"its {side} file {name} does not belong to it: expected {record.stem}.*"
+
+
+def _hashes(found: Checked) -> Iterator[str]:
+    record = _record(found)
+    for what, value in (("key", record.key), ("data hash", record.benchmark.data_hash)):
+        if not KEY.fullmatch(value):
+            yield f"the {what} {value!r} is not 16 hexadecimal digits"
+    for extractor, sha256 in record.weights.items():
+        named = NAMED_WEIGHTS.search(extractor)
+        if not SHA256.fullmatch(sha256):
+            yield f"the hash of {extractor}'s weights {sha256!r} is not 64 hexadecimal digits"
+        elif named and not sha256.startswith(named[1]):
+            yield f"{extractor} names other weights than the hash beside it, {sha256[:8]}..."
+    networks = {
+        score.extractor for score in record.scores if score.extractor_role in ("judge", "training-loss")
+    }
+    for extractor in sorted({str(name) for name in networks} - set(record.weights)):
+        yield f"the hash of {extractor}'s weights is missing"
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def _tables(found: Checked) -> Iterator[str]:
+    record = _record(found)
+    people, replicates = record.per_identity(), record.replicates()
+    yield from _people(record, people)
+    columns = {f"{score.metric}|{score.extractor or 'none'}": score for score in record.scores}
+    for column, score in columns.items():
+        yield from _interval(column, score)
+        if score.n > len(people):
+            yield f"{column}: n = {score.n}, but there are {len(people)} identities"
+        if score.basis == "replicates":
+            yield from _replicates(column, replicates)
+        elif score.basis is None:
+            if column in people:
+                yield f"{column}: has per-identity values but no basis, as older versions wrote it; run again"
+        else:
+            yield from _recomputed(column, score, people)
+        basis = score.basis or "without a basis"
+        found.recomputed[basis] = found.recomputed.get(basis, 0) + 1
+    yield from _unclaimed(people, "per-identity values", {"identity", *columns})
+    if replicates is not None:
+        yield from _unclaimed(replicates, "replicates", set(columns))
+
+
+def _people(record: RunRecord, people: pd.DataFrame) -> Iterator[str]:
+    if "identity" not in people:
+        yield "its per-identity file has no column 'identity'"
+        return
+    if people["identity"].duplicated().any():
+        yield "an identity stands twice in its per-identity file"
+    if len(people) > record.benchmark.identities.test:
+        yield f"{len(people)} identities have values, but the test split holds {record.benchmark.identities.test}"
+
+
+def _unclaimed(table: pd.DataFrame, what: str, known: set[str]) -> Iterator[str]:
+    for column in sorted(set(table.columns) - known):
+        yield f"{column}: has {what}, but the record has no such score"
+
+
+def _interval(column: str, score: ScoreRecord) -> Iterator[str]:
+    if score.interval is None:
+        return
+    low, high = score.interval
+    slack = ROUNDING * max(1.0, abs(score.value))
+    if not low - slack <= score.value <= high + slack:
+        yield f"{column}: the interval {low:g} to {high:g} does not hold the value {score.value:g}"
+
+
+def _replicates(column: str, replicates: pd.DataFrame | None) -> Iterator[str]:
+    if replicates is None or column not in replicates:
+        yield f"{column}: rests on half-samples, but its replicates are missing"
+        return
+    values = replicates[column].to_numpy(np.float64)
+    if len(values) != HALVES or not np.isfinite(values).all():
+        good = int(np.isfinite(values).sum())
+        yield f"{column}: expected {HALVES} finite replicates, found {good}"
+
+
+def _recomputed(column: str, score: ScoreRecord, people: pd.DataFrame) -> Iterator[str]:
+    if column not in people:
+        yield f"{column}: its per-identity values are missing"
+        return
+    values = people[column].dropna().to_numpy(np.float64)
+    if len(values) != score.n:
+        yield f"{column}: n = {score.n}, but {len(values)} identities have a value"
+    if not np.isfinite(values).all() or not len(values):
+        yield f"{column}: its per-identity values are not finite numbers"
+        return
+    if score.basis == "pseudo-values":
+        yield from _pseudo_values(column, score, values)
+        return
+    averages: dict[str | None, Callable[[Vector], float]] = {"mean": np.mean, "median": np.median}
+    value = float(averages[score.basis](values))
+    if abs(value - score.value) > ROUNDING * max(1.0, abs(score.value)):
+        yield f"{column}: the value is {score.value!r}, but the {score.basis} of its per-identity values is {value!r}"
+
+
+def _pseudo_values(column: str, score: ScoreRecord, values: Vector) -> Iterator[str]:
+    slack = ROUNDING * max(1.0, abs(score.value))
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    bias = max(error, 1 / len(values))  # as much as may be
+    if abs(values.mean() - score.value) > bias + slack:
+        yield (
+            f"{column}: the value is {score.value!r}, but its pseudo-values have the mean {values.mean():.6g}, "
+            f"more than a standard error and than 1/n ({bias:.3g}) away"
+        )
+    if score.interval is None or len(values) < 2:
+        return
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    low, high = score.interval
+    too_narrow = [
+        end
+        for end, wanted in ((low, score.value - reach), (high, score.value + reach))
+        if abs(end - score.value) < abs(wanted - score.value) * (1 - 1e-6) - slack and end not in BOUNDS
+    ]
+    if too_narrow:
+        yield f"{column}: the interval {low:g} to {high:g} is narrower than the spread of its pseudo-values, ±{reach:g}"
+
+
+# ---------------------------------------------------------------- curve and pictures
+
+
+def _curve(found: Checked) -> Iterator[str]:
+    curve = _record(found).curve()
+    if curve is None:
+        return
+    if not {"stage", "step"} <= set(curve.columns):
+        yield f"its training curve has the columns {list(curve.columns)[:5]}, expected 'stage' and 'step' among them"
+        return
+    for stage, part in curve.groupby("stage", sort=False):
+        if not part["step"].is_monotonic_increasing:
+            yield f"the steps of {stage} in its training curve do not rise"
+
+
+def _strips(found: Checked) -> Iterator[str]:
+    record = _record(found)
+    names, size = record.files.face_identities, record.benchmark.image_size
+    strips: Sequence[Literal["faces", "true_faces"]] = ("faces", "true_faces")
+    present = [side for side in strips if record.path_of(side)]
+    if present and not record.benchmark.media_shareable:
+        yield f"the media of {record.benchmark.dataset} may not be shared, but {', '.join(present)} lie beside it"
+    if present and (strangers := set(names) - set(record.per_identity()["identity"])):
+        yield f"faces of identities without values: {', '.join(sorted(strangers)[:3])}"
+    for side in present:
+        faces = record.faces(side)
+        assert faces is not None
+        if faces.shape != (len(names), 3, size, size):
+            yield (
+                f"its {side} are {list(faces.shape)}, expected {len(names)} identities at {size} pixels: "
+                f"{[len(names), 3, size, size]}"
+            )

@@ -1,0 +1,203 @@
+"""A sound record passes; every way of it being unsound is named."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from sf2f_bench.metrics.table import FrechetDistance, MedianRank, VerificationAUC
+from sf2f_bench.records import ScoreRecord, SideFiles, load, save
+from sf2f_bench.types import BenchError, Features
+from sf2f_bench.validation import record_paths, validate
+from tests.unit.record_factory import record, training_curve
+
+JUDGE = "embedded-judge/1@1065e875/bilinear-64"
+SHA256 = "1065e875" + "0" * 56
+N = 30
+PEOPLE = tuple(f"id{number:02d}" for number in range(N))
+
+
+def scored():
+    """(scores, per-identity values, replicates) as real metrics give them, each basis once."""
+    random = np.random.default_rng(3)
+    true = random.normal(size=(N, 8))
+    drawn = true + random.normal(size=(N, 8))
+    real, fake = (Features(PEOPLE, side, side) for side in (true, drawn))
+    people, replicates, scores = pd.DataFrame({"identity": PEOPLE}), pd.DataFrame(), []
+    for metric in (MedianRank(), VerificationAUC(), FrechetDistance()):
+        result = metric(real, fake, np.random.default_rng(0))
+        basis = result.basis if result.per_identity is not None else "replicates"
+        table = people if result.per_identity is not None else replicates
+        table[f"{metric.name}|{JUDGE}"] = (
+            result.replicates if result.per_identity is None else result.per_identity
+        )
+        scores.append(entry(metric.name, result.value, N, result.interval, basis))
+    some = np.append(random.random(N - 4), [np.nan] * 4)
+    people[f"matching/1:2/G|{JUDGE}"] = some
+    scores.append(entry("matching/1:2/G", float(np.nanmean(some)), N - 4, (0.2, 0.8), "mean"))
+    return scores, people, replicates
+
+
+def entry(metric, value, n, interval, basis):
+    return ScoreRecord(
+        metric=metric,
+        version=1,
+        extractor=JUDGE,
+        extractor_role="judge",
+        value=value,
+        n=n,
+        interval=interval,
+        higher_is_better=True,
+        basis=basis,
+    )
+
+
+def saved(folder, people=None, replicates=None, faces=4, **changes):
+    scores, own_people, own_replicates = scored()
+    made = record(
+        scores=tuple(scores),
+        weights={JUDGE: SHA256},
+        key="0123456789abcdef",
+        files=SideFiles(face_identities=PEOPLE[:faces]),
+        **changes,
+    )
+    pictures = np.random.default_rng(0).integers(0, 256, (faces, 3, 64, 64)).astype(np.uint8)
+    curve = training_curve(np.random.default_rng(0))
+    return save(
+        made,
+        folder,
+        own_people if people is None else people(own_people),
+        curve,
+        pictures,
+        pictures,
+        own_replicates if replicates is None else replicates(own_replicates),
+    )
+
+
+def edited(path, change):
+    """Change the JSON by hand, as a forger would."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_sound_record_has_no_fault_and_says_what_was_made_anew(tmp_path):
+    found = validate(saved(tmp_path))
+    assert found.faults == []
+    assert found.recomputed == {"median": 1, "pseudo-values": 1, "replicates": 1, "mean": 1}
+    assert "sf2f-64 (width 0.25), seed 0, synthetic-64/1" in found.summary
+
+
+def score_of(content, name):
+    return next(score for score in content["scores"] if score["metric"].startswith(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "change", "fault"),
+    [
+        ("matching", "value", lambda value: value + 1e-6, "but the mean of its per-identity values is"),
+        ("median-rank", "value", lambda value: value + 0.5, "but the median of its per-identity values is"),
+        ("verification-auc", "value", lambda value: value - 0.2, "pseudo-values have the mean"),
+        (
+            "verification-auc",
+            "interval",
+            lambda ends: [end * 0.9 + ends[0] * 0.1 for end in ends],
+            "narrower",
+        ),
+        ("matching", "n", lambda n: n + 1, "n = 27, but 26 identities have a value"),
+        ("frechet", "n", lambda n: 31, "n = 31, but there are 30 identities"),
+        ("matching", "interval", lambda ends: [0.9, 0.95], "does not hold the value"),
+        ("matching", "metric", lambda name: "recall@10/g100", "its per-identity values are missing"),
+        ("matching", "metric", lambda name: "recall@10/g100", "but the record has no such score"),
+        ("frechet", "metric", lambda name: "fid", "its replicates are missing"),
+        ("matching", "basis", lambda basis: None, "no basis, as older versions wrote it"),
+    ],
+)
+def test_a_number_that_does_not_follow_from_its_values_is_named(tmp_path, name, field, change, fault):
+    def forge(content):
+        score = score_of(content, name)
+        score[field] = change(score[field])
+
+    found = validate(edited(saved(tmp_path), forge))
+    assert any((fault in line and name in line) or "recall" in line or "fid" in line for line in found.faults)
+    assert any(fault in line for line in found.faults)
+
+
+def set_in(*path, value):
+    def change(content):
+        for step in path[:-1]:
+            content = content[step]
+        content[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (set_in("key", value="0123456789abcdeg"), "not 16 hexadecimal digits"),
+        (set_in("benchmark", "data_hash", value="abc"), "the data hash 'abc'"),
+        (set_in("weights", JUDGE, value="12"), "not 64 hexadecimal digits"),
+        (set_in("weights", JUDGE, value="f" * 64), "names other weights"),
+        (set_in("weights", value={}), f"the hash of {JUDGE}'s weights is missing"),
+        (set_in("benchmark", "identities", "test", value=29), "the test split holds 29"),
+        (set_in("benchmark", "media_shareable", value=False), "may not be shared, but faces, true_faces"),
+        (set_in("benchmark", "image_size", value=128), "at 128 pixels"),
+        (set_in("files", "face_identities", value=["id00", "id01"]), "expected 2 identities at 64 pixels"),
+        (set_in("files", "face_identities", value=["id00", "x", "id02", "id03"]), "without values: x"),
+        (set_in("seed", value=1), "should be called sf2f-64-w0.25-seed1-01234567.json"),
+        (set_in("seed", value=1), "does not belong to it"),
+        (set_in("schema_version", value=7), "schema version"),
+        (set_in("surprise", value=1), "not a valid result record"),
+    ],
+)
+def test_what_is_not_as_it_should_be_around_the_numbers_is_named(tmp_path, change, fault):
+    found = validate(edited(saved(tmp_path), change))
+    assert any(fault in line for line in found.faults), found.faults
+
+
+def test_values_that_were_changed_in_the_side_files_are_found(tmp_path):
+    column = f"matching/1:2/G|{JUDGE}"
+    lifted = saved(tmp_path / "a", people=lambda table: table.assign(**{column: table[column] + 0.01}))
+    assert any("but the mean of its per-identity values" in line for line in validate(lifted).faults)
+    twice = saved(tmp_path / "b", people=lambda table: table.assign(identity="id00"))
+    assert any("stands twice" in line for line in validate(twice).faults)
+    cut = saved(tmp_path / "c", replicates=lambda table: table[:99])
+    assert any("expected 100 finite replicates, found 99" in line for line in validate(cut).faults)
+    endless = saved(tmp_path / "d", people=lambda table: table.assign(**{column: np.inf}))
+    assert any("not finite" in line for line in validate(endless).faults)
+
+
+def test_side_files_that_are_missing_or_damaged_are_faults_and_no_crash(tmp_path):
+    path = saved(tmp_path)
+    strip = load(path).path_of("faces")
+    Image.fromarray(np.zeros((64, 100, 3), np.uint8)).save(strip)
+    curve = load(path).path_of("curve")
+    curve.write_text("stage,step\nfit,2\nfit,1\n")
+    found = validate(path)
+    assert any("cannot be 4 faces" in line for line in found.faults)
+    assert any("steps of fit" in line for line in found.faults)
+    load(path).path_of("per_identity").write_bytes(b"not parquet")
+    assert any("cannot be read" in line for line in validate(path).faults)
+    load(path).path_of("per_identity").unlink()
+    assert validate(path).faults == [
+        f"its per_identity file {path.stem}.per-identity.parquet is missing; copy it beside the record"
+    ]
+
+
+def test_records_are_found_in_folders_and_what_is_not_there_is_said(tmp_path):
+    path = saved(tmp_path / "deep" / "er")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.json").write_text("{}")
+    assert record_paths([tmp_path]) == [path]
+    assert record_paths([path]) == [path]
+    with pytest.raises(BenchError, match="there is no"):
+        record_paths([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BenchError, match="no record"):
+        record_paths([tmp_path / "empty"])
