@@ -124,7 +124,6 @@ def test_a_number_that_does_not_follow_from_its_values_is_named(tmp_path, name, 
         score[field] = change(score[field])
 
     found = validate(edited(saved(tmp_path), forge))
-    assert any((fault in line and name in line) or "recall" in line or "fid" in line for line in found.faults)
     assert any(fault in line for line in found.faults)
 
 
@@ -176,7 +175,7 @@ def test_values_that_were_changed_in_the_side_files_are_found(tmp_path):
 def test_side_files_that_are_missing_or_damaged_are_faults_and_no_crash(tmp_path):
     path = saved(tmp_path)
     strip = load(path).path_of("faces")
-    Image.fromarray(np.zeros((64, 100, 3), np.uint8)).save(strip)
+    Image.fromarray(np.zeros((64, 99, 3), np.uint8)).save(strip)
     curve = load(path).path_of("curve")
     curve.write_text("stage,step\nfit,2\nfit,1\n")
     found = validate(path)
