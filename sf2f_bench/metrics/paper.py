@@ -160,6 +160,7 @@ class TrueIdentity:
 class Deviation:
     """A standard deviation over the parts, reported beside a mutual-information score.
 
+    Formula: the population standard deviation of the parts' values.
     Range: 0 or more.
     Direction: lower is better.
     Computed by: `quality.mutual_information_score`.

@@ -80,7 +80,7 @@ class Recall:
     Range: 0..1; chance k / gallery size, knowing only the gender about twice that.
     Direction: higher is better.
     Computed by: `retrieval.ranks`, `retrieval.expected_recall`.
-    Pitfall: gender alone doubles it: read it beside the gender oracle and within the strata.
+    Pitfall: gender alone doubles chance: read it beside the gender oracle and within the strata.
     """
 
     k: int
