@@ -13,7 +13,7 @@ __all__ = ["terminal", "tidy", "write_report"]
 
 
 def write_report(records: Sequence[RunRecord], out: Path) -> list[Path]:
-    """Write report.md, table.txt, table.tex, scores.csv and the pictures into `out`; give their paths.
+    """Write report.html, report.md, table.txt, table.tex, scores.csv and the pictures into `out`; give their paths.
 
     Raises BenchError where there are no records.
     """

@@ -1,4 +1,4 @@
-"""The report's files: one Markdown page, the tables as text, LaTeX and CSV, and the pictures."""
+"""The report's files: one HTML page, the same in Markdown, the tables as text, LaTeX and CSV, and the pictures."""
 
 from __future__ import annotations
 
@@ -14,34 +14,32 @@ from sf2f_bench.protocols import BENCH
 from sf2f_bench.records import RunRecord
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import face_identities
+from sf2f_bench.report.html import html_page
+from sf2f_bench.report.html_pictures import PICTURES, all_pictures
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.plots import save_pictures
+from sf2f_bench.report.numbers import NOTHING
+from sf2f_bench.report.published import HEADINGS, published
 from sf2f_bench.report.selection import Group, groups
 from sf2f_bench.report.tables import caption, latex_table, markdown, markdown_table, terminal, tidy
+from sf2f_bench.report.words import ETHICS, PUBLISHED
 
 TEXT_WIDTH = 120
 LATEX_COLUMNS = 6  # with their intervals, across a page of two columns
-PICTURES = {
-    "recall": "Recall against k, with 95 % intervals",
-    "metrics": "Retrieval, similarity and quality, with 95 % intervals",
-    "strata": "Recall overall and among people who are alike, with 95 % intervals",
-    "lengths": "Recall against the seconds of speech that were heard, with 95 % intervals",
-    "faces": "True and generated faces, a column a test identity",
-    "training": "Losses in training",
-    "ablations": "Losses in training of the ablations",
-}
 
 
 def report_files(records: Sequence[RunRecord], out: Path) -> list[Path]:
     """Write everything into `out`; see `sf2f_bench.report.write_report`."""
     records = sorted(records, key=lambda record: (record.stem, record.key, record.created))
     found = groups(records)
-    pictures = [save_pictures(group, out, stem) for group, stem in zip(found, _stems(found), strict=True)]
+    pictures = [all_pictures(group, out, stem) for group, stem in zip(found, _stems(found), strict=True)]
     page = "\n".join(
         ["# Speech-to-face benchmark report", ""]
         + [_section(group, drawn) for group, drawn in zip(found, pictures, strict=True)]
+        + _published()
+        + ["## Limits and ethics", "", *(f"{text}\n" for text in map(markdown, ETHICS))]
     )
     files = {
+        "report.html": html_page(found, pictures),
         "report.md": page,
         "table.txt": _plain(records),
         "table.tex": _latex(found),
@@ -101,6 +99,17 @@ def _section(group: Group, pictures: dict[str, list[Path]]) -> str:
         if name == "faces":
             lines += [f"Test identities, left to right: {markdown(', '.join(face_identities(group)))}.", ""]
     return "\n".join([*lines, *_systems(group), *_provenance(group)])
+
+
+def _published() -> list[str]:
+    """What others have printed, and why it may not be compared with the tables above."""
+    lines = ["## Published rows", "", markdown(PUBLISHED), ""]
+    lines += ["| " + " | ".join(["system, as printed", *map(markdown, HEADINGS.values())]) + " |"]
+    lines += ["|" + "---|" * (len(HEADINGS) + 1)]
+    for row in published():
+        cells = [markdown(text) or NOTHING for text in row.cells.values()]
+        lines.append("| " + " | ".join([markdown(row.system), *cells]) + " |")
+    return [*lines, ""]
 
 
 def _systems(group: Group) -> list[str]:
