@@ -1,0 +1,101 @@
+"""`sf2f-bench check`: has anything become worse than the reference runs say?"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sf2f_bench.commands.options import FOLDER
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sf2f_bench.gate import Judgement
+    from sf2f_bench.gate.judging import Line
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
+
+
+@click.command()
+@click.argument("results", type=FOLDER, default=Path("results"))
+@click.option("--against", type=FOLDER, required=True, help="Folder of reference runs with several seeds.")
+@click.option(
+    "--margin",
+    "margins",
+    multiple=True,
+    metavar="METRIC=VALUE",
+    help="How much worse is no regression yet, like 'recall@*=0.05' or kernel-distance=20%. Repeat for more.",
+)
+@click.option("--rules", "rules_file", type=FILE, help="TOML file of margins and of the metrics that decide.")
+@click.option("--guard-cost", is_flag=True, help="Time of training and memory count too, not as warnings.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Write the judgement here, for a pull request.")
+@click.option("--junit", "junit_file", type=FILE, help="Likewise as JUnit XML, for a build server.")
+@click.option("--json", "json_file", type=FILE, help="Likewise as JSON, unrounded.")
+def check(
+    results: Path,
+    against: Path,
+    margins: tuple[str, ...],
+    rules_file: Path | None,
+    guard_cost: bool,
+    markdown_file: Path | None,
+    junit_file: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Judge the records in RESULTS against reference runs of the same systems.
+
+    Exit code 0: no regression; 1: a metric that decides is worse by more than its margin, or an anchor that no training
+    touches is not what it was; 2: it cannot be told, with the reason: records that are not comparable, too few
+    identities or seeds. A new training seed is no regression: the reference's seeds say how far one moves a number.
+    """
+    from rich.console import Console
+
+    from sf2f_bench.files import write_atomically, write_json
+    from sf2f_bench.gate import check as judged
+    from sf2f_bench.gate.output import facts, junit, markdown
+    from sf2f_bench.gate.rules import rules_of
+
+    judgement = judged(results, against, rules_of(margins, rules_file), guard_cost)
+    show(judgement, Console())
+    for file, form in ((markdown_file, markdown), (junit_file, junit)):
+        if file:
+            write_atomically(file, partial(Path.write_text, data=form(judgement), encoding="utf-8"))
+    if json_file:
+        write_json(json_file, facts(judgement))
+    sys.exit(judgement.exit_code)
+
+
+def show(judgement: Judgement, console: Console) -> None:
+    """Print a table for each system, the reasons and the verdict."""
+    from rich.text import Text
+
+    from sf2f_bench.gate.output import sentences
+
+    console.rule(Text(f"check: {judgement.title}", "bold"))
+    for system in dict.fromkeys(line.system for line in judgement.lines):
+        console.print(Text(f"\n{system}", "bold"))
+        console.print(_drawn([line for line in judgement.lines if line.system == system]))
+    for sentence in sentences(judgement):
+        console.print(Text(f"- {sentence}", "bold red" if sentence.startswith("REGRESSION") else ""))
+    style = ("bold green", "bold red", "bold yellow")[judgement.exit_code]
+    console.print(Text(f"{judgement.verdict} (exit code {judgement.exit_code})", style))
+
+
+def _drawn(lines: list[Line]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from sf2f_bench.gate.output import HEADINGS, cells
+
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in HEADINGS:
+        number = heading in ("reference", "new", "margin", "q")
+        drawn.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    for line in lines:
+        drawn.add_row(*cells(line), style=STYLES[line.verdict] if line.decides else "dim")
+    return drawn

@@ -1,0 +1,6 @@
+"""New records judged against stored reference runs of several training seeds: has anything become worse?"""
+
+from sf2f_bench.gate.judgement import Judgement, check
+from sf2f_bench.gate.rules import Rules
+
+__all__ = ["Judgement", "Rules", "check"]

@@ -1,0 +1,45 @@
+"""Time of training and memory against the reference runs, with wide margins: machines differ, and are shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sf2f_bench.compare import Side
+from sf2f_bench.report.selection import label_of
+
+LIMITS = {"train_seconds": 2.0, "peak_memory_mb": 1.5}  # times the worst reference run
+NAMES = {"train_seconds": ("training", "s"), "peak_memory_mb": ("peak memory", "MB")}
+
+
+@dataclass(frozen=True)
+class Excess:
+    """A cost beyond its limit."""
+
+    system: str
+    what: str
+    reference: float
+    new: float
+    limit: float
+
+    def __str__(self) -> str:
+        name, unit = NAMES[self.what]
+        return (
+            f"{self.system}: {name} took {self.new:.0f} {unit}, {self.new / self.reference:.1f} times the worst "
+            f"reference run ({self.reference:.0f} {unit}); the limit is {self.limit:g} times"
+        )
+
+
+def excesses(new: Side, reference: Side) -> list[Excess]:
+    """What the cheapest new run still costs beyond the limits; only where both sides ran on one kind of device."""
+    if {record.environment.device for record in (*new.records, *reference.records)} != {
+        reference.records[0].environment.device
+    }:
+        return []
+    label = label_of(reference.records[0])
+    found = []
+    for what, limit in LIMITS.items():
+        now = min(getattr(record.cost, what) for record in new.records)
+        before = max(getattr(record.cost, what) for record in reference.records)
+        if now > limit * before > 0:
+            found.append(Excess(label, what, before, now, limit))
+    return found

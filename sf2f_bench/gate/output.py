@@ -1,0 +1,142 @@
+"""A judgement as files: Markdown for a pull request, JUnit for a build server, JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+from xml.etree import ElementTree
+
+from sf2f_bench.gate.judgement import Judgement
+from sf2f_bench.gate.judging import Line
+from sf2f_bench.report.numbers import NOTHING, Format, number
+
+HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "q", "verdict")
+MARKS = {0: "✅", 1: "❌", 2: "❔"}
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """One line as tables print it, under `HEADINGS`; a difference above zero is better, whatever the metric."""
+    form = form_of(line)
+    digits = 3 if form == "share" else 2
+    low, high = (number(bound, form, digits) for bound in (line.lower, line.upper))
+    change = f"{number(line.difference, form, digits)} [{low}, {high}]"
+    return (
+        line.metric,
+        line.extractor_role,
+        number(line.reference, form, 3),
+        number(line.new, form, 3),
+        "same numbers" if line.unchanged else f"{'+' if line.difference > 0 else ''}{change}",
+        number(line.margin, form, digits),
+        NOTHING if line.q is None else "<.001" if line.q < 0.001 else f"{line.q:.3f}".removeprefix("0"),
+        line.verdict if line.decides else f"({line.verdict})",
+    )
+
+
+def form_of(line: Line) -> Format:
+    """A share, a rank, or a size with figures."""
+    if line.metric.startswith("median-rank"):
+        return "rank"
+    return (
+        "share" if max(abs(line.reference), abs(line.new)) <= 1 and "distance" not in line.metric else "size"
+    )
+
+
+def sentences(judgement: Judgement) -> list[str]:
+    """The reasons of the verdict, then what it rests on."""
+    found = [f"REGRESSION: {reason}" for reason in judgement.regressions]
+    found += [f"CANNOT TELL: {reason}" for reason in judgement.unknowns]
+    if not judgement.instrument.deviations:
+        found.append(f"The instrument: {judgement.instrument.text}.")
+    if not judgement.guard_cost:
+        found += [f"warning: {excess}." for excess in judgement.cost]
+    found += judgement.remarks
+    if judgement.lines:
+        found.append(
+            "Differences: new less reference, turned so that above zero is better, with 95 % intervals for new "
+            "training seeds and new identities. Regressed: the whole interval is beyond the margin, and q < .05; "
+            f"passed: its worse end is within it. q: one-sided against the margin, after Benjamini and Hochberg over "
+            f"the {len(judgement.deciding)} metrics that decide; those in brackets do not."
+        )
+    return found
+
+
+def markdown(judgement: Judgement) -> str:
+    """A section for a pull request: verdict, a table for each system, reasons."""
+    parts = [f"### {MARKS[judgement.exit_code]} sf2f-bench check: {judgement.verdict} ({judgement.title})"]
+    for system in dict.fromkeys(line.system for line in judgement.lines):
+        rows = [cells(line) for line in judgement.lines if line.system == system]
+        table = [HEADINGS, ("---", "---", *("---:",) * 5, "---"), *rows]
+        parts.append(f"**{system}**\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in table))
+    parts.append("\n".join(f"- {sentence}" for sentence in sentences(judgement)))
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(judgement: Judgement) -> dict[str, Any]:
+    """All numbers, unrounded, with the reasons."""
+    return {
+        "verdict": judgement.verdict,
+        "exit_code": judgement.exit_code,
+        "title": judgement.title,
+        "regressions": list(judgement.regressions),
+        "unknowns": list(judgement.unknowns),
+        "lines": [{**asdict(line), "verdict": line.verdict} for line in judgement.lines],
+        "instrument": asdict(judgement.instrument),
+        "cost": [asdict(excess) for excess in judgement.cost],
+        "remarks": list(judgement.remarks),
+    }
+
+
+def junit(judgement: Judgement) -> str:
+    """One suite a system, one case a deciding metric; the instrument, the cost and what was refused are cases too.
+
+    A regression is a failure, what could not be compared an error, an inconclusive metric a skipped case.
+    """
+    root = ElementTree.Element("testsuites", name=f"sf2f-bench check, {judgement.title}")
+    whole = ElementTree.SubElement(root, "testsuite", name="sf2f-bench check")
+    instrument = _case(whole, "instrument", "the anchors")
+    if judgement.instrument.deviations:
+        _outcome(instrument, "failure", judgement.instrument.text)
+    elif judgement.instrument.lacking:
+        _outcome(instrument, "error", f"lacking: {', '.join(judgement.instrument.lacking)}")
+    for system, reason in judgement.refused.items():
+        _outcome(_case(whole, system, "comparable"), "error", reason)
+    for excess in judgement.cost:
+        _outcome(
+            _case(whole, excess.system, excess.what),
+            "failure" if judgement.guard_cost else "skipped",
+            str(excess),
+        )
+    if not judgement.systems and not judgement.refused:
+        _outcome(_case(whole, "systems", "judged"), "error", "nothing was judged")
+    for system in judgement.systems:
+        suite = ElementTree.SubElement(root, "testsuite", name=system)
+        for line in judgement.deciding:
+            if line.system == system:
+                _metric_case(suite, line)
+    for suite in (root, *root):
+        for name, tag in (
+            ("tests", "testcase"),
+            ("failures", "failure"),
+            ("errors", "error"),
+            ("skipped", "skipped"),
+        ):
+            suite.set(name, str(len(list(suite.iter(tag)))))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _metric_case(suite: ElementTree.Element, line: Line) -> None:
+    case = _case(suite, line.system, f"{line.metric} by the {line.extractor_role}")
+    text = ", ".join(f"{name} {cell}" for name, cell in zip(HEADINGS[2:], cells(line)[2:], strict=True))
+    if line.verdict != "passed":
+        _outcome(case, "failure" if line.verdict == "regressed" else "skipped", text)
+    else:
+        ElementTree.SubElement(case, "system-out").text = text
+
+
+def _case(suite: ElementTree.Element, group: str, name: str) -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname=group, name=name)
+
+
+def _outcome(case: ElementTree.Element, kind: str, message: str) -> None:
+    ElementTree.SubElement(case, kind, message=message)
