@@ -137,21 +137,28 @@ def _tables(found: Checked) -> Iterator[str]:
     yield from _people(record, people)
     columns = {f"{score.metric}|{score.extractor or 'none'}": score for score in record.scores}
     for column, score in columns.items():
-        yield from _interval(column, score)
-        if score.n > len(people):
-            yield f"{column}: n = {score.n}, but there are {len(people)} identities"
-        if score.basis == "replicates":
-            yield from _replicates(column, replicates)
-        elif score.basis is None:
-            if column in people:
-                yield f"{column}: has per-identity values but no basis, as older versions wrote it; run again"
-        else:
-            yield from _recomputed(column, score, people)
+        yield from score_faults(column, score, people, replicates)
         basis = score.basis or "without a basis"
         found.recomputed[basis] = found.recomputed.get(basis, 0) + 1
     yield from _unclaimed(people, "per-identity values", {"identity", *columns})
     if replicates is not None:
         yield from _unclaimed(replicates, "replicates", set(columns))
+
+
+def score_faults(
+    column: str, score: ScoreRecord, people: pd.DataFrame, replicates: pd.DataFrame | None
+) -> Iterator[str]:
+    """What is wrong with one number, beside the tables in whose `column` its values or replicates stand."""
+    yield from _interval(column, score)
+    if score.n > len(people):
+        yield f"{column}: n = {score.n}, but there are {len(people)} identities"
+    if score.basis == "replicates":
+        yield from _replicates(column, replicates)
+    elif score.basis is None:
+        if column in people:
+            yield f"{column}: has per-identity values but no basis, as older versions wrote it; run again"
+    else:
+        yield from _recomputed(column, score, people)
 
 
 def _people(record: RunRecord, people: pd.DataFrame) -> Iterator[str]:

@@ -1,0 +1,365 @@
+"""`check_model`: does a system (or an anchor) keep the contract of `SpeechToFace` (or `Anchor`)?"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.data.training import TrainingData
+from sf2f_bench.extractors.embedded import EmbeddedExtractor
+from sf2f_bench.files import hash_of, load_tensors, save_tensors
+from sf2f_bench.segments import segments_of
+from sf2f_bench.testing.anchors import ANCHOR_CHECKS, AnchorTrial
+from sf2f_bench.testing.checks import expect, is_word, run_checks
+from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings
+from sf2f_bench.testing.world import silent, tiny_store
+from sf2f_bench.training import Machine, TrainContext, Validation
+from sf2f_bench.training.checkpoint import Stateful
+from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SEED = 1
+ROUNDING = 1  # grey levels that a face may change with the other rows of its batch
+
+
+def check_model(model: Any, *, image_size: int = 64, width: float | None = None, steps: int = 4) -> None:
+    """Run every check of a system's contract on a tiny world; anchors are checked as anchors.
+
+    model: what ``--models`` names, a class or function of `ModelSettings`; or an instance that was not fitted
+    (then settings are its own). width, steps: handed to it in the settings; keep both small. Takes seconds.
+    Raises BenchError that names the check, what was expected, what came and what to do.
+    """
+    if getattr(getattr(model, "card", None), "kind", None) == "anchor":
+        anchor = model() if isinstance(model, type) else model
+        with tempfile.TemporaryDirectory() as folder:
+            run_checks(f"anchor {anchor.card.name}", ANCHOR_CHECKS, AnchorTrial(anchor, Path(folder)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(model, ModelSettings(image_size, "smoke", "cpu", width, steps), Path(folder))
+        run_checks(f"model {_name_of(model)}", MODEL_CHECKS, trial)
+
+
+def _name_of(model: Any) -> str:
+    return str(
+        getattr(model, "__name__", None)
+        or getattr(getattr(model, "card", None), "name", None)
+        or type(model).__name__
+    )
+
+
+class Interrupted(BaseException):
+    """Stands for a kill: nothing that a model catches."""
+
+
+class TriedContext(TrainContext):
+    """The harness's own context, which counts steps and can stop after some of them, as a kill does."""
+
+    stop_after: int | None = None
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self.asked: dict[str, int] = {}  # stage -> steps
+        self.taken = 0
+
+    def loop(
+        self, stage: str, steps: int, state: Mapping[str, Stateful], system: SpeechToFace | None = None
+    ) -> Iterator[int]:
+        """As `TrainContext.loop`."""
+        self.asked[stage] = steps
+        for step in super().loop(stage, steps, state, system):
+            if self.taken == self.stop_after:
+                raise Interrupted
+            self.taken += 1
+            yield step
+
+
+class Trial:
+    """A model on the tiny world; what several checks need is made once."""
+
+    def __init__(self, model: Any, settings: ModelSettings, folder: Path) -> None:
+        self.model, self.settings, self.folder = model, settings, folder
+        self.is_factory = callable(model)
+        self.used = 0  # how often torch's global random state was set, each time to another one
+        self.last: TriedContext
+
+    def build(self, **changes: Any) -> SpeechToFace:
+        """A model that was never fitted."""
+        if not self.is_factory:
+            return copy.deepcopy(self.model)
+        return self.model(ModelSettings(**{**self.settings.__dict__, **changes}))
+
+    @cached_property
+    def store(self) -> PreparedStore:
+        """The tiny world as the model's front end hears it."""
+        return tiny_store(self.build().frontend, self.settings.image_size, self.folder / "store")
+
+    @cached_property
+    def voices(self) -> Tensor:
+        """Normalised segments of the five test people: float32 ``[5, 20, filters, frames]``."""
+        frontend = self.build().frontend
+        heard = [torch.from_numpy(windows) for windows in segments_of(self.store, frontend)]
+        filled = [windows[torch.arange(20) % len(windows)] for windows in heard]
+        return frontend.normalise(torch.stack(filled))
+
+    def fit(self, system: SpeechToFace, folder: str, stop_after: int | None = None) -> TriedContext:
+        """Train through the harness's context; torch's global random state is another one each time."""
+        self._move_global_chance()
+        machine = Machine.start("cpu")
+        perceptual = EmbeddedExtractor("embedded-perceptual").module
+        seen = TrainingData(self.store, system.frontend, SEED, machine.device, "val")
+        context = TriedContext(
+            self.folder / folder,
+            system.card.name,
+            SEED,
+            machine,
+            perceptual,
+            silent(),
+            0.0,
+            self._start(system),
+            Validation(seen, perceptual),
+        )
+        context.stop_after, self.last = stop_after, context
+        system.fit(TrainingData(self.store, system.frontend, SEED, machine.device), context)
+        return context
+
+    def _move_global_chance(self) -> None:
+        self.used += 1
+        torch.manual_seed(self.used)
+
+    def _start(self, system: SpeechToFace) -> dict[str, Tensor] | None:
+        base = getattr(system, "starts_from", None)
+        return None if base is None else self._trained_base
+
+    @cached_property
+    def _trained_base(self) -> dict[str, Tensor]:
+        base = self.build().starts_from  # type: ignore[attr-defined]
+        self.fit(base, "base")
+        return copy.deepcopy(base.state_dict())
+
+    @cached_property
+    def fitted(self) -> tuple[SpeechToFace, TriedContext]:
+        """The model after an uninterrupted training, with its context."""
+        system = self.build()
+        return system, self.fit(system, "whole")
+
+    @cached_property
+    def state(self) -> dict[str, Tensor]:
+        """A copy of its tensors."""
+        return copy.deepcopy(self.fitted[0].state_dict())
+
+    def draw(self, voices: Tensor, seed: int = 0, system: SpeechToFace | None = None) -> Tensor:
+        """Faces of normalised voices."""
+        self._move_global_chance()
+        drawer = self.fitted[0] if system is None else system
+        return drawer.generate(voices.clone(), generator=torch.Generator().manual_seed(seed))
+
+
+# ---------------------------------------------------------------- checks
+
+
+def card_is_complete(trial: Trial) -> None:
+    """A `ModelCard` whose name can stand in a table and in a file's name."""
+    card = trial.build().card
+    expect(
+        isinstance(card, ModelCard),
+        "model.card to be a ModelCard",
+        type(card).__name__,
+        "see sf2f_bench.ModelCard",
+    )
+    right = isinstance(card.name, str) and NAME.fullmatch(card.name) is not None
+    expect(right, "a name of letters, digits, '.', '_' and '-'", repr(card.name), "rename it in the card")
+    for field in ("version", "description", "licence"):
+        value = getattr(card, field)
+        expect(is_word(value), f"card.{field} to say something", repr(value), "fill it in")
+    expect(
+        card.kind == "system", "card.kind 'system' for what is trained", repr(card.kind), "change the card"
+    )
+    right = card.width is None or card.width > 0
+    expect(right, "card.width to be None or a share of the published channels", card.width, "change the card")
+
+
+def recipe_can_be_hashed(trial: Trial) -> None:
+    """JSON through and through, and the same for the same settings: it names the trained model in the cache."""
+    recipe = trial.build().recipe
+    expect(
+        isinstance(recipe, Mapping), "model.recipe to be a dictionary", type(recipe).__name__, "make it one"
+    )
+    try:
+        json.dumps(dict(recipe), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        expect(False, "a recipe of numbers, words, lists and dictionaries", error, "put plain values into it")
+    same = hash_of(dict(trial.build().recipe)) == hash_of(dict(recipe))
+    expect(same, "the same recipe for the same settings", "another one", "leave time and chance out of it")
+
+
+def frontend_keeps_its_contract(trial: Trial) -> None:
+    """float32 ``[filters, frames]`` of a waveform, repeatable, and a normalisation value by value."""
+    frontend = trial.build().frontend
+    check_settings(frontend)
+    check_normalise(frontend, check_features(frontend))
+
+
+def fit_leaves_the_recipe_alone(trial: Trial) -> None:
+    """The recipe is the key under which the trained model is looked for."""
+    system, _ = trial.fitted
+    same = hash_of(dict(system.recipe)) == hash_of(dict(trial.build().recipe))
+    expect(
+        same, "the recipe after fit to be that before", "another one", "do not write into self.recipe in fit"
+    )
+
+
+def fit_depends_on_the_seed_alone(trial: Trial) -> None:
+    """Two trainings with one seed give the same tensors, whatever torch's global random state."""
+    again = trial.build()
+    trial.fit(again, "again")
+    _expect_same(
+        again.state_dict(),
+        trial.state,
+        "two trainings with the same seed to give the same tensors",
+        "make initial weights from context.seed (torch.random.fork_rng, torch.manual_seed) and noise from "
+        "context.noise or a generator of your own",
+    )
+
+
+def recipe_decides_the_steps(trial: Trial) -> None:
+    """A training that takes other steps has another recipe, else one would be taken for the other."""
+    if not trial.is_factory:
+        return
+    longer = trial.build(steps=(trial.settings.steps or 1) + 1)
+    with suppress(Interrupted):
+        trial.fit(longer, "longer", stop_after=0)
+    _, before = trial.fitted
+    asked = trial.last.asked
+    if any(steps != before.asked.get(stage) for stage, steps in asked.items()):
+        unlike = hash_of(dict(longer.recipe)) != hash_of(dict(trial.build().recipe))
+        expect(
+            unlike,
+            "another recipe where settings.steps lets it train longer",
+            "the same recipe",
+            "write what you take from the settings into self.recipe",
+        )
+
+
+def fit_resumes_from_a_checkpoint(trial: Trial) -> None:
+    """Killed halfway and started again, it ends with the tensors of an uninterrupted training."""
+    steps = trial.fitted[1].taken
+    if steps < 2:  # not trained in steps: a kill begins it anew
+        return
+    with suppress(Interrupted):
+        trial.fit(trial.build(), "resumed", stop_after=steps // 2)
+    resumed = trial.build()
+    trial.fit(resumed, "resumed")
+    _expect_same(
+        resumed.state_dict(),
+        trial.state,
+        "a training that was killed halfway to end as an uninterrupted one",
+        "hand every network and optimiser to context.loop, and take batches and noise by the step's number",
+    )
+
+
+def state_survives_a_file(trial: Trial) -> None:
+    """Saved, loaded into a new model that was never fitted, it draws the same faces."""
+    state = trial.state
+    right = isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    )
+    expect(right, "state_dict() to be tensors by name", type(state).__name__, "leave other things out of it")
+    expect(
+        bool(state),
+        "state_dict() to hold what generate needs",
+        "no tensor",
+        "return the network's state_dict()",
+    )
+    tensors, _ = load_tensors(save_tensors(trial.folder / "state.safetensors", state))
+    fresh = trial.build()
+    fresh.load_state_dict(tensors)
+    same = torch.equal(trial.draw(trial.voices, system=fresh), trial.draw(trial.voices))
+    expect(
+        same,
+        "the loaded model to draw the same faces",
+        "other faces",
+        "put all that generate uses into state_dict",
+    )
+
+
+def generate_gives_faces(trial: Trial) -> None:
+    """uint8 ``[B, 3, H, W]`` of the asked size, for one voice and for many, for one segment and for twenty."""
+    size = trial.settings.image_size
+    for people, segments in ((1, 1), (5, 1), (2, 3), (5, 20)):
+        faces = trial.draw(trial.voices[:people, :segments])
+        wanted = (people, 3, size, size)
+        came = f"{getattr(faces, 'dtype', type(faces).__name__)} {list(getattr(faces, 'shape', []))}"
+        right = isinstance(faces, Tensor) and faces.dtype == torch.uint8 and faces.shape == wanted
+        voices = f"{list(trial.voices[:people, :segments].shape)}"
+        expect(right, f"uint8 {list(wanted)} of voices {voices}", came, "sf2f_bench.to_uint8 helps")
+
+
+def generate_repeats_itself(trial: Trial) -> None:
+    """The same voices with generators of the same seed give the same faces, and the voices stay as they are."""
+    voices = trial.voices.clone()
+    first = trial.fitted[0].generate(voices, generator=torch.Generator().manual_seed(3))
+    unchanged = torch.equal(voices, trial.voices)
+    expect(unchanged, "generate to leave the voices as they are", "changed voices", "do not work in place")
+    same = torch.equal(first, trial.draw(trial.voices, seed=3))
+    expect(
+        same,
+        "the same faces for the same seed of the generator",
+        "other faces",
+        "draw chance from `generator` alone, and switch networks to eval()",
+    )
+
+
+def generate_treats_each_voice_alone(trial: Trial) -> None:
+    """A face does not depend on who else is in the batch (up to a grey level of rounding)."""
+    voices = trial.voices[:, :3]
+    beside = trial.draw(voices[[0, 1, 2]]).int(), trial.draw(voices[[0, 3, 4]]).int()
+    difference = int((beside[0][0] - beside[1][0]).abs().max())
+    remedy = "switch to eval() in generate, so that batch normalisation uses its running statistics"
+    wanted = f"a face to be the same, up to {ROUNDING} grey level, whoever else is in the batch"
+    expect(difference <= ROUNDING, wanted, f"{difference} grey levels of difference", remedy)
+    if torch.equal(
+        trial.draw(voices, seed=0), trial.draw(voices, seed=1)
+    ):  # without chance, sizes can differ too
+        difference = int((trial.draw(voices[:1]).int()[0] - beside[0][0]).abs().max())
+        expect(difference <= ROUNDING, wanted, f"{difference} grey levels of difference alone", remedy)
+
+
+MODEL_CHECKS: tuple[Callable[[Trial], None], ...] = (
+    card_is_complete,
+    recipe_can_be_hashed,
+    frontend_keeps_its_contract,
+    generate_gives_faces,
+    fit_leaves_the_recipe_alone,
+    fit_depends_on_the_seed_alone,
+    fit_resumes_from_a_checkpoint,
+    recipe_decides_the_steps,
+    state_survives_a_file,
+    generate_repeats_itself,
+    generate_treats_each_voice_alone,
+)
+
+
+def _expect_same(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], expected: str, remedy: str
+) -> None:
+    expect(
+        found.keys() == wanted.keys(),
+        expected,
+        f"other names: {sorted(found.keys() ^ wanted.keys())[:4]}",
+        remedy,
+    )
+    unlike = [name for name, tensor in wanted.items() if not torch.equal(found[name], tensor)]
+    expect(
+        not unlike, expected, f"{len(unlike)} of {len(wanted)} tensors that differ, as {unlike[:3]}", remedy
+    )
