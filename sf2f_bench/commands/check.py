@@ -94,7 +94,7 @@ def _drawn(lines: list[Line]) -> Table:
 
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in HEADINGS:
-        number = heading in ("reference", "new", "margin", "q")
+        number = heading in ("reference", "new", "margin", "noticeable", "q")
         drawn.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for line in lines:
         drawn.add_row(*cells(line), style=STYLES[line.verdict] if line.decides else "dim")

@@ -9,7 +9,7 @@ from pathlib import Path
 from sf2f_bench.compare import Side
 from sf2f_bench.gate.cost import Excess, excesses
 from sf2f_bench.gate.instrument import Instrument, check_instrument
-from sf2f_bench.gate.judging import Line, lines_of, with_q
+from sf2f_bench.gate.judging import SHARP, Line, lines_of, with_q
 from sf2f_bench.gate.rules import Rules
 from sf2f_bench.records import RunRecord, load_all
 from sf2f_bench.report.selection import difference, groups, label_of
@@ -43,7 +43,7 @@ class Judgement:
 
     @property
     def exit_code(self) -> int:
-        """1: something regressed; else 2: something could not be told; else 0."""
+        """1: something regressed; else 2: somebody could not be judged at all; else 0."""
         if self.regressions:
             return REGRESSION
         return CANNOT_TELL if self.unknowns else NO_REGRESSION
@@ -67,7 +67,7 @@ class Judgement:
 
     @property
     def unknowns(self) -> tuple[str, ...]:
-        """Why the exit code is 2: who is not comparable, which anchors are lacking, who passed in too little."""
+        """Why the exit code is 2: who is not comparable, which anchors lack, for whom no metric tells anything."""
         found = [f"{system}: {reason}" for system, reason in self.refused.items()]
         if self.instrument.lacking:
             lacking = ", ".join(self.instrument.lacking)
@@ -75,11 +75,11 @@ class Judgement:
         if not self.systems and not found:
             found.append("no system stands on both sides: nothing was judged")
         for system in self.systems:
-            verdicts = [line.verdict for line in self.deciding if line.system == system]
-            if "passed" not in verdicts:
+            lines = [line for line in self.deciding if line.system == system]
+            if not any(line.tells for line in lines):
                 found.append(
-                    f"{system}: all {len(verdicts)} deciding metrics are inconclusive: more identities or training "
-                    "seeds (`--seed`) on the new side make the intervals narrower"
+                    f"{system}: all {len(lines)} deciding metrics are inconclusive, and none would have shown even a "
+                    f"fall of {SHARP} margins: more training seeds (`--seed`) or identities make the intervals narrower"
                 )
         return tuple(found)
 

@@ -24,6 +24,7 @@ from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.selection import label_of
 
 Verdict = Literal["regressed", "passed", "inconclusive"]
+SHARP = 4  # margins: a metric that would not have shown even such a fall tells nothing
 SAME = 1e-6  # the same seed's numbers, relatively: as near as float32 sums in another order
 
 
@@ -53,6 +54,16 @@ class Line:
     p: float
     q: float | None = None
     unchanged: bool = False
+
+    @property
+    def noticeable(self) -> float:
+        """The smallest fall whose whole interval would have been beyond the margin."""
+        return self.margin + self.upper - self.difference
+
+    @property
+    def tells(self) -> bool:
+        """Passed or regressed; or at least would a fall of four margins have been noticed."""
+        return self.verdict != "inconclusive" or self.noticeable <= SHARP * self.margin
 
     @property
     def verdict(self) -> Verdict:

@@ -10,7 +10,7 @@ from sf2f_bench.gate.judgement import Judgement
 from sf2f_bench.gate.judging import Line
 from sf2f_bench.report.numbers import NOTHING, Format, number
 
-HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "q", "verdict")
+HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "noticeable", "q", "verdict")
 MARKS = {0: "✅", 1: "❌", 2: "❔"}
 
 
@@ -27,6 +27,7 @@ def cells(line: Line) -> tuple[str, ...]:
         number(line.new, form, 3),
         "same numbers" if line.unchanged else f"{'+' if line.difference > 0 else ''}{change}",
         number(line.margin, form, digits),
+        NOTHING if line.unchanged else number(line.noticeable, form, digits),
         NOTHING if line.q is None else "<.001" if line.q < 0.001 else f"{line.q:.3f}".removeprefix("0"),
         line.verdict if line.decides else f"({line.verdict})",
     )
@@ -54,8 +55,9 @@ def sentences(judgement: Judgement) -> list[str]:
         found.append(
             "Differences: new less reference, turned so that above zero is better, with 95 % intervals for new "
             "training seeds and new identities. Regressed: the whole interval is beyond the margin, and q < .05; "
-            f"passed: its worse end is within it. q: one-sided against the margin, after Benjamini and Hochberg over "
-            f"the {len(judgement.deciding)} metrics that decide; those in brackets do not."
+            "passed: its worse end is within it. Noticeable: the smallest fall whose whole interval would have been "
+            "beyond the margin. q: one-sided against the margin, after Benjamini and Hochberg over the "
+            f"{len(judgement.deciding)} metrics that decide; those in brackets do not."
         )
     return found
 
@@ -65,7 +67,7 @@ def markdown(judgement: Judgement) -> str:
     parts = [f"### {MARKS[judgement.exit_code]} sf2f-bench check: {judgement.verdict} ({judgement.title})"]
     for system in dict.fromkeys(line.system for line in judgement.lines):
         rows = [cells(line) for line in judgement.lines if line.system == system]
-        table = [HEADINGS, ("---", "---", *("---:",) * 5, "---"), *rows]
+        table = [HEADINGS, ("---", "---", *("---:",) * 6, "---"), *rows]
         parts.append(f"**{system}**\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in table))
     parts.append("\n".join(f"- {sentence}" for sentence in sentences(judgement)))
     return "\n\n".join(parts) + "\n"
