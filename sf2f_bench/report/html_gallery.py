@@ -45,7 +45,7 @@ def gallery(group: Group) -> list[Person]:
     true: dict[str, Picture] = {}
     voices: dict[str, str] = {}
     drawn: dict[str, list[Picture]] = {name: [] for name in face_identities(group)}
-    for row in group.rows:
+    for row in (*group.trained, *(row for row in group.rows if row not in group.trained)):
         names = row.record.files.face_identities
         faces, truth, heard = row.record.faces(), row.record.faces("true_faces"), row.record.voices()
         for place, name in enumerate(names):

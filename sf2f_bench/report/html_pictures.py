@@ -31,15 +31,16 @@ if TYPE_CHECKING:
 
 PICTURES = {
     "recall": "Recall against k, with 95 % intervals",
-    "metrics": "Retrieval, similarity and quality, with 95 % intervals",
     "scatter": "Quality against identity: Frechet distance against recall, with 95 % intervals",
     "strata": "Recall overall and among people who are alike, with 95 % intervals",
     "lengths": "Recall against the seconds of speech that were heard, with 95 % intervals",
+    "metrics": "Retrieval, similarity and quality, with 95 % intervals",
     "faces": "True and generated faces, a column a test identity",
     "training": "Losses in training",
     "ablations": "Losses in training of the ablations",
 }
 DISTANCE = "frechet-distance"
+MARGIN = 0.04  # below a distance of zero, so that the mark of the true photos is whole
 
 
 def all_pictures(group: Group, folder: Path, stem: str) -> dict[str, list[Path]]:
@@ -93,7 +94,7 @@ def scatter_figure(group: Group) -> Figure | None:
         ylabel=f"{name} distance (down is better)" if name == "Frechet" else f"{name} (down is better)",
     )
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=-MARGIN * max(distance.value for _, _, distance in points))
     axes.set_title(title_of(group, "quality against identity"), loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
     return figure
@@ -111,8 +112,7 @@ def _draw_point(axes: Axes, row: Row, recall: ScoreRecord, distance: ScoreRecord
         marker=MARKERS[(index + (0 if trained else 3)) % len(MARKERS)],
         markerfacecolor=None if row.zone != "ablation" else "white",
         ls="none",
-        markersize=6,
-        capsize=2,
+        markersize=7,
         label=wrapped(row.label),
         zorder=3 if trained else 2,
     )

@@ -14,18 +14,24 @@ from sf2f_bench.report.numbers import NOTHING, cell, number
 from sf2f_bench.report.selection import Group, Row
 
 Kind = Literal["system", "ablation", "anchor"]
+TRAINED = ("system", "ablation")  # where the reference is looked for
 KINDS: dict[Kind, str] = {"system": "systems", "ablation": "ablations", "anchor": "anchors"}
 BAR = 100.0  # width of a bar's drawing
+OFF_SCALE = "real-photo-oracle"  # so far from every system that a scale with it would show nothing of them
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Where value and interval lie on a column's scale, 0 to `BAR`. reference: where the reference row's value lies."""
+    """Where value and interval lie on a column's scale, 0 to `BAR`, cut to it. reference: the reference row's value.
+
+    beyond: the value lies off the scale.
+    """
 
     at: float
     low: float
     high: float
     reference: float | None
+    beyond: bool
 
 
 @dataclass(frozen=True)
@@ -81,39 +87,56 @@ def html_tables(group: Group) -> list[HtmlTable]:
     return [_drawn(table, plan, values) for plan in plans if (table := _table(group, plan)) is not None]
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A row's scores, one a column."""
+
+    row: Row
+    scores: tuple[ScoreRecord | None, ...]
+
+
 def _drawn(table: Table, plan: _Plan, values: dict[int, ValuesOf]) -> HtmlTable:
     columns = [column for column in plan.columns if column.heading in table.headings]
-    rows = [row for row in plan.rows if _scores(row, columns)]
-    reference = next((row for zone in ("system", "ablation") for row in rows if row.zone == zone), None)
-    scales = [_scale([_score(row, column) for row in rows]) for column in columns]
-    drawn = [
-        _row(row, columns, scales, reference, values, rows[i - 1] if i else None)
-        for i, row in enumerate(rows)
+    grid = [_Line(row, tuple(row.score(at.pattern, at.by) for at in columns)) for row in plan.rows]
+    lines = [line for line in grid if any(line.scores)]
+    reference = next((line for zone in TRAINED for line in lines if line.row.zone == zone), None)
+    by_column = list(zip(*(line.scores for line in lines if not _is_off_scale(line.row)), strict=True))
+    scales = [_scale(scores) for scores in by_column or [()] * len(columns)]
+    rows = [
+        _row(line, columns, scales, reference, values, lines[i - 1].row if i else line.row)
+        for i, line in enumerate(lines)
     ]
-    headings = tuple(HtmlColumn(column.heading, _better(rows, column)) for column in columns)
-    return HtmlTable(
-        table.title, headings, tuple(drawn), reference.label if reference and len(rows) > 1 else ""
+    headings = tuple(
+        HtmlColumn(column.heading, _better([line.scores[i] for line in lines]))
+        for i, column in enumerate(columns)
     )
+    name = reference.row.label if reference and len(lines) > 1 else ""
+    return HtmlTable(table.title, headings, tuple(rows), name)
+
+
+def _is_off_scale(row: Row) -> bool:
+    return row.record.system.name.startswith(OFF_SCALE)
 
 
 def _row(
-    row: Row,
+    line: _Line,
     columns: Sequence[Column],
     scales: Sequence[tuple[float, float]],
-    reference: Row | None,
+    reference: _Line | None,
     values: dict[int, ValuesOf],
-    above: Row | None,
+    above: Row,
 ) -> HtmlRow:
-    others = [_score(reference, column) if reference else None for column in columns]
-    pairs = [(_score(row, column), other) for column, other in zip(columns, others, strict=True)]
-    compared = reference is not None and reference is not row
-    q = q_values(values[id(row)], values[id(reference)], pairs) if compared else [None] * len(pairs)
+    others = reference.scores if reference else (None,) * len(columns)
+    pairs = list(zip(line.scores, others, strict=True))
+    q: Sequence[float | None] = [None] * len(pairs)
+    if reference is not None and reference is not line:
+        q = q_values(values[id(line.row)], values[id(reference.row)], pairs)
     cells = tuple(
-        _cell(column, score, other, chance, scale)
-        for column, (score, other), chance, scale in zip(columns, pairs, q, scales, strict=True)
+        _cell(column, score, other, likely, scale)
+        for column, (score, other), likely, scale in zip(columns, pairs, q, scales, strict=True)
     )
-    first = above is not None and above.zone != row.zone
-    return HtmlRow(row.label, kind_of(row), cells, reference is row, first)
+    row = line.row
+    return HtmlRow(row.label, kind_of(row), cells, reference is line, above.zone != row.zone)
 
 
 def _cell(
@@ -137,10 +160,11 @@ def _in_words(q: float) -> str:
 
 def _bar(score: ScoreRecord, reference: ScoreRecord | None, scale: tuple[float, float]) -> Bar:
     def place(value: float) -> float:
-        return round(BAR * (value - scale[0]) / (scale[1] - scale[0]), 1)
+        return round(BAR * min(1.0, max(0.0, (value - scale[0]) / (scale[1] - scale[0]))), 1)
 
     low, high = score.interval or (score.value, score.value)
-    return Bar(place(score.value), place(low), place(high), place(reference.value) if reference else None)
+    middle = place(reference.value) if reference else None
+    return Bar(place(score.value), place(low), place(high), middle, not scale[0] <= score.value <= scale[1])
 
 
 def _scale(scores: Sequence[ScoreRecord | None]) -> tuple[float, float]:
@@ -149,14 +173,5 @@ def _scale(scores: Sequence[ScoreRecord | None]) -> tuple[float, float]:
     return (min(ends), max(ends)) if ends else (0.0, 0.0)
 
 
-def _score(row: Row, column: Column) -> ScoreRecord | None:
-    return row.score(column.pattern, column.by)
-
-
-def _scores(row: Row, columns: Sequence[Column]) -> list[ScoreRecord]:
-    return [score for column in columns if (score := _score(row, column)) is not None]
-
-
-def _better(rows: Sequence[Row], column: Column) -> Literal["higher", "lower"]:
-    found = [score for row in rows if (score := _score(row, column)) is not None]
-    return "higher" if found[0].higher_is_better else "lower"
+def _better(scores: Sequence[ScoreRecord | None]) -> Literal["higher", "lower"]:
+    return "higher" if next(score for score in scores if score).higher_is_better else "lower"

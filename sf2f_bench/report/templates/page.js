@@ -57,7 +57,7 @@
 
   // ---- one voice at a time; everything open on paper
   document.addEventListener("play", (event) => all("audio").forEach((audio) => { if (audio !== event.target) audio.pause(); }), true);
-  addEventListener("beforeprint", () => all("details").forEach((details) => { details.open = true; }));
+  addEventListener("beforeprint", () => all("section > details").forEach((details) => { details.open = true; }));
 
   document.getElementById("tools").hidden = false;
   show();
