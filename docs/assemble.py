@@ -1,0 +1,152 @@
+"""What mkdocs cannot do alone: pages from files outside docs/, README's sections as pages, links between them.
+
+Nothing is written twice: a page of the site is a file of the repository, or a section of README.md. All that they link
+to comes along. Lists are read as GitHub reads them, and nothing in the built site may be loaded from elsewhere.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from pymdownx.slugs import slugify
+
+ROOT = Path(__file__).resolve().parents[1]
+README = "README.md"
+SECTIONS = {  # of README that are pages of their own; the rest of it is the start page
+    "Run the paper's benchmark": "benchmark.md",
+    "Reading the table": "reading.md",
+    "Limits and ethics": "limits.md",
+}
+LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
+HEADING = re.compile(r"^(#+) +(.+?)\s*$", re.MULTILINE)
+FENCE = re.compile(r"(^ *```.*?^ *```\s*?$)", re.MULTILINE | re.DOTALL)
+TIGHT_LIST = re.compile(r"^((?![-*+] |\d+\. |#|\|| |<).+\n)(?=[-*+] |\d+\. )", re.MULTILINE)
+FROM_ELSEWHERE = re.compile(
+    r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//[^\s>]+"
+)
+slug = slugify(case="lower")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add README's pages, the navigation's pages, and every file that a page links to, pages and pictures alike."""
+    for name, text in readme_pages().items():
+        files.append(File.generated(config, name, content=text))
+    in_docs = [f"docs/{file.src_uri}" for file in files.documentation_pages() if file.generated_by is None]
+    waiting = [README, *in_docs, *(name for name in named_in(config.nav) if (ROOT / name).is_file())]
+    seen: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        if path != README and not path.startswith("docs/"):
+            files.append(File(path, str(ROOT), config.site_dir, config.use_directory_urls))
+        if path.endswith(".md"):
+            waiting += linked_files(path)
+    return files
+
+
+def named_in(nav: object) -> Iterator[str]:
+    """The paths in a navigation, however deep."""
+    if isinstance(nav, str):
+        yield nav
+    for part in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
+        yield from named_in(part)
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links as the site needs them, lists as GitHub reads them; fenced blocks stay as they are."""
+    place = page.file.src_uri
+    origin = README if page.file.generated_by else f"docs/{place}" if is_in_docs(page.file) else place
+    parts = FENCE.split(markdown)
+    for number in range(0, len(parts), 2):
+        text = TIGHT_LIST.sub(r"\1\n", parts[number])
+        parts[number] = LINK.sub(lambda link: for_site(link[1], origin, place), text)
+    return "".join(parts)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Raise PluginError where a built page would load something from another machine."""
+    for path in sorted(Path(config.site_dir).rglob("*.html")):
+        if found := FROM_ELSEWHERE.search(path.read_text(encoding="utf-8")):
+            raise PluginError(f"{path} loads from elsewhere: {found[0]}")
+
+
+def readme_pages() -> dict[str, str]:
+    """README cut into pages: name -> Markdown. Raises PluginError where a section of `SECTIONS` is not there."""
+    text = (ROOT / README).read_text(encoding="utf-8")
+    pages = {"index.md": ""}
+    for heading, part in sections(text):
+        name = SECTIONS.get(heading, "index.md")
+        pages[name] = pages.get(name, "") + (part if name == "index.md" else part.removeprefix("#"))
+    if missing := [heading for heading, name in SECTIONS.items() if name not in pages]:
+        raise PluginError(f"README.md has no section {missing}: correct SECTIONS in docs/assemble.py")
+    return pages
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """(heading, Markdown with it) of every part of second level; the first begins at the top and has no heading."""
+    fences = [range(*fence.span()) for fence in FENCE.finditer(text)]
+    found = [m for m in HEADING.finditer(text) if m[1] == "##" and not any(m.start() in f for f in fences)]
+    starts = [0, *(m.start() for m in found)]
+    ends = [*starts[1:], len(text)]
+    return [
+        (name, text[start:end])
+        for name, start, end in zip(["", *(m[2] for m in found)], starts, ends, strict=True)
+    ]
+
+
+def linked_files(origin: str) -> set[str]:
+    """Paths in the repository of all that a file links to."""
+    text = "".join(FENCE.split((ROOT / origin).read_text(encoding="utf-8"))[::2])
+    targets = {in_repository(link[1], origin) for link in LINK.finditer(text)}
+    return {target for target in targets if target and (ROOT / target).is_file()} - {README}
+
+
+def in_repository(link: str, origin: str) -> str:
+    """The path that a relative link of a file means; empty for an address and for a place in the file itself."""
+    path = unquote(link.partition("#")[0])
+    is_address = re.match(r"[a-z]+:", link) is not None
+    return (
+        "" if is_address or not path else posixpath.normpath(posixpath.join(posixpath.dirname(origin), path))
+    )
+
+
+def for_site(link: str, origin: str, place: str) -> str:
+    """A link of the file `origin` as the page at `place` must write it."""
+    if re.match(r"[a-z]+:", link):
+        return link
+    path, anchor = in_repository(link, origin) or origin, link.partition("#")[2]
+    if path == README:
+        target = page_of(anchor)
+        anchor = "" if target != "index.md" and anchor in map(slug_of, SECTIONS) else anchor
+    else:
+        target = path.removeprefix("docs/")
+    start = posixpath.dirname(place) or "."
+    return posixpath.relpath(target, start) + (f"#{anchor}" if anchor else "")
+
+
+def page_of(anchor: str) -> str:
+    """Which page holds a place of README."""
+    for name, text in readme_pages().items():
+        if anchor in {slug_of(heading[2]) for heading in HEADING.finditer(text)}:
+            return name
+    return "index.md"
+
+
+def slug_of(heading: str) -> str:
+    """The anchor of a heading, as GitHub and the site make it."""
+    return slug(re.sub(r"[`*]", "", heading), "-")
+
+
+def is_in_docs(file: File) -> bool:
+    """Does it lie in docs/, and not elsewhere in the repository?"""
+    return file.abs_src_path is not None and Path(file.abs_src_path).is_relative_to(ROOT / "docs")
