@@ -1,0 +1,129 @@
+"""The site is built from the repository's own pages, all its links lead somewhere, and nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+from mkdocs.exceptions import PluginError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_assemble():
+    spec = importlib.util.spec_from_file_location("assemble", ROOT / "docs/assemble.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+assemble = load_assemble()
+
+
+class Page(HTMLParser):
+    """What a built page refers to, and the places in it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.targets, self.anchors, self.loaded = [], {""}, []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.anchors |= {attributes[name] for name in ("id", "name") if attributes.get(name)}
+        target = attributes.get("href") or attributes.get("src")
+        if target and tag != "a":
+            self.loaded.append(target)
+        if target:
+            self.targets.append(target)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True)
+    build(config)
+    return folder, {path: Page(path) for path in folder.rglob("*.html")}, list(assemble.named_in(config.nav))
+
+
+def test_every_page_of_the_navigation_is_there(site):
+    folder, pages, nav = site
+    assert len(nav) > 12
+    for name in nav:
+        built = re.sub(r"README\.md$", "index.md", name).removesuffix(".md") + ".html"
+        assert folder / built in pages
+
+
+def test_every_link_leads_to_a_page_and_a_place(site):
+    folder, pages, _ = site
+    for path, page in pages.items():
+        if path.name == "404.html":  # written for the root of a server
+            continue
+        for target in page.targets:
+            name, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", name):
+                continue
+            reached = (path.parent / unquote(name)).resolve() if name else path
+            reached = reached / "index.html" if reached.is_dir() else reached
+            assert reached.exists(), f"{path.relative_to(folder)} links to {target}"
+            assert reached not in pages or unquote(anchor) in pages[reached].anchors, f"{path.name}: {target}"
+
+
+def test_nothing_is_loaded_from_elsewhere(site):
+    _, pages, _ = site
+    assert not [
+        target for page in pages.values() for target in page.loaded if re.match(r"(https?:)?//", target)
+    ]
+
+
+def test_a_page_that_loads_from_elsewhere_is_refused(tmp_path):
+    (tmp_path / "good.html").write_text('<a href="https://example.org">a link</a><img src="a.png">')
+    config = SimpleNamespace(site_dir=str(tmp_path))
+    assemble.on_post_build(config)
+    (tmp_path / "bad.html").write_text('<script async src="https://example.org/a.js"></script>')
+    with pytest.raises(PluginError, match="loads from elsewhere"):
+        assemble.on_post_build(config)
+
+
+def test_readme_is_cut_into_pages_that_hold_all_of_it_once():
+    pages = assemble.readme_pages()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {"index.md", *assemble.SECTIONS.values()} == set(pages)
+    assert sum(map(len, pages.values())) == len(readme) - len(
+        assemble.SECTIONS
+    )  # a # less at each new page's top
+    assert all(text.startswith("# ") for text in pages.values())
+
+
+def test_a_section_that_readme_lost_is_named(monkeypatch):
+    monkeypatch.setitem(assemble.SECTIONS, "A lost section", "lost.md")
+    with pytest.raises(PluginError, match="A lost section"):
+        assemble.readme_pages()
+
+
+@pytest.mark.parametrize(
+    ("link", "origin", "place", "expected"),
+    [
+        ("docs/design.md", "README.md", "index.md", "design.md"),
+        ("#limits-and-ethics", "README.md", "index.md", "limits.md"),
+        ("../README.md#two-commands", "docs/design.md", "design.md", "index.md#two-commands"),
+        ("../results/README.md", "docs/design.md", "design.md", "results/README.md"),
+        ("#flow", "docs/design.md", "design.md", "design.md#flow"),
+        ("../README.md", "reference_model/MODEL_CARD.md", "reference_model/MODEL_CARD.md", "../index.md"),
+        ("https://example.org/a#b", "README.md", "index.md", "https://example.org/a#b"),
+    ],
+)
+def test_links_are_rewritten_for_the_site(link, origin, place, expected):
+    assert assemble.for_site(link, origin, place) == expected
+
+
+def test_lists_are_read_as_github_reads_them():
+    tight = "What it holds:\n- one\n  more\n- two\n"
+    assert assemble.TIGHT_LIST.sub(r"\1\n", tight) == "What it holds:\n\n- one\n  more\n- two\n"
