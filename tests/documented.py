@@ -31,6 +31,8 @@ PROGRAMS = (
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```\s*?$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 COMMENT = re.compile(r"(?:^|\s)#\s.*$", re.MULTILINE)
+STEP = re.compile(r"^\s*(?:- )?run: (\S.*)$", re.MULTILINE)
+LOOP = re.compile(r"^(?:do|then) ")
 NOT_SHELL = ("python", "toml", "yaml", "json", "text", "xml", "html")  # languages of blocks
 
 
@@ -44,8 +46,8 @@ class CommandLine:
 
     @property
     def words(self) -> list[str]:
-        """As a shell splits it: the program without its folder first, ``[BENCHMARK]`` without brackets."""
-        program, *rest = shlex.split(self.text)
+        """As a shell splits it: the program without its folder first, ``[BENCHMARK]`` bare, 1 for ``$seed``."""
+        program, *rest = shlex.split(re.sub(r"\$\w+", "1", self.text))
         bare = [re.sub(r"^\[(.*)\]$", r"\1", word) for word in rest]
         return [Path(program).name, *(word for word in bare if word not in ("...", "…"))]
 
@@ -59,8 +61,10 @@ def read(page: str) -> str:
 
 
 def blocks(page: str) -> list[str]:
-    """The fenced blocks of a page that a shell could read."""
-    return [text for _, language, text in FENCE.findall(read(page)) if language not in NOT_SHELL]
+    """The fenced blocks of a page that a shell could read, and the steps of its workflows."""
+    found = FENCE.findall(read(page))
+    steps = ["\n".join(STEP.findall(text)) for _, language, text in found if language == "yaml"]
+    return [text for _, language, text in found if language not in NOT_SHELL] + steps
 
 
 def inline_code(page: str) -> list[str]:
@@ -72,7 +76,8 @@ def commands(page: str) -> Iterator[CommandLine]:
     """Every command line of a page that begins with a program of `PROGRAMS`."""
     for text in blocks(page):
         for line in COMMENT.sub("", text.replace("\\\n", " ")).splitlines():
-            for part in re.split(r"\s+(?:&&|\|\||\||;)\s+", line.strip().removeprefix("$ ")):
+            for step in re.split(r"\s*(?:&&|\|\||;)\s+|\s+\|\s+", line.strip().removeprefix("$ ")):
+                part = LOOP.sub("", step)
                 if _program(part) in PROGRAMS:
                     yield CommandLine(page, part, whole=True)
     for code in inline_code(page):
