@@ -84,6 +84,24 @@ class TriedContext(TrainContext):
             yield step
 
 
+class TriedValidation(Validation):
+    """The harness's own, which looks at the state dict too: the best one is kept in a file."""
+
+    def __call__(self, system: SpeechToFace) -> tuple[float, Tensor]:
+        """As `Validation`. Raises BenchError for a state dict that is no tensors by name."""
+        check_tensors(system.state_dict())
+        return super().__call__(system)
+
+
+def check_tensors(state: Mapping[str, Tensor]) -> None:
+    """Raise BenchError for a state dict that is no tensors by name."""
+    others = [
+        name for name, tensor in state.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)
+    ]
+    remedy = "return the networks' state_dict() and leave settings out of it"
+    expect(not others, "state_dict() to be tensors by name", f"other things under {others[:3]}", remedy)
+
+
 class Trial:
     """A model on the tiny world; what several checks need is made once."""
 
@@ -127,7 +145,7 @@ class Trial:
             silent(),
             0.0,
             self._start(system),
-            Validation(seen, perceptual),
+            TriedValidation(seen, perceptual),
         )
         context.stop_after, self.last = stop_after, context
         system.fit(TrainingData(self.store, system.frontend, SEED, machine.device), context)
@@ -210,6 +228,19 @@ def frontend_keeps_its_contract(trial: Trial) -> None:
     check_normalise(frontend, check_features(frontend))
 
 
+def fit_goes_through(trial: Trial) -> None:
+    """Some steps in the harness's context; where `context.loop` is given the system, it is validated on the way."""
+    system, _ = trial.fitted
+    check_tensors(system.state_dict())
+    bad = [name for name, tensor in trial.state.items() if not torch.isfinite(tensor.float()).all()]
+    expect(
+        not bad,
+        "finite tensors after a few steps",
+        f"NaN or infinity in {bad[:3]}",
+        "lower the learning rate",
+    )
+
+
 def fit_leaves_the_recipe_alone(trial: Trial) -> None:
     """The recipe is the key under which the trained model is looked for."""
     system, _ = trial.fitted
@@ -242,7 +273,8 @@ def recipe_decides_the_steps(trial: Trial) -> None:
     _, before = trial.fitted
     asked = trial.last.asked
     if any(steps != before.asked.get(stage) for stage, steps in asked.items()):
-        unlike = hash_of(dict(longer.recipe)) != hash_of(dict(trial.build().recipe))
+        before_fit = trial.build(steps=(trial.settings.steps or 1) + 1).recipe
+        unlike = hash_of(dict(before_fit)) != hash_of(dict(trial.build().recipe))
         expect(
             unlike,
             "another recipe where settings.steps lets it train longer",
@@ -271,10 +303,6 @@ def fit_resumes_from_a_checkpoint(trial: Trial) -> None:
 def state_survives_a_file(trial: Trial) -> None:
     """Saved, loaded into a new model that was never fitted, it draws the same faces."""
     state = trial.state
-    right = isinstance(state, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
-    )
-    expect(right, "state_dict() to be tensors by name", type(state).__name__, "leave other things out of it")
     expect(
         bool(state),
         "state_dict() to hold what generate needs",
@@ -339,13 +367,14 @@ MODEL_CHECKS: tuple[Callable[[Trial], None], ...] = (
     card_is_complete,
     recipe_can_be_hashed,
     frontend_keeps_its_contract,
+    fit_goes_through,
     generate_gives_faces,
     fit_leaves_the_recipe_alone,
     fit_depends_on_the_seed_alone,
     fit_resumes_from_a_checkpoint,
     recipe_decides_the_steps,
-    state_survives_a_file,
     generate_repeats_itself,
+    state_survives_a_file,
     generate_treats_each_voice_alone,
 )
 

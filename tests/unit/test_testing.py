@@ -1,0 +1,639 @@
+"""Every check of `sf2f_bench.testing` fails for what breaks its rule, and says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sf2f_bench import BenchError, DatasetCard, DatasetSource, Features, ModelSettings, Score
+from sf2f_bench.extractors.embedded import EmbeddedExtractor
+from sf2f_bench.templates.my_dataset import MyDataset
+from sf2f_bench.templates.my_metric import MyMetric
+from sf2f_bench.templates.my_model import MyModel, statistics
+from sf2f_bench.testing import check_dataset, check_extractor, check_metric, check_model
+from sf2f_bench.testing.datasets import DATASET_CHECKS
+from sf2f_bench.testing.extractors import EXTRACTOR_CHECKS
+from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings
+from sf2f_bench.testing.metrics import METRIC_CHECKS
+from sf2f_bench.testing.models import MODEL_CHECKS
+from tests.tiny import CARD, TinyDataset, TinyFrontend, TinyPhoto
+
+
+def title(check) -> str:
+    return check.__name__.replace("_", " ")
+
+
+# ---------------------------------------------------------------- models
+
+
+class Small(MyModel):
+    """The template at 16 pixels, small, so that checks are quick."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(replace(settings, image_size=16))
+        self.recipe["hidden"] = 8
+        self.network = self._build(seed=0)
+
+
+class NamelessCard(Small):
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.card = replace(self.card, name="two words")
+
+
+class WordlessCard(Small):
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.card = replace(self.card, description=" ")
+
+
+class ObjectInRecipe(Small):
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.recipe["optimiser"] = torch.optim.Adam
+
+
+class ChanceInRecipe(Small):
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.recipe["name"] = float(np.random.default_rng().random())
+
+
+class HidesSteps(Small):
+    """How long it trains is not in its recipe."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.steps = self.recipe.pop("steps")
+
+    def fit(self, data, context):
+        self.network = context.setup(self._build(context.seed))
+        for step in context.loop("fit", self.steps, {"network": self.network}, self):
+            data.batch(step, 4)
+
+
+class WritesRecipe(Small):
+    def fit(self, data, context):
+        super().fit(data, context)
+        self.recipe["final_loss"] = 0.1
+
+
+class UnseededStart(Small):
+    def _build(self, seed):
+        return super()._build(int(torch.randint(10_000, (1,))))
+
+
+class ForgetsOptimiser(Small):
+    """Its optimiser begins anew after a kill."""
+
+    def fit(self, data, context):
+        self.network = context.setup(self._build(context.seed))
+        adam = context.adam(self.network.parameters(), 1e-3, (0.9, 0.999))
+        for step in context.loop("fit", self.recipe["steps"], {"network": self.network}, self):
+            batch = data.batch(step, 4)
+            context.update(adam, (self.network(statistics(batch.voices[:, None])) ** 2).mean())
+
+
+class CountsItsOwnSteps(Small):
+    """Takes batches by a counter that a kill sets back."""
+
+    def fit(self, data, context):
+        self.network = context.setup(self._build(context.seed))
+        adam = context.adam(self.network.parameters(), 1e-3, (0.9, 0.999))
+        state = {"network": self.network, "adam": adam}
+        for count, _ in enumerate(context.loop("fit", self.recipe["steps"], state, self)):
+            batch = data.batch(count, 4)
+            context.update(adam, (self.network(statistics(batch.voices[:, None])) ** 2).mean())
+
+
+class KeepsSomethingBack(Small):
+    """Learns a shift that its state dict leaves out."""
+
+    shift = 0
+
+    def fit(self, data, context):
+        super().fit(data, context)
+        self.shift = 7
+
+    def generate(self, voices, *, generator):
+        return super().generate(voices, generator=generator) + self.shift
+
+
+class FloatFaces(Small):
+    def generate(self, voices, *, generator):
+        return super().generate(voices, generator=generator).float() / 255
+
+
+class NarrowFaces(Small):
+    """Narrow ones of a single segment, which is not what it is validated on."""
+
+    def generate(self, voices, *, generator):
+        faces = super().generate(voices, generator=generator)
+        return faces[..., :8] if voices.shape[1] == 1 else faces
+
+
+class Explodes(Small):
+    def fit(self, data, context):
+        super().fit(data, context)
+        with torch.no_grad():
+            next(iter(self.network.parameters())).fill_(torch.inf)
+
+
+class NotThreeSegments(Small):
+    def generate(self, voices, *, generator):
+        if voices.shape[1] == 3:
+            raise RuntimeError("the size of tensor a (3) must match")
+        return super().generate(voices, generator=generator)
+
+
+class GlobalNoise(Small):
+    def generate(self, voices, *, generator):
+        return super().generate(voices + torch.randn(voices.shape), generator=generator)
+
+
+class InPlace(Small):
+    def generate(self, voices, *, generator):
+        return super().generate(voices.mul_(0.5), generator=generator)
+
+
+class BatchStatistics(Small):
+    """Normalises by the batch at hand."""
+
+    def generate(self, voices, *, generator):
+        return super().generate(voices - voices.mean(dim=0, keepdim=True), generator=generator)
+
+
+class OtherNames(Small):
+    def state_dict(self):
+        return {"network": self.network}
+
+
+@pytest.mark.parametrize(
+    ("model", "check", "words"),
+    [
+        (NamelessCard, "card is complete", "'two words'; rename it"),
+        (WordlessCard, "card is complete", "card.description to say something"),
+        (ObjectInRecipe, "recipe can be hashed", "put plain values into it"),
+        (ChanceInRecipe, "recipe can be hashed", "leave time and chance out"),
+        (HidesSteps, "recipe decides the steps", "write what you take from the settings into self.recipe"),
+        (WritesRecipe, "fit leaves the recipe alone", "do not write into self.recipe"),
+        (UnseededStart, "fit depends on the seed alone", "make initial weights from context.seed"),
+        (
+            ForgetsOptimiser,
+            "fit resumes from a checkpoint",
+            "hand every network and optimiser to context.loop",
+        ),
+        (CountsItsOwnSteps, "fit resumes from a checkpoint", "take batches and noise by the step's number"),
+        (KeepsSomethingBack, "state survives a file", "put all that generate uses into state_dict"),
+        (OtherNames, "fit goes through", "tensors by name"),
+        (FloatFaces, "fit goes through", "it gave torch.float32"),
+        (Explodes, "fit goes through", "lower the learning rate"),
+        (NarrowFaces, "generate gives faces", "expected uint8 [1, 3, 16, 16]"),
+        (NotThreeSegments, "generate gives faces", "RuntimeError: the size of tensor a (3) must match"),
+        (GlobalNoise, "generate repeats itself", "draw chance from `generator` alone"),
+        (InPlace, "generate repeats itself", "do not work in place"),
+        (BatchStatistics, "generate treats each voice alone", "switch to eval()"),
+    ],
+)
+def test_a_broken_model_fails_its_check(model, check, words):
+    with pytest.raises(BenchError) as failed:
+        check_model(model, image_size=16, steps=2)
+    assert f"check '{check}'" in str(failed.value)
+    assert words in str(failed.value)
+
+
+def test_a_sound_model_passes_as_a_class_and_as_an_instance():
+    check_model(Small, image_size=16, steps=2)
+    check_model(Small(ModelSettings(16, steps=3)), image_size=16)
+
+
+def test_every_check_of_a_model_has_a_broken_one():
+    marks = test_a_broken_model_fails_its_check.pytestmark[0].args[1]
+    assert {check for _, check, _ in marks} == {title(check) for check in MODEL_CHECKS} - {
+        "frontend keeps its contract"
+    }
+
+
+# ---------------------------------------------------------------- front ends
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A minimal front end: energies of 40 frames in a fixed order."""
+
+    id: str = "sound"
+    filters: int = 40
+    frames_per_second: float = 100.0
+    crop_frames: tuple[int, int] = (10, 20)
+    segment_frames: int = 10
+
+    def __call__(self, waveform):
+        return waveform[: len(waveform) // 40 * 40].reshape(40, -1).astype(np.float32)
+
+    def normalise(self, features):
+        return features * 2
+
+
+class MeanOfSegment(Sound):
+    def normalise(self, features):
+        return features - features.mean(-1, keepdims=True)
+
+
+class DoubleFeatures(Sound):
+    def __call__(self, waveform):
+        return super().__call__(waveform).astype(np.float64)
+
+
+class InPlaceSound(Sound):
+    def __call__(self, waveform):
+        waveform *= 0.5
+        return super().__call__(waveform)
+
+
+class ChancySound(Sound):
+    def __call__(self, waveform):
+        return super().__call__(waveform) + np.float32(np.random.default_rng().random())
+
+
+class SilentNan(Sound):
+    def __call__(self, waveform):
+        return super().__call__(waveform / np.abs(waveform).max())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize(
+    ("frontend", "words"),
+    [
+        (Sound(id=""), "a front end with an id"),
+        (Sound(segment_frames=0), "frontend.segment_frames to be a positive number"),
+        (Sound(crop_frames=(20, 10)), "(shortest, longest)"),
+        (Sound(filters=39), "39 rows"),
+        (MeanOfSegment(), "normalise"),
+        (DoubleFeatures(), "got float64"),
+        (InPlaceSound(), "leaves its input as it is"),
+        (ChancySound(), "leave chance out"),
+        (SilentNan(), "MediaError or finite features"),
+    ],
+)
+def test_a_broken_front_end_is_named(frontend, words):
+    with pytest.raises(BenchError) as failed:
+        check_frontend(frontend)
+    assert words in str(failed.value)
+
+
+def check_frontend(frontend):
+    check_settings(frontend)
+    check_normalise(frontend, check_features(frontend))
+
+
+def test_a_sound_front_end_passes():
+    check_frontend(Sound())
+
+
+def test_a_model_answers_for_its_front_end():
+    class Mine(Small):
+        def __init__(self, settings):
+            super().__init__(settings)
+            self.frontend = Sound(id="")
+
+    with pytest.raises(
+        BenchError, match="check 'frontend keeps its contract': expected a front end with an id"
+    ):
+        check_model(Mine, image_size=16)
+
+
+# ---------------------------------------------------------------- anchors
+
+
+def test_a_broken_anchor_fails():
+    from baselines.anchors import Chance, MeanFace
+
+    class Half(MeanFace):
+        def answer(self, evaluation):
+            return replace(super().answer(evaluation), faces=super().answer(evaluation).faces[:2])
+
+    class Chancy(Chance):
+        def answer(self, evaluation):
+            rows = np.random.default_rng().random((len(evaluation.identities), 2))
+            return replace(super().answer(evaluation), ranking=(rows, rows))
+
+    class Both(Chance):
+        def answer(self, evaluation):
+            return replace(super().answer(evaluation), faces=np.zeros((5, 3, 64, 64), np.uint8))
+
+    for anchor, words in (
+        (Half, "one picture an identity"),
+        (Chancy, "seed whatever"),
+        (Both, "exactly one"),
+    ):
+        with pytest.raises(BenchError, match=words):
+            check_model(anchor)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+@dataclass(frozen=True)
+class Broken(MyMetric):
+    """The template's metric with one thing wrong: `change` gets (real, fake, rng, sound score)."""
+
+    change: object = None
+
+    def __call__(self, real: Features, fake: Features, rng) -> Score:
+        return self.change(real, fake, rng, super().__call__(real, fake, rng))
+
+
+def in_place(real, fake, rng, score):
+    fake.embeddings[0] = 0
+    return score
+
+
+def by_position(real, fake, rng, score):
+    values = score.per_identity * np.arange(1, len(real.identities) + 1)
+    return Score(float(values.mean()), score.n, None, values)
+
+
+def of_own_chance(real, fake, rng, score):
+    return replace(score, value=float(np.random.default_rng().random()), per_identity=None, interval=None)
+
+
+def crashes_on_ties(real, fake, rng, score):
+    if len(np.unique(fake.embeddings, axis=0)) < len(fake.embeddings):
+        raise ZeroDivisionError("all alike")
+    return score
+
+
+@pytest.mark.parametrize(
+    ("metric", "check", "words"),
+    [
+        (MyMetric(name="my metric"), "it describes itself", "without spaces"),
+        (MyMetric(version="1"), "it describes itself", "version to be a whole number"),
+        (MyMetric(higher_is_better="yes"), "it describes itself", "say which end is good"),
+        (MyMetric(needs=("faces",)), "it describes itself", "['faces']"),
+        (MyMetric(min_n=0), "it describes itself", "min_n to be a whole number"),
+        (Broken(change=lambda r, f, g, s: s.value), "it gives a sound score", "expected a Score, got float"),
+        (
+            Broken(change=lambda r, f, g, s: replace(s, value=np.nan)),
+            "it gives a sound score",
+            "finite value",
+        ),
+        (Broken(change=lambda r, f, g, s: replace(s, n=s.n - 1)), "it gives a sound score", "n = 23, but 24"),
+        (Broken(change=lambda r, f, g, s: replace(s, n=10_000)), "it gives a sound score", "n from 1 to 24"),
+        (
+            Broken(change=lambda r, f, g, s: replace(s, interval=(5.0, 6.0))),
+            "it gives a sound score",
+            "does not hold the value",
+        ),
+        (
+            Broken(change=lambda r, f, g, s: replace(s, basis="median")),
+            "it gives a sound score",
+            "the median of its per-identity values",
+        ),
+        (
+            Broken(change=lambda r, f, g, s: replace(s, per_identity=s.per_identity[1:], n=s.n - 1)),
+            "it gives a sound score",
+            "NaN for who does not take part",
+        ),
+        (
+            Broken(change=lambda r, f, g, s: replace(s, per_identity=None, replicates=np.zeros(7))),
+            "it gives a sound score",
+            "expected 100 finite replicates, found 7",
+        ),
+        (Broken(change=in_place), "it gives a sound score", "read-only"),
+        (Broken(change=of_own_chance), "it repeats itself and changes nothing", "draw chance from rng alone"),
+        (Broken(change=by_position), "the order of people does not matter", "position of a row"),
+        (Broken(change=crashes_on_ties), "ties and duplicates do not crash", "ZeroDivisionError: all alike"),
+        (MyMetric(higher_is_better=False), "the good end is the good end", "turn higher_is_better round"),
+    ],
+)
+def test_a_broken_metric_fails_its_check(metric, check, words):
+    with pytest.raises(BenchError) as failed:
+        check_metric(metric)
+    assert f"check '{check}'" in str(failed.value)
+    assert words in str(failed.value)
+
+
+def test_a_metric_that_accepts_too_few_people_fails():
+    class Careless(MyMetric):
+        def __call__(self, real, fake, rng):
+            values = (np.asarray(real.embeddings) * fake.embeddings).sum(axis=1)
+            return Score(float(values.mean()), len(values), None, values)
+
+    with pytest.raises(BenchError, match=r"check 'the fewest people are enough .* BenchError for 2 people"):
+        check_metric(Careless())
+
+
+def test_a_distance_said_to_be_a_similarity_fails():
+    from sf2f_bench.metrics.table import FrechetDistance
+
+    with pytest.raises(BenchError, match="photos unrelated"):
+        check_metric(FrechetDistance(higher_is_better=True))
+
+
+def test_every_check_of_a_metric_has_a_broken_one():
+    marks = test_a_broken_metric_fails_its_check.pytestmark[0].args[1]
+    assert {check for _, check, _ in marks} == {title(check) for check in METRIC_CHECKS} - {
+        "the fewest people are enough and fewer are refused"
+    }
+
+
+# ---------------------------------------------------------------- data sets
+
+
+COMPLETE = replace(CARD, limits="invented")
+
+
+@dataclass(frozen=True)
+class Tiny(TinyDataset):
+    """The tests' data set, complete."""
+
+    card: DatasetCard = COMPLETE
+
+    def identities(self, split):
+        if split not in self.counts:
+            raise BenchError(f"no split {split}")
+        return super().identities(split)
+
+
+class AnySplit(Tiny):
+    def identities(self, split):
+        return super().identities("test" if split not in self.counts else split)
+
+
+class WordsForGender(Tiny):
+    def identities(self, split):
+        return [replace(person, gender="female") for person in super().identities(split)]
+
+
+class FolderIds(Tiny):
+    def identities(self, split):
+        return [replace(person, id=f"a/{person.id}") for person in super().identities(split)]
+
+
+class Unsorted(Tiny):
+    def photos(self, identity):
+        return super().photos(identity)[::-1]
+
+
+class Mute(Tiny):
+    def utterances(self, identity):
+        return []
+
+
+class ChancyMark(Tiny):
+    def fingerprint(self):
+        return str(np.random.default_rng().random())
+
+
+class MarkOfAnObject(Tiny):
+    def fingerprint(self):
+        return str(id(self))
+
+
+class WrongPhoto(Tiny):
+    def photos(self, identity):
+        @dataclass(frozen=True)
+        class Turned(TinyPhoto):
+            def image(self, size):
+                return super().image(size).transpose(1, 2, 0)
+
+        return [Turned(photo.key, photo.seed) for photo in super().photos(identity)]
+
+
+class CrashingPhoto(Tiny):
+    def photos(self, identity):
+        @dataclass(frozen=True)
+        class Gone(TinyPhoto):
+            def image(self, size):
+                raise FileNotFoundError("gone.png")
+
+        return [Gone(photo.key, photo.seed) for photo in super().photos(identity)]
+
+
+ALL_BROKEN = frozenset(
+    (f"{split}-{number}", f"u{i}")
+    for split in ("train", "val", "test")
+    for number in range(6)
+    for i in range(2)
+)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "check", "words"),
+    [
+        (Tiny(card=CARD), "card is complete", "card.limits to say something"),
+        (Tiny(shared_identity=True), "splits hold different people", "share 1 identities (train-0)"),
+        (
+            Tiny({"train": 6, "val": 0, "test": 5}),
+            "splits hold different people",
+            "people in split 'val', got none",
+        ),
+        (AnySplit(), "splits hold different people", "refuse what is not train, val or test"),
+        (WordsForGender(), "people are described in the fields words", "'female'; translate it"),
+        (FolderIds(), "people are described in the fields words", "an id that can name a folder"),
+        (Unsorted(), "keys are sorted and unique", "['p2', 'p1', 'p0']"),
+        (Mute(), "keys are sorted and unique", "recordings of train-0, got none"),
+        (Tiny(broken=ALL_BROKEN), "recordings can be read", "planted fault"),
+        (WrongPhoto(), "photos can be read", "image(64) as uint8 [3, 64, 64], got uint8 [64, 64, 3]"),
+        (CrashingPhoto(), "photos can be read", "FileNotFoundError: gone.png"),
+        (ChancyMark(), "fingerprint stays", "leave time out of it"),
+        (MarkOfAnObject(), "fingerprint stays", "hash content, not objects"),
+    ],
+)
+def test_a_broken_data_set_fails_its_check(dataset, check, words):
+    with pytest.raises(BenchError) as failed:
+        check_dataset(dataset, frontend=TinyFrontend())
+    assert f"check '{check}'" in str(failed.value)
+    assert words in str(failed.value)
+
+
+def test_a_sound_data_set_passes_with_a_bad_file_in_it():
+    check_dataset(Tiny(broken=frozenset({("test-0", "u0"), ("train-0", "p1")})), frontend=TinyFrontend())
+
+
+def test_every_check_of_a_data_set_has_a_broken_one():
+    marks = test_a_broken_data_set_fails_its_check.pytestmark[0].args[1]
+    assert {check for _, check, _ in marks} == {title(check) for check in DATASET_CHECKS} - {
+        "a known law draws faces"  # of synthetic worlds alone
+    }
+
+
+def test_the_template_says_which_folder_it_wants():
+    with pytest.raises(BenchError, match="--root FOLDER"):
+        MyDataset(DatasetSource())
+
+
+# ---------------------------------------------------------------- extractors
+
+
+class Eye:
+    """A small sound extractor."""
+
+    recognises = True
+    sha256 = "ab" * 32
+    id = "eye/1@abababab"
+
+    def __call__(self, images):
+        if images.dtype != torch.uint8 or images.shape[1] != 3:
+            raise BenchError("uint8 faces")
+        return nn.functional.adaptive_avg_pool2d(images.float(), 4).flatten(1), None
+
+
+class Noisy(Eye):
+    def __call__(self, images):
+        return super().__call__(images)[0] + torch.rand(1), None
+
+
+class Together(Eye):
+    def __call__(self, images):
+        seen = super().__call__(images)[0]
+        return seen - seen.mean(dim=0), None
+
+
+class TakesAll(Eye):
+    def __call__(self, images):
+        return super().__call__(images.to(torch.uint8))
+
+
+class Nameless(Eye):
+    id = "eye/1"
+
+
+class Logits(Eye):
+    def __call__(self, images):
+        seen = super().__call__(images)[0]
+        return seen, seen
+
+
+class Thawed(EmbeddedExtractor):
+    def __init__(self):
+        super().__init__("embedded-perceptual")
+        self.module.requires_grad_(True)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "check", "words"),
+    [
+        (Nameless(), "it names its weights", "@abababab"),
+        (Noisy(), "it gives embeddings and probabilities", "eval()"),
+        (Logits(), "it gives embeddings and probabilities", "apply softmax"),
+        (Together(), "each face is seen alone", "running statistics"),
+        (TakesAll(), "it takes faces of any size and nothing else", "BenchError for float32 faces"),
+        (Thawed(), "its module can be a training loss", "requires_grad_(False)"),
+    ],
+)
+def test_a_broken_extractor_fails_its_check(extractor, check, words):
+    with pytest.raises(BenchError) as failed:
+        check_extractor(extractor)
+    assert f"check '{check}'" in str(failed.value)
+    assert words in str(failed.value)
+
+
+def test_a_sound_extractor_passes_and_every_check_has_a_broken_one():
+    check_extractor(Eye())
+    marks = test_a_broken_extractor_fails_its_check.pytestmark[0].args[1]
+    assert {check for _, check, _ in marks} == {title(check) for check in EXTRACTOR_CHECKS}
