@@ -53,6 +53,11 @@ class Section:
         """The tables with bars and marks."""
         return html_tables(self.group)
 
+    @property
+    def tested(self) -> bool:
+        """Could any number be paired with its reference's?"""
+        return any(table.tested for table in self.tables)
+
     @cached_property
     def people(self) -> list[Person]:
         """Whose voices and faces are shown."""

@@ -36,14 +36,22 @@ class Bar:
 
 @dataclass(frozen=True)
 class HtmlCell:
-    """One number: text and error as in every other form of the table. value: for sorting; None where there is none."""
+    """One number: text and error as in every other form of the table. value: for sorting; None where there is none.
+
+    q: of the difference from the reference; None where the two could not be paired.
+    """
 
     text: str
     error: str = ""
     value: float | None = None
     bar: Bar | None = None
     mark: Direction | None = None
-    q: str = ""
+    q: float | None = None
+
+    @property
+    def in_words(self) -> str:
+        """``q = .031``."""
+        return "" if self.q is None else "q < .001" if self.q < 0.001 else f"q = {number(self.q, 'share', 3)}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,11 @@ class HtmlTable:
     columns: tuple[HtmlColumn, ...]
     rows: tuple[HtmlRow, ...]
     reference: str
+
+    @property
+    def tested(self) -> bool:
+        """Could any number be paired with the reference's?"""
+        return any(cell.q is not None for row in self.rows for cell in row.cells)
 
 
 def kind_of(row: Row) -> Kind:
@@ -151,11 +164,7 @@ def _cell(
     text, _, error = cell(score, column.format, column.error, column.factor).partition(" ")
     mark = direction(score, reference, q) if reference else None
     bar = _bar(score, reference, scale) if scale[0] < scale[1] else None
-    return HtmlCell(text, error, score.value, bar, mark, _in_words(q) if mark and q is not None else "")
-
-
-def _in_words(q: float) -> str:
-    return "q < .001" if q < 0.001 else f"q = {number(q, 'share', 3)}"
+    return HtmlCell(text, error, score.value, bar, mark, q)
 
 
 def _bar(score: ScoreRecord, reference: ScoreRecord | None, scale: tuple[float, float]) -> Bar:

@@ -131,6 +131,12 @@ def test_anchors_alone_have_a_page_without_marks():
     assert not page.all("span", **{"class": "mark better"})
 
 
+def test_where_nothing_can_be_paired_the_page_says_so():
+    page = page_of([record(), record("voice2face", 0.2)])  # never saved: no values of identities
+    assert "nothing is marked" in page.text
+    assert "Benjamini" not in page.text
+
+
 # ---------------------------------------------------------------- the page
 
 

@@ -111,7 +111,8 @@ def test_marks_are_q_values_over_the_metrics_of_the_table(tmp_path):
     assert (reference.reference, other.reference) == (True, False)
     assert [cell.mark for cell in reference.cells] == [None, None]
     assert other.cells[0].mark == "better"
-    assert other.cells[0].q == "q < .001"
+    assert other.cells[0].in_words == "q < .001"
+    assert table.tested
     assert other.cells[1].mark is None
 
 
