@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from sf2f_bench.records import SIDE_FILES, RunRecord, ScoreRecord, load
-from sf2f_bench.stats import HALVES
+from sf2f_bench.stats import HALVES, half_sample_error
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def validate(path: Path) -> Checked:
     A mean or median must be that of the per-identity values (relative 1e-9). The mean of pseudo-values is the
     value less its jackknife bias, which is of order 1/n: it must lie within a standard error or 1/n of the value
     (what a kernel distance near 0 passes easily), and the interval must be at least as wide as their spread makes
-    it, unless cut off at a bound. Of what rests on half-samples the replicates must be there; the value itself
-    cannot be made anew from them.
+    it, unless cut off at a bound. Of what rests on half-samples the replicates must be there and the interval as
+    wide as they make it; the value itself cannot be made anew from them.
     """
     found = Checked(path)
     try:
@@ -153,7 +153,7 @@ def score_faults(
     if score.n > len(people):
         yield f"{column}: n = {score.n}, but there are {len(people)} identities"
     if score.basis == "replicates":
-        yield from _replicates(column, replicates)
+        yield from _replicates(column, score, replicates)
     elif score.basis is None:
         if column in people:
             yield f"{column}: has per-identity values but no basis, as older versions wrote it; run again"
@@ -185,7 +185,7 @@ def _interval(column: str, score: ScoreRecord) -> Iterator[str]:
         yield f"{column}: the interval {low:g} to {high:g} does not hold the value {score.value:g}"
 
 
-def _replicates(column: str, replicates: pd.DataFrame | None) -> Iterator[str]:
+def _replicates(column: str, score: ScoreRecord, replicates: pd.DataFrame | None) -> Iterator[str]:
     if replicates is None or column not in replicates:
         yield f"{column}: rests on half-samples, but its replicates are missing"
         return
@@ -193,6 +193,10 @@ def _replicates(column: str, replicates: pd.DataFrame | None) -> Iterator[str]:
     if len(values) != HALVES or not np.isfinite(values).all():
         good = int(np.isfinite(values).sum())
         yield f"{column}: expected {HALVES} finite replicates, found {good}"
+    elif score.n > 1:
+        yield from _too_narrow(
+            column, score, half_sample_error(values, score.n), min(score.n, HALVES), "replicates"
+        )
 
 
 def _recomputed(column: str, score: ScoreRecord, people: pd.DataFrame) -> Iterator[str]:
@@ -223,17 +227,25 @@ def _pseudo_values(column: str, score: ScoreRecord, values: Vector) -> Iterator[
             f"{column}: the value is {score.value!r}, but its pseudo-values have the mean {values.mean():.6g}, "
             f"more than a standard error and than 1/n ({bias:.3g}) away"
         )
-    if score.interval is None or len(values) < 2:
+    if len(values) > 1:
+        yield from _too_narrow(column, score, error, len(values), "pseudo-values")
+
+
+def _too_narrow(column: str, score: ScoreRecord, error: float, draws: int, basis: str) -> Iterator[str]:
+    """Both ends must be a t-interval's way from the value, or further, unless cut off at a bound.
+
+    Less than half an identity's worth from a bound intervals are binomial (`stats.mean_interval`): not looked at.
+    """
+    if score.interval is None or min(abs(score.value - bound) for bound in BOUNDS) * score.n < 0.5:
         return
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    reach = float(stats.t.ppf(0.975, draws - 1)) * error
     low, high = score.interval
-    too_narrow = [
-        end
-        for end, wanted in ((low, score.value - reach), (high, score.value + reach))
-        if abs(end - score.value) < abs(wanted - score.value) * (1 - 1e-6) - slack and end not in BOUNDS
-    ]
-    if too_narrow:
-        yield f"{column}: the interval {low:g} to {high:g} is narrower than the spread of its pseudo-values, ±{reach:g}"
+    slack = ROUNDING * max(1.0, abs(score.value))
+    if any(abs(end - score.value) < reach * (1 - 1e-6) - slack and end not in BOUNDS for end in (low, high)):
+        yield (
+            f"{column}: the interval {low:g} to {high:g} about {score.value:g} is narrower than the spread of its "
+            f"{basis}, ±{reach:g}"
+        )
 
 
 # ---------------------------------------------------------------- curve and pictures

@@ -109,6 +109,7 @@ def score_of(content, name):
             lambda ends: [end * 0.9 + ends[0] * 0.1 for end in ends],
             "narrower",
         ),
+        ("frechet", "value", lambda value: value * 1.01, "narrower than the spread of its replicates"),
         ("matching", "n", lambda n: n + 1, "n = 27, but 26 identities have a value"),
         ("frechet", "n", lambda n: 31, "n = 31, but there are 30 identities"),
         ("matching", "interval", lambda ends: [0.9, 0.95], "does not hold the value"),
