@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from sf2f_bench.gate.judging import Line
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+ROLES = {
+    "judge": "by the judge",
+    "training-loss": "by the network of the training loss",
+    "further": "by others",
+}
 STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
 
 
@@ -79,23 +84,39 @@ def show(judgement: Judgement, console: Console) -> None:
     console.rule(Text(f"check: {judgement.title}", "bold"))
     for system in dict.fromkeys(line.system for line in judgement.lines):
         console.print(Text(f"\n{system}", "bold"))
-        console.print(_drawn([line for line in judgement.lines if line.system == system]))
+        lines = [line for line in judgement.lines if line.system == system]
+        for role in dict.fromkeys(line.extractor_role for line in lines):
+            console.print(Text(ROLES.get(role, role), "italic"))
+            console.print(
+                _drawn([line for line in lines if line.extractor_role == role], console.width < 100)
+            )
     for sentence in sentences(judgement):
         console.print(Text(f"- {sentence}", "bold red" if sentence.startswith("REGRESSION") else ""))
     style = ("bold green", "bold red", "bold yellow")[judgement.exit_code]
     console.print(Text(f"{judgement.verdict} (exit code {judgement.exit_code})", style))
 
 
-def _drawn(lines: list[Line]) -> Table:
+def _drawn(lines: list[Line], narrow: bool) -> Table:
     from rich import box
     from rich.table import Table
 
     from sf2f_bench.gate.output import HEADINGS, cells
 
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in HEADINGS:
-        number = heading in ("reference", "new", "margin", "noticeable", "q")
-        drawn.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    left_out = ("by", "noticeable") if narrow else ("by",)
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in left_out]
+    for i in shown:
+        right = HEADINGS[i] in ("reference", "new", "margin", "noticeable", "q")
+        heading = HEADINGS[i].replace("noticeable", "notice-\nable").replace("reference", "refer-\nence")
+        name = HEADINGS[i] == "metric"
+        drawn.add_column(
+            heading,
+            justify="right" if right else "left",
+            no_wrap=not name,
+            min_width=10 if name else None,
+            overflow="fold",
+        )
     for line in lines:
-        drawn.add_row(*cells(line), style=STYLES[line.verdict] if line.decides else "dim")
+        row = cells(line)
+        drawn.add_row(*(row[i] for i in shown), style=STYLES[line.verdict] if line.decides else "dim")
     return drawn
