@@ -12,10 +12,15 @@ import click
 from sf2f_bench import __version__
 from sf2f_bench.commands.associate import associate
 from sf2f_bench.commands.audit import audit
+from sf2f_bench.commands.check import check
 from sf2f_bench.commands.compare import compare
+from sf2f_bench.commands.export import export
 from sf2f_bench.commands.export_voices import export_voices
+from sf2f_bench.commands.list import list_command
+from sf2f_bench.commands.new import new
 from sf2f_bench.commands.options import FOLDER, numbers, with_settings
 from sf2f_bench.commands.score import score
+from sf2f_bench.commands.validate import validate
 from sf2f_bench.commands.weights import weights
 from sf2f_bench.types import BenchError
 
@@ -139,30 +144,8 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
         click.echo(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}")
 
 
-@main.command(name="list")
-def list_command() -> None:
-    """Show benchmarks, systems, anchors, data sets and extractors."""
-    from sf2f_bench.benchmarks import ANCHORS, BENCHMARKS
-    from sf2f_bench.registry import DATASETS, EXTRACTORS, MODELS
-
-    click.echo("benchmarks")
-    for benchmark in BENCHMARKS.values():
-        click.echo(f"  {benchmark.name:<32}{benchmark.description}")
-    systems = {name: target for name, target in MODELS.targets().items() if name not in ANCHORS}
-    anchors = {name: target for name, target in MODELS.targets().items() if name in ANCHORS}
-    groups = {
-        "systems": systems,
-        "anchors": anchors,
-        "data sets": DATASETS.targets(),
-        "extractors": EXTRACTORS.targets(),
-    }
-    for title, entries in groups.items():
-        click.echo(title)
-        for name, target in entries.items():
-            click.echo(f"  {name:<32}{target}")
-
-
-for command in (associate, audit, compare, export_voices, score, weights):
+OTHERS = (associate, audit, check, compare, export, export_voices, list_command, new, score, validate, weights)
+for command in OTHERS:
     main.add_command(command)
 
 

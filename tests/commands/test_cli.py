@@ -17,8 +17,8 @@ def command(*words, cwd=None):
 def test_help_names_the_commands_and_what_it_is_not_for():
     done = command("--help")
     assert done.returncode == 0
-    commands = ("run", "report", "prepare", "list", "weights", "score", "export-voices", "audit", "associate", "compare")
-    for word in (*commands, "not a tool to identify people"):
+    commands = "run report prepare list weights score export export-voices audit associate compare check new validate"
+    for word in (*commands.split(), "not a tool to identify people"):
         assert word in " ".join(done.stdout.split())
 
 
