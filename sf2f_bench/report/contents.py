@@ -69,7 +69,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """A table to make: which rows of the group are asked for which columns."""
 
     title: str
@@ -78,12 +78,16 @@ class _Plan:
 
 
 def tables(group: Group) -> list[Table]:
-    """Every table that the group has numbers for; which, the protocol decides."""
-    plans = _paper_tables(group) if group.galleries else _bench_tables(group)
-    return [table for plan in plans if (table := _table(group, plan)) is not None]
+    """Every table that the group has numbers for."""
+    return [table for plan in plans(group) if (table := table_of(group, plan)) is not None]
 
 
-def _paper_tables(group: Group) -> list[_Plan]:
+def plans(group: Group) -> list[Plan]:
+    """Which tables there are to make; which, the protocol decides."""
+    return _paper_tables(group) if group.galleries else _bench_tables(group)
+
+
+def _paper_tables(group: Group) -> list[Plan]:
     who = f"Who is it? Recall in fixed galleries ({group.gallery}), by the network of the training loss"
     classifier, inception = paper_classifier(group), paper_inception(group)
     quality = "mutual information (MI) by the judge"
@@ -92,29 +96,29 @@ def _paper_tables(group: Group) -> list[_Plan]:
     alike = f"How alike? By the network of the training loss; {quality}"
     alike += f"; FID and IS by {inception}" if inception else ""
     return [
-        _Plan(who, retrieval_columns(group), group.rows),
-        _Plan(alike, likeness_columns(group), group.rows),
+        Plan(who, retrieval_columns(group), group.rows),
+        Plan(alike, likeness_columns(group), group.rows),
     ]
 
 
-def _bench_tables(group: Group) -> list[_Plan]:
+def _bench_tables(group: Group) -> list[Plan]:
     """The judge's tables, those of the networks beside it, and last the one that flatters."""
     by = "By attribute: has the face the person's gender, ethnicity and age? By"
     plans = [
-        _Plan("Who is it? Retrieval, by the judge", retrieval_columns(group), group.rows),
-        _Plan("How alike? Similarity and distributions, by the judge", likeness_columns(group), group.rows),
-        _Plan(_strata_title(group), strata_columns(group), group.rows),
-        _Plan("Distribution of faces, by the judge", distribution_columns(group), group.rows),
-        *(_Plan(f"{by} {judge}", attribute_columns(judge), group.rows) for judge in group.attribute_judges),
+        Plan("Who is it? Retrieval, by the judge", retrieval_columns(group), group.rows),
+        Plan("How alike? Similarity and distributions, by the judge", likeness_columns(group), group.rows),
+        Plan(_strata_title(group), strata_columns(group), group.rows),
+        Plan("Distribution of faces, by the judge", distribution_columns(group), group.rows),
+        *(Plan(f"{by} {judge}", attribute_columns(judge), group.rows) for judge in group.attribute_judges),
         _by_length(group),
         *(
-            _Plan(f"{family_of(id_).title}: {id_}", further_columns(group, id_), group.rows)
+            Plan(f"{family_of(id_).title}: {id_}", further_columns(group, id_), group.rows)
             for id_ in group.further
         ),
     ]
     if group.extractor("training-loss"):
         title = "By the network of the training loss, shown beside the judge because it flatters"
-        plans.append(_Plan(title, training_loss_columns(group), group.rows))
+        plans.append(Plan(title, training_loss_columns(group), group.rows))
     return plans
 
 
@@ -123,7 +127,7 @@ def _strata_title(group: Group) -> str:
     return f"Within strata: people alike in {letters}, by the judge" if letters else "Matching, by the judge"
 
 
-def _by_length(group: Group) -> _Plan:
+def _by_length(group: Group) -> Plan:
     """Rows that were asked with less speech, and those that need none to be exact."""
     endings = tuple(ending for ending in seconds_of_speech(group).values() if ending)
     rows = tuple(
@@ -131,10 +135,10 @@ def _by_length(group: Group) -> _Plan:
         for row in group.rows
         if any(score.metric.endswith(endings) or score.extractor is None for score in row.record.scores)
     )
-    return _Plan("By length of speech, by the judge", length_columns(group), rows)
+    return Plan("By length of speech, by the judge", length_columns(group), rows)
 
 
-def _table(group: Group, plan: _Plan) -> Table | None:
+def table_of(group: Group, plan: Plan) -> Table | None:
     """Rows with at least one number of this table's, columns likewise; None where nothing is left."""
     cells = [
         [cell(row.score(at.pattern, at.by), at.format, at.error, at.factor) for at in plan.columns]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.columns import Column
-from sf2f_bench.report.contents import Table, _bench_tables, _paper_tables, _Plan, _table
+from sf2f_bench.report.contents import Plan, Table, plans, table_of
 from sf2f_bench.report.html_marks import Direction, ValuesOf, direction, q_values
 from sf2f_bench.report.numbers import NOTHING, cell, number
 from sf2f_bench.report.selection import Group, Row
@@ -96,8 +96,9 @@ def kind_of(row: Row) -> Kind:
 def html_tables(group: Group) -> list[HtmlTable]:
     """The tables of `contents.tables`, in their order, with the same rows, columns and texts."""
     values = {id(row): ValuesOf(row.record) for row in group.rows}
-    plans = _paper_tables(group) if group.galleries else _bench_tables(group)
-    return [_drawn(table, plan, values) for plan in plans if (table := _table(group, plan)) is not None]
+    return [
+        _drawn(table, plan, values) for plan in plans(group) if (table := table_of(group, plan)) is not None
+    ]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class _Line:
     scores: tuple[ScoreRecord | None, ...]
 
 
-def _drawn(table: Table, plan: _Plan, values: dict[int, ValuesOf]) -> HtmlTable:
+def _drawn(table: Table, plan: Plan, values: dict[int, ValuesOf]) -> HtmlTable:
     columns = [column for column in plan.columns if column.heading in table.headings]
     grid = [_Line(row, tuple(row.score(at.pattern, at.by) for at in columns)) for row in plan.rows]
     lines = [line for line in grid if any(line.scores)]

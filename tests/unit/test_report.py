@@ -307,11 +307,11 @@ def written(tmp_path_factory):
 
 def test_report_files_are_whole_and_readable(written):
     _, folder, paths = written
-    kinds = ("recall", "metrics", "faces", "training")
+    kinds = ("recall", "metrics", "scatter", "faces", "training")
     pictures = {f"synthetic-64-{kind}.{ending}" for kind in kinds for ending in ("png", "svg")}
-    other = {f"null-pairs-{kind}.{ending}" for kind in kinds[:2] for ending in ("png", "svg")}
+    other = {f"null-pairs-{kind}.{ending}" for kind in kinds[:3] for ending in ("png", "svg")}
     names = {path.name for path in paths}
-    assert names == pictures | other | {"report.md", "table.txt", "table.tex", "scores.csv"}
+    assert names == pictures | other | {"report.html", "report.md", "table.txt", "table.tex", "scores.csv"}
     assert names == {path.name for path in folder.iterdir()}
     page = (folder / "report.md").read_text()
     linked = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
