@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from sf2f_bench.records import RunRecord, ScoreRecord
 from sf2f_bench.report.selection import difference
 
-# The first two are sums of shares. Photos go through networks, whose float32 sums depend on the machine.
-TOLERANCES = {"chance": 1e-6, "gender-oracle": 1e-6, "real-photo-oracle": 1e-3}  # relative
+# The first two are sums of shares. Photos go through networks, whose float32 sums depend on the machine: 3e-6 was
+# seen between instruction sets, SSE4 against AVX-512.
+TOLERANCES = {"chance": 1e-6, "gender-oracle": 1e-6, "real-photo-oracle": 1e-4}  # relative
 NEAR_ZERO = 0.1  # of the tolerance, absolute: for values about zero, such as a kernel distance's best
 # Of real photos, what rounding moves a little; counts of identities may jump, by one at an order that nearly ties.
 SMOOTH = ("cosine*", "l1", "l2", "*-auc", "inter-identity-similarity", "*-distance*", "mutual-*", "diversity")

@@ -266,7 +266,7 @@ def main() -> None:
         parts.append(measured_honest(asked.honest, asked.reference, size, rules)[0])
         print(parts[-1], flush=True)
     seeds = honest_seeds(asked.honest)[: asked.seeds]
-    faults = measured_faults(Bench(asked.cache), asked.reference, seeds, rules)
+    faults = measured_faults(Bench(asked.cache), asked.reference, seeds, rules) if seeds else []
     text = "\n".join([*parts, "", *faults, ""])
     if asked.out:
         asked.out.write_text(text, encoding="utf-8")
