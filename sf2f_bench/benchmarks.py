@@ -7,7 +7,7 @@ from typing import Any
 
 from sf2f_bench.protocols import BENCH as PROTOCOL
 from sf2f_bench.protocols import PROTOCOLS
-from sf2f_bench.registry import unknown
+from sf2f_bench.registry import DATASETS, unknown
 from sf2f_bench.types import BenchError
 
 ABLATIONS = (  # of the SF2F supplement's Table 2, all beside the whole model
@@ -137,8 +137,14 @@ ALIASES = {"hq-voxceleb": "hq-voxceleb-64", "synthetic": "synthetic-64"}
 
 
 def benchmark_named(name: str) -> Benchmark:
-    """The benchmark of that name. Raises BenchError with the nearest names when there is none."""
+    """The benchmark of that name; ``DATASET-64`` or ``-128`` for any installed data set.
+
+    Raises BenchError with the nearest names when there is none.
+    """
     name = ALIASES.get(name, name)
+    dataset, _, size = name.rpartition("-")
+    if name not in BENCHMARKS and size in ("64", "128") and dataset in DATASETS.targets():
+        return Benchmark(name, dataset, image_size=int(size))
     if name not in BENCHMARKS:
         raise BenchError(unknown("benchmark", name, list(BENCHMARKS)))
     return BENCHMARKS[name]

@@ -144,7 +144,19 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
         click.echo(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}")
 
 
-OTHERS = (associate, audit, check, compare, export, export_voices, list_command, new, score, validate, weights)
+OTHERS = (
+    associate,
+    audit,
+    check,
+    compare,
+    export,
+    export_voices,
+    list_command,
+    new,
+    score,
+    validate,
+    weights,
+)
 for command in OTHERS:
     main.add_command(command)
 

@@ -30,6 +30,18 @@ def test_an_unknown_benchmark_names_the_nearest_or_all():
         benchmark_named("zzz")
 
 
+def test_an_installed_data_set_is_a_benchmark_at_both_sizes():
+    for size in (64, 128):
+        benchmark = benchmark_named(f"null-pairs-{size}")
+        assert (benchmark.dataset, benchmark.image_size, benchmark.name) == (
+            "null-pairs",
+            size,
+            f"null-pairs-{size}",
+        )
+    with pytest.raises(BenchError, match="unknown benchmark"):
+        benchmark_named("null-pairs-32")
+
+
 def test_systems_and_anchors_of_every_benchmark_exist():
     for benchmark in BENCHMARKS.values():
         for name in (*benchmark.systems, *benchmark.anchors):
