@@ -141,6 +141,21 @@ def test_the_test_is_students_against_the_margin_where_identities_add_no_noise(t
     assert (line.lower, line.upper) == pytest.approx((line.difference - reach, line.difference + reach))
 
 
+def test_two_new_seeds_tell_no_less_than_one(tmp_path):
+    level = np.array([0.31, 0.28, 0.33, 0.30, 0.27])
+    old = side(np.repeat(level[:, None], N, axis=1), range(5), tmp_path / "old")
+    pair = side(np.repeat([[0.15], [0.21]], N, axis=1), (8, 9), tmp_path / "new")
+    (two,) = lines_of(pair, old, Rules())[0]
+    (one,) = lines_of(side(np.full((1, N), 0.18), (8,), tmp_path / "one"), old, Rules())[0]
+    assert two.noticeable == pytest.approx(one.noticeable)
+    assert (two.p, two.new) == pytest.approx((one.p, 0.18))
+    three = side(np.repeat([[0.15], [0.18], [0.21]], N, axis=1), (7, 8, 9), tmp_path / "three")
+    apart = np.sqrt(0.03**2 / 3 + level.var(ddof=1) / 5)
+    degrees = apart**4 / ((0.03**2 / 3) ** 2 / 2 + (level.var(ddof=1) / 5) ** 2 / 4)
+    (welch,) = lines_of(three, old, Rules())[0]
+    assert welch.p == pytest.approx(scipy_stats.t.cdf((welch.difference + 0.03) / apart, degrees), rel=1e-6)
+
+
 def test_the_same_seeds_on_both_sides_are_compared_in_pairs(tmp_path):
     luck = np.random.default_rng(5).normal(0, 0.1, (5, 1))
     rows = 0.3 + luck + EASY
