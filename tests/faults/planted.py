@@ -238,7 +238,7 @@ def _caught(fault: Fault, code: int) -> bool:
 
 
 def measured_honest(honest: Path, reference: Path, rules: Rules) -> list[str]:
-    """A table: honest re-runs of one, two and four new seeds at once, against all reference seeds and the first five."""
+    """A table: honest re-runs of one, two and four new seeds, against all reference seeds and the first five."""
     rows = [
         "| reference seeds | new seeds at once | re-runs | 0: no regression | 1: false alarm | 2: cannot tell |",
         "|---:|---:|---:|---:|---:|---:|",
@@ -271,8 +271,8 @@ Into the systems of seeds {planted}: each judged alone (caught of {count}, exit 
 
 """
 TAIL = """
-A fault in scoring shows in the anchors, whatever the system; another gallery size is refused (2). A fault in the system or
-in its drawing must exceed what training seeds move: systems after 200 steps differ much, so here small faults pass.
+A fault in scoring shows in the anchors, whatever the system; another gallery size is refused (2). A fault in the system
+or in its drawing must exceed what training seeds move: systems after 200 steps differ much, so here small faults pass.
 """
 
 
