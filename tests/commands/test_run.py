@@ -65,7 +65,12 @@ def test_records_are_complete(finished):
             elif score.basis == "mean":
                 assert values[column].mean() == pytest.approx(score.value, rel=1e-9)
                 assert values[column].count() == score.n
-        assert {finding.check for finding in record.audit} >= {"overlap", "duplicate-photos", "balance", "gallery"}
+        assert {finding.check for finding in record.audit} >= {
+            "overlap",
+            "duplicate-photos",
+            "balance",
+            "gallery",
+        }
         assert not [finding.text for finding in record.audit if finding.alarm]
 
 
@@ -76,7 +81,13 @@ def test_every_system_has_its_shuffled_voices_and_its_length_curve(finished):
         assert records[f"shuffled-voices:{name}"].system.kind == "anchor"
         metrics = {score.metric for score in records[name].scores}
         assert {f"recall@10/g100/{seconds}s" for seconds in ("1.25", "2.5", "5", "10")} <= metrics
-        assert {"consistency", "copied-faces", "gender-agreement", "age-difference", "matching/1:2/G"} <= metrics
+        assert {
+            "consistency",
+            "copied-faces",
+            "gender-agreement",
+            "age-difference",
+            "matching/1:2/G",
+        } <= metrics
 
 
 def test_a_network_without_its_weights_is_absent_with_a_reason_that_names_no_folder(finished):
