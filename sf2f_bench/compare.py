@@ -242,10 +242,10 @@ def _shared(a: Side, b: Side) -> Iterator[tuple[Key, Key]]:
 def _line(a: Side, b: Side, left: Key, right: Key) -> Line | str:
     """One metric's line, its q and verdict still open; or why there is none."""
     one, other = a.scores[left], b.scores[right]
-    found = [_parts(a, left), _parts(b, right)]
+    found = [parts_of(a, left), parts_of(b, right)]
     if isinstance(found[0], str) or isinstance(found[1], str):
         return next(part for part in found if isinstance(part, str))
-    pair = _paired(a, b, one, other, found[0], found[1])
+    pair = paired_parts(a, b, one, other, found[0], found[1])
     if isinstance(pair, str):
         return pair
     named = one[0] if one[0].extractor else other[0]
@@ -270,7 +270,7 @@ def _line(a: Side, b: Side, left: Key, right: Key) -> Line | str:
     )
 
 
-def _parts(side: Side, key: Key) -> tuple[Basis, Array] | str:
+def parts_of(side: Side, key: Key) -> tuple[Basis, Array] | str:
     """The basis and, one row a record, the identities' values ``[S, N]`` or the replicates ``[S, R]``."""
     column = f"{key[0]}|{key[1] or 'none'}"
     scores = side.scores[key]
@@ -293,7 +293,7 @@ def _basis(score: ScoreRecord, values: Array) -> Basis | None:
     return "median" if np.isclose(np.median(known), score.value, SAME, SAME) else None
 
 
-def _paired(
+def paired_parts(
     a: Side,
     b: Side,
     one: Sequence[ScoreRecord],

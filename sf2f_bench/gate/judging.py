@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from sf2f_bench.compare import SIGNIFICANT, Key, Side, _paired, _parts
+from sf2f_bench.compare import SIGNIFICANT, Key, Side, paired_parts, parts_of
 from sf2f_bench.files import seed_of
 from sf2f_bench.gate.rules import Margin, Rules
 from sf2f_bench.paired import Measured, compare_scores
@@ -105,10 +105,10 @@ def _pair(new: Side, reference: Side, key: Key) -> tuple[Measured, Measured] | s
     if key not in new.scores:
         absent = [row.reason for record in new.records for row in record.absent if row.metric == key[0]]
         return absent[0] if absent else "the new records do not have it"
-    left, right = _parts(new, key), _parts(reference, key)
+    left, right = parts_of(new, key), parts_of(reference, key)
     if isinstance(left, str) or isinstance(right, str):
         return left if isinstance(left, str) else str(right)
-    return _paired(new, reference, new.scores[key], reference.scores[key], left, right)
+    return paired_parts(new, reference, new.scores[key], reference.scores[key], left, right)
 
 
 def _line(system: str, score: ScoreRecord, new: Measured, reference: Measured, margin: Margin) -> Line:
