@@ -61,10 +61,9 @@ def _bootstrap(
     """scipy's, at the level that makes up for what resampling lacks at small N: (N - 1) / N, and t for z."""
     n = len(array)
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", stats.DegenerateDataWarning
-        )  # its answer is NaN then, which is dealt with
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        # Where all resamples lie on one side its answer is NaN, which is dealt with.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             (array,),
             np.mean,

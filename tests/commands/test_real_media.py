@@ -77,7 +77,7 @@ def test_real_media_of_both_front_ends_go_through_to_a_table(shared, tmp_path):
     root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
     words = ["run", "hq-voxceleb", "--root", root, "--gallery", "2", "--ks", "1", "--budget", "smoke"]
     words += ["--perceptual", "embedded-perceptual", "--steps", "2", "--width", "0.06", "--device", "cpu"]
-    words += ["--models", "sf2f-64-fuser", "--models", "voice2face-wen"]
+    words += ["--models", "sf2f-64-fuser", "--models", "voice2face-wen", "--judge", "embedded-judge"]
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {record.system.name for record in load_all(tmp_path / "results")}
