@@ -107,7 +107,7 @@ def score_external(
     if not rows.has(opened, 0, key):
         provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=external.notes)
         rows.made(_scored(opened, provenance, external.answer, external.answer.faces))
-    _shuffled_row(opened, replace(card, version="1"), external.answer, key, rows)
+    _shuffled_row(opened, replace(card, version="1"), external.answer, 0, key, rows)
     return rows.records(opened)
 
 
@@ -120,11 +120,10 @@ class _Rows:
 
     def has(self, run: Run, seed: int, key: str) -> bool:
         """Is a record of this key there? Then it is taken."""
-        for path in run.folder.glob(f"*-seed{seed}-{key[:8]}.json"):
-            load(path)  # a damaged record is an error, not a result
+        path = _recorded(run, seed, key)
+        if path:
             self.paths.append(path)
-            return True
-        return False
+        return path is not None
 
     def made(self, path: Path) -> None:
         """Take a new record."""
@@ -136,6 +135,13 @@ class _Rows:
         if not self.new:
             run.reporter.say(f"nothing to do: all {len(self.paths)} records are in {run.folder}")
         return [load(path) for path in self.paths]
+
+
+def _recorded(run: Run, seed: int, key: str) -> Path | None:
+    for path in run.folder.glob(f"*-seed{seed}-{key[:8]}.json"):
+        load(path)  # a damaged record is an error, not a result
+        return path
+    return None
 
 
 def _benchmark(config: RunConfig) -> Benchmark:
@@ -287,7 +293,7 @@ def _system_row(run: Run, system: SpeechToFace, rows: _Rows) -> None:
     if not rows.has(run, run.config.seed, keys["record"]):
         rows.made(_scored(run, provenance, answer, answer.faces, facts["curve"]))
     if _has_shuffled(run, system):
-        _shuffled_row(run, system.card, answer, keys["record"], rows)
+        _shuffled_row(run, system.card, answer, run.config.seed, keys["record"], rows)
 
 
 def _has_shuffled(run: Run, system: SpeechToFace) -> bool:
@@ -296,18 +302,16 @@ def _has_shuffled(run: Run, system: SpeechToFace) -> bool:
 
 
 def _complete(run: Run, system: SpeechToFace, key: str) -> bool:
-    looked = _Rows()
-    here = looked.has(run, run.config.seed, key)
-    return here and (not _has_shuffled(run, system) or looked.has(run, run.config.seed, _shuffled_key(key)))
+    keys = [key, _shuffled_key(key)] if _has_shuffled(run, system) else [key]
+    return all(_recorded(run, run.config.seed, wanted) for wanted in keys)
 
 
 def _shuffled_key(key: str) -> str:
     return hash_of({"shuffled voices": key})
 
 
-def _shuffled_row(run: Run, card: ModelCard, answer: Answer, key: str, rows: _Rows) -> None:
+def _shuffled_row(run: Run, card: ModelCard, answer: Answer, seed: int, key: str, rows: _Rows) -> None:
     """The system fed with another person's voice: its faces, each handed on to somebody else."""
-    seed = run.config.seed if not card.trained_on.startswith("not trained here") else 0
     if rows.has(run, seed, _shuffled_key(key)):
         return
     assert answer.faces is not None

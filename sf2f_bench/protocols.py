@@ -6,6 +6,8 @@ the changelog. Numbers of different protocols never share a table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 BENCH = "sf2f-bench/1"  # the sound one: see `sf2f_bench.evaluation`
 PAPER = "sf2f-paper/1"  # as SF2F's code and supplement do it: see `sf2f_bench.paper_protocol`
 PROTOCOLS = (BENCH, PAPER)
@@ -23,3 +25,8 @@ LEFT_OUT = {  # protocol -> anchor -> why it has no row there
         "could answer without finding itself"
     },
 }
+
+
+def headline_k(ks: Sequence[int]) -> int:
+    """The k of recall@k in verdicts: `HEADLINE_K`, or the largest smaller one of the benchmark's, else its smallest."""
+    return max((k for k in ks if k <= HEADLINE_K), default=min(ks))

@@ -16,7 +16,7 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
-from sf2f_bench.protocols import BENCH, HEADLINE_K, PAPER, SECONDS
+from sf2f_bench.protocols import BENCH, PAPER, SECONDS, headline_k
 from sf2f_bench.registry import METRICS
 from sf2f_bench.types import Answer, Features, Metric, Score
 
@@ -126,7 +126,7 @@ class AtLength:
 
 def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
     """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
-    headline = max((k for k in benchmark.ks if k <= HEADLINE_K), default=min(benchmark.ks))
+    headline = headline_k(benchmark.ks)
     return cast("list[Metric]", [Recall(headline, benchmark.gallery_size), TrueIdentity("cosine")])
 
 

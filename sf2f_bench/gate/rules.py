@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from sf2f_bench.protocols import HEADLINE_K
+from sf2f_bench.protocols import headline_k
 from sf2f_bench.records import BenchmarkPart, ScoreRecord
 from sf2f_bench.types import BenchError
 
@@ -43,7 +43,7 @@ class Named:
 
     def fits(self, score: ScoreRecord, part: BenchmarkPart) -> bool:
         """Is this score one of them?"""
-        k = max((k for k in part.ks if k <= HEADLINE_K), default=min(part.ks))
+        k = headline_k(part.ks)
         pattern = self.pattern.format(k=k, gallery=part.gallery_size)
         return score.extractor_role == self.role and fnmatchcase(score.metric, pattern)
 

@@ -14,7 +14,7 @@ from sf2f_bench.metrics.matching import StratumRanks, expected_recall_within, ra
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.table import UNIT, check, mean_score, ranks_of, sample_score
 from sf2f_bench.metrics.verification import EqualErrorRates
-from sf2f_bench.protocols import HEADLINE_K
+from sf2f_bench.protocols import headline_k
 from sf2f_bench.stats import mean_interval
 from sf2f_bench.types import BenchError, Features, Metric, Score
 
@@ -34,7 +34,7 @@ def matching_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[
     """
     if not ks:
         raise BenchError("no k for recall@k was given: name at least one, such as 10.")
-    k = max((k for k in ks if k <= HEADLINE_K), default=min(ks))
+    k = headline_k(ks)
     metrics = [
         *(Matching(candidates) for candidates in CANDIDATES),
         # The same stratum's together: its ranks are kept for the next one.

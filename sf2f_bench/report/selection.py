@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sf2f_bench.metrics.paper import gallery_count
-from sf2f_bench.protocols import HEADLINE_K, PAPER
+from sf2f_bench.protocols import PAPER, headline_k
 from sf2f_bench.records import RunRecord, ScoreRecord
 from sf2f_bench.types import BenchError
 
@@ -131,7 +131,7 @@ class Group:
     def headline_k(self) -> int:
         """The k of the verdicts: 10, or the largest smaller one that the benchmark has."""
         ks = self.rows[0].record.benchmark.ks
-        return max((k for k in ks if k <= HEADLINE_K), default=min(ks))
+        return headline_k(ks)
 
     def whole(self, ablation: Row) -> Row | None:
         """The row that an ablation lacks one thing of: the fused one, where there is one, for ablations are fused."""
