@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
@@ -51,35 +52,51 @@ class AttributeProbe:
     VERSION = 1
 
     def __init__(self, evaluation: Evaluation, key: str = "judge") -> None:
-        self._embed, self._key = evaluation.embed, key
+        self._evaluation, self._key = evaluation, key
         people = evaluation.store.identities("train")
-        photos, owners = _training_photos(evaluation, key)
-        genders = np.array([person.gender for person in people], object)[owners]
-        ages = np.array([np.nan if person.age is None else person.age for person in people], float)[owners]
-        self._gender = _gender_model(photos, genders, owners)
-        self._age = _age_model(photos, ages, owners)
-        models = [model for model in (self._gender, self._age) if model is not None]
-        if not models:
+        self._genders = np.array([person.gender for person in people], object)
+        self._ages = np.array([np.nan if person.age is None else person.age for person in people], float)
+        enough = {
+            "gender": min(np.sum(self._genders == word) for word in WORDS["gender"]) >= FOLDS,
+            "age": np.isfinite(self._ages).sum() >= 2 * FOLDS,
+        }
+        self.attributes = tuple(name for name, known in enough.items() if known)
+        if not self.attributes:
             raise NotHere(
                 f"{evaluation.store.card.name} knows gender or age of too few training people to fit a probe: "
                 f"it needs {FOLDS} of each gender or {2 * FOLDS} ages."
             )
         self.id = f"probe/{self.VERSION} on {evaluation.extractors[key].id}"
-        digest = hashlib.sha256()
-        for model in models:
-            digest.update(np.asarray(model.coef_, np.float64).tobytes())
-            digest.update(np.asarray(model.intercept_, np.float64).tobytes())
-        self.sha256 = digest.hexdigest()
 
     def __call__(self, images: Tensor) -> dict[str, list[str] | FloatArray]:
         """uint8 ``[B, 3, H, W]`` -> "gender" ("f", "m") ``[B]`` and "age" in years ``[B]``, as far as fitted."""
-        seen = unit_rows(np.asarray(self._embed(self._key, images.cpu().numpy())[0], np.float64))
+        seen = unit_rows(np.asarray(self._evaluation.embed(self._key, images.cpu().numpy())[0], np.float64))
         found: dict[str, list[str] | FloatArray] = {}
-        if self._gender is not None:
-            found["gender"] = [str(word) for word in self._gender.predict(seen)]
-        if self._age is not None:
-            found["age"] = np.asarray(self._age.predict(seen), np.float64)
+        if "gender" in self._models:
+            found["gender"] = [str(word) for word in self._models["gender"].predict(seen)]
+        if "age" in self._models:
+            found["age"] = np.asarray(self._models["age"].predict(seen), np.float64)
         return found
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of what was fitted."""
+        digest = hashlib.sha256()
+        for model in self._models.values():
+            digest.update(np.asarray(model.coef_, np.float64).tobytes())
+            digest.update(np.asarray(model.intercept_, np.float64).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def _models(self) -> dict[str, Any]:
+        """Fitted when first asked: a run that has nothing to score never waits for it."""
+        photos, owners = _training_photos(self._evaluation, self._key)
+        fits = {"gender": (_gender_model, self._genders), "age": (_age_model, self._ages)}
+        return {
+            name: fit(photos, known[owners], owners)
+            for name, (fit, known) in fits.items()
+            if name in self.attributes
+        }
 
 
 def _training_photos(evaluation: Evaluation, key: str) -> tuple[FloatArray, FloatArray]:
@@ -96,9 +113,6 @@ def _gender_model(photos: FloatArray, genders: FloatArray, owners: FloatArray) -
     from sklearn.model_selection import StratifiedGroupKFold
 
     known = np.isin(genders, WORDS["gender"])
-    people = [len(set(owners[genders == word])) for word in WORDS["gender"]]
-    if min(people) < FOLDS:
-        return None
     # Deterministic: lbfgs has no random start, and the folds are not shuffled.
     search = {"C": STRENGTHS}
     model = LogisticRegression(max_iter=5000)
@@ -113,8 +127,6 @@ def _age_model(photos: FloatArray, ages: FloatArray, owners: FloatArray) -> Any:
     from sklearn.model_selection import GroupKFold
 
     known = np.isfinite(ages)
-    if len(set(owners[known])) < 2 * FOLDS:
-        return None
     search = {"alpha": STRENGTHS}
     score = "neg_mean_absolute_error"
     return _fitted(Ridge(), search, GroupKFold(FOLDS), score, photos[known], ages[known], owners[known])

@@ -176,7 +176,7 @@ def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: R
     _add_attribute_judges(evaluation, missing)
     evaluation.missing = {name: error.reason for name, error in missing.items()}
     for name, error in missing.items():
-        reporter.say(f"{name} is not here, its numbers will be absent. {error}")
+        reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     return Run(
         config,
         reporter,

@@ -384,7 +384,11 @@ class AttributeJudge(Protocol):
     """A frozen network that names gender, age or ethnicity; made by name, like an extractor."""
 
     id: str
-    sha256: str
+
+    @property
+    def sha256(self) -> str:
+        """Of its weights; of two judges with one id and different weights, verdicts are kept apart by it."""
+        ...
 
     def __call__(self, images: Tensor) -> Mapping[str, Sequence[str] | FloatArray]:
         """uint8 ``[B, 3, H, W]`` -> by attribute: "gender" and "ethnicity" as words ``[B]``, "age" in years ``[B]``.

@@ -332,6 +332,27 @@ def test_a_probe_learns_what_the_training_photos_show(world):
     assert verdicts["age"].dtype == np.float64
 
 
+def test_a_probe_looks_at_no_photo_before_it_is_first_asked(world, monkeypatch):
+    evaluation = world()
+    looked = []
+    judge = evaluation.extractors["judge"]
+
+    class Watched:
+        id, recognises = judge.id, judge.recognises
+
+        def __call__(self, images):
+            looked.append(len(images))
+            return judge(images)
+
+    monkeypatch.setitem(evaluation.extractors, "judge", Watched())
+    probe = AttributeProbe(evaluation)
+    assert probe.id == "probe/1 on colours/1"
+    assert probe.attributes == ("gender", "age")
+    assert not looked
+    assert probe.sha256
+    assert looked
+
+
 def test_a_probe_is_the_same_again_and_another_one_on_other_people(world):
     one, again = AttributeProbe(world()), AttributeProbe(world())
     other = AttributeProbe(world(wrong={("train-0", 0)}))
