@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from sf2f_bench.stats import BATCH_ELEMENTS, half_sample_error, half_samples, paired_difference
 from sf2f_bench.types import BenchError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Error = tuple[float, float]  # variance, degrees of freedom
 
 Basis = Literal["mean", "median", "pseudo-values", "replicates"]
+SIGNIFICANT = 0.05  # of q, below which a difference is shown
 POWER = 0.8
 SMALLEST_TAIL = 1e-100
 
@@ -93,20 +94,19 @@ def compare_scores(a: Measured, b: Measured, rng: np.random.Generator, level: fl
     two to five seeds would not: its intervals cover 65 to 90 % where seeds differ.
     Raises BenchError where the two do not pair.
     """
-    if (a.basis, a.n, a.parts.shape[1]) != (b.basis, b.n, b.parts.shape[1]):
-        raise BenchError(
-            f"a paired comparison needs the same basis and the same identities on both sides, got {a.basis} of {a.n} "
-            f"and {b.basis} of {b.n}."
-        )
-    effect = float(a.values.mean() - b.values.mean())
-    single = len(a.values) == len(b.values) == 1
-    if single and a.basis == "mean":
-        return _by_sign_flip(a, b, rng, level)
-    if single and a.basis == "median":
-        return _by_medians(a, b, effect, rng, level)
-    left, right = _with_replicates(a), _with_replicates(b)
-    sides = [_difference(left, right)] if len(a.seeds) > 1 and a.seeds == b.seeds else [left, right]
-    return _by_errors(effect, _errors(*sides), a.n, level)
+    if not _by_exchange(a, b):
+        return _by_errors(_effect(a, b), _errors_between(a, b), a.n, level)
+    return _by_sign_flip(a, b, rng, level) if a.basis == "mean" else _by_medians(a, b, rng, level)
+
+
+def p_by_errors(a: Measured, b: Measured) -> float | None:
+    """The p of `compare_scores` alone, where it needs no random draws; None where it does: one seed's mean or median.
+
+    Raises BenchError where the two do not pair.
+    """
+    if _by_exchange(a, b):
+        return None
+    return _p_value(_effect(a, b), _errors_between(a, b))
 
 
 def seeds_interval(
@@ -129,14 +129,26 @@ def seeds_interval(
     return mean, (float(max(low, mean - reach)), float(min(high, mean + reach)))
 
 
+def _by_exchange(a: Measured, b: Measured) -> bool:
+    """Do the tests of one seed hold that exchange an identity's two values at random?"""
+    if (a.basis, a.n, a.parts.shape[1]) != (b.basis, b.n, b.parts.shape[1]):
+        raise BenchError(
+            f"a paired comparison needs the same basis and the same identities on both sides, got {a.basis} of {a.n} "
+            f"and {b.basis} of {b.n}."
+        )
+    return len(a.values) == len(b.values) == 1 and a.basis in ("mean", "median")
+
+
+def _effect(a: Measured, b: Measured) -> float:
+    return float(a.values.mean() - b.values.mean())
+
+
 def _by_sign_flip(a: Measured, b: Measured, rng: np.random.Generator, level: float) -> Comparison:
     effect, interval, p = paired_difference(a.parts[0], b.parts[0], rng, level)
     return Comparison(effect, interval, p, a.n, _detectable(_errors(a, b)))
 
 
-def _by_medians(
-    a: Measured, b: Measured, effect: float, rng: np.random.Generator, level: float
-) -> Comparison:
+def _by_medians(a: Measured, b: Measured, rng: np.random.Generator, level: float) -> Comparison:
     """Both resample identities; scipy's permutation type "samples" exchanges an identity's two values."""
     pair = (a.parts[0], b.parts[0])
     if np.array_equal(*pair):
@@ -164,7 +176,7 @@ def _by_medians(
     )
     low, high = map(float, bootstrap.confidence_interval)
     error = float(bootstrap.standard_error)
-    return Comparison(effect, (low, high), float(test.pvalue), a.n, _detectable([(error**2, a.n - 1)]))
+    return Comparison(_effect(a, b), (low, high), float(test.pvalue), a.n, _detectable([(error**2, a.n - 1)]))
 
 
 def _median_difference(a: Array, b: Array, axis: int) -> Array:
@@ -184,6 +196,13 @@ def _by_errors(effect: float, errors: Sequence[Error], n: int, level: float) -> 
 def _difference(a: Measured, b: Measured) -> Measured:
     """Seed by seed, of sides with the same seeds in the same order."""
     return replace(a, values=a.values - b.values, parts=a.parts - b.parts)
+
+
+def _errors_between(a: Measured, b: Measured) -> list[Error]:
+    """Of the difference of the two means over seeds: the same seeds in pairs, others apart."""
+    left, right = _with_replicates(a), _with_replicates(b)
+    sides = [_difference(left, right)] if len(a.seeds) > 1 and a.seeds == b.seeds else [left, right]
+    return _errors(*sides)
 
 
 def _errors(*sides: Measured) -> list[Error]:
@@ -241,13 +260,17 @@ def _with_replicates(side: Measured) -> Measured:
 
 def _reach(errors: Sequence[Error], tail: float) -> float:
     """Half the width of the interval that leaves `tail` on either side."""
-    return float(np.sqrt(sum(variance * stats.t.isf(tail, degrees) ** 2 for variance, degrees in errors)))
+    squares = (variance * special.stdtrit(degrees, tail) ** 2 for variance, degrees in errors)
+    return float(np.sqrt(sum(squares)))
 
 
 def _p_value(effect: float, errors: Sequence[Error]) -> float:
     """Twice the tail whose interval ends at zero."""
     if effect == 0 or _reach(errors, SMALLEST_TAIL) <= abs(effect):
         return float(effect == 0)
+    if len(errors) == 1:
+        variance, degrees = errors[0]
+        return float(2 * special.stdtr(degrees, -abs(effect) / np.sqrt(variance)))
 
     def beyond(exponent: float) -> float:
         return _reach(errors, 10**exponent) - abs(effect)

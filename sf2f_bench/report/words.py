@@ -29,6 +29,17 @@ SYNTHETIC = (
     "conditions, and nothing of how much real voices tell about real faces."
 )
 SEEDS = "The intervals do not contain the variation between training seeds, which is large at small budgets."
+MARKS_OF_ONE_SEED = (
+    "A mark speaks of these trained models alone, with one training seed each: another seed is another model, and may "
+    "bear another mark."
+)
+MARKS_OF_SEEDS = (
+    "A mark speaks of a system, not of the row that bears it: all training seeds of the system{others} are "
+    "compared with all of the reference's ({reference}), for new seeds and new people, and each of its rows bears the "
+    "same mark. Few seeds show only large differences: Student's t is 12.7 with two seeds, 2.8 with five."
+)
+SINGLE_SEED = "A single seed is taken to vary as the other side's do."
+ONE_AGAINST_ONE = "One seed against one speaks of these two trained models alone."
 PUBLISHED = (
     "These rows stand apart because no number of this report may be compared with them: they come from other data "
     "and other test identities; recall is searched in other galleries and seen by other networks, mostly by the one "

@@ -128,12 +128,14 @@ def test_anchors_alone_have_a_page_without_marks():
     made = [record(name, recall, how) for name, (recall, how) in ANCHORS.items()]
     page = page_of(made)
     assert "the first system of a table" not in page.text
+    assert "trained models alone" not in page.text
     assert not page.all("span", **{"class": "mark better"})
 
 
 def test_where_nothing_can_be_paired_the_page_says_so():
     page = page_of([record(), record("voice2face", 0.2)])  # never saved: no values of identities
     assert "nothing is marked" in page.text
+    assert "trained models alone" not in page.text
     assert "Benjamini" not in page.text
 
 
@@ -301,18 +303,25 @@ def test_the_page_shows_them_apart():
 # ---------------------------------------------------------------- size and speed
 
 
-def test_a_hundred_records_take_seconds(tmp_path):
+def many_records(folder, names):
+    """(name, seed) -> a saved record with values of 300 identities."""
     random = np.random.default_rng(0)
     made = []
-    for seed in range(90):
-        new = record("sf2f-64", 0.3 + seed / 1000, seed=seed, width=0.25)
+    for i, (name, seed) in enumerate(names):
+        new = record(name, 0.3 + i / 1000, seed=seed, width=0.25)
         named = [one.model_copy(update={"basis": "mean"}) for one in new.scores if one.extractor == JUDGE]
         columns = {f"{one.metric}|{JUDGE}": random.random(300) for one in named}
         frame = pd.DataFrame({"identity": [f"id{i:03d}" for i in range(300)], **columns})
-        made.append(load(save(new.model_copy(update={"scores": tuple(named)}), tmp_path, frame)))
-    made += [record(name, recall, how) for name, (recall, how) in ANCHORS.items()]
-    found = groups(made)
+        made.append(load(save(new.model_copy(update={"scores": tuple(named)}), folder, frame)))
+    return made + [record(name, recall, how) for name, (recall, how) in ANCHORS.items()]
+
+
+@pytest.mark.parametrize(("systems", "seeds"), [(1, 90), (9, 10), (90, 1)])
+def test_a_hundred_records_take_seconds(tmp_path, systems, seeds):
+    found = groups(many_records(tmp_path, [(f"s{i}", seed) for i in range(systems) for seed in range(seeds)]))
     start = time.process_time()
     text = html_page(found, [{}] * len(found))
     assert time.process_time() - start < 10
     assert len(text) < 15e6
+    assert ("trained models alone" in text) == (seeds == 1 < systems)
+    assert (f"({seeds} here)" in text) == (1 < seeds < 90)

@@ -47,6 +47,9 @@
   boxes.forEach((box) => box.addEventListener("change", filter));
   text.addEventListener("input", filter);
 
+  // ---- what a mark says, where there is no pointer to rest on it
+  all("td .mark").forEach((mark) => mark.addEventListener("click", () => mark.classList.toggle("open")));
+
   // ---- light and dark
   const theme = document.getElementById("theme");
   const root = document.documentElement;
