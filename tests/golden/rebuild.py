@@ -24,6 +24,7 @@ from reference_model.losses import adversarial_loss, discriminator_loss
 from reference_model.recipe import FirstStage, Networks, recipe_for
 from sf2f_bench import ModelSettings, from_imagenet
 from sf2f_bench.extractors.facenet import FaceNet, standardise
+from sf2f_bench.extractors.frozen import frozen
 
 GOLDEN = Path(__file__).parent
 IDENTITIES = 2890
@@ -291,28 +292,45 @@ def adversarial_losses() -> list[Comparison]:
     ]
 
 
+def two_faces() -> Tensor:
+    """Two images in ImageNet-normalised space, most of their pixels beyond black or white."""
+    return normal(605, 2, 3, 64, 64)
+
+
 @torch.no_grad()
-def facenet_outputs() -> list[Comparison]:
-    """FaceNet's parameters, its input and what it sees in two images."""
-    network, images = facenet(9000), from_imagenet(normal(605, 2, 3, 64, 64))
-    features = network.features(images)
+def facenet_features(network: Any) -> list[Comparison]:
+    """What FaceNet, as published or frozen, sees in the two images."""
+    features = network.features(from_imagenet(two_faces()))
     mean_std = torch.stack([torch.stack([feature.mean(), feature.std()]) for feature in features])
-    outputs = {"pre": standardise(images), "emb": features[-1], "hidden_mean_std": mean_std}
+    outputs = {"emb": features[-1], "hidden_mean_std": mean_std}
+    return [Comparison.with_golden(f"facenet:{key}", value) for key, value in outputs.items()]
+
+
+def facenet_outputs() -> list[Comparison]:
+    """FaceNet's parameters, its input and what it sees."""
+    network = facenet(9000)
     return [
         Comparison.of("facenet", "parameters", parameters(network), facts()["facenet"]["params"], 0),
-        *(Comparison.with_golden(f"facenet:{key}", value) for key, value in outputs.items()),
+        Comparison.with_golden("facenet:pre", standardise(from_imagenet(two_faces()))),
+        *facenet_features(network),
     ]
 
 
 def training_steps() -> list[Comparison]:
-    """Every term of two training steps; the second follows updates, which no two machines round alike."""
-    stage = first_stage(facenet(120_000))
+    """Every term of two training steps; the second follows updates, which no two machines round alike.
+
+    The network of the perceptual loss is frozen, as in every training; the steps leave it as it is.
+    """
+    perceptual = frozen(facenet(120_000))
+    stage = first_stage(perceptual)
     rows = []
     for number, tolerance in ((1, 1e-5), (2, 5e-3)):
         ours = step(stage)
         ours["loss/total_loss"] = sum(value for name, value in ours.items() if name.startswith("loss/"))
         assert set(ours) == set(log()[number])
         rows += [Comparison.of(f"step {number}", n, v, log()[number][n], tolerance) for n, v in ours.items()]
+    assert not perceptual.training
+    assert not any(weight.requires_grad or weight.grad is not None for weight in perceptual.parameters())
     return rows
 
 

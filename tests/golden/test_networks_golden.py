@@ -9,8 +9,23 @@ from torch import nn
 
 from baselines import voice2face
 from reference_model import sf2f
+from sf2f_bench import from_imagenet, to_uint8
+from sf2f_bench.extractors.facenet import FaceNet, standardise
+from sf2f_bench.extractors.frozen import frozen
 from tests.golden.equality import table
-from tests.golden.rebuild import GROUPS, OURS, Comparison, comparisons, facts, golden
+from tests.golden.rebuild import (
+    GROUPS,
+    OURS,
+    Comparison,
+    comparisons,
+    facenet,
+    facenet_features,
+    facts,
+    golden,
+    parameters,
+    recipes,
+    two_faces,
+)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -54,3 +69,26 @@ def test_shapes_are_the_published_ones(name: str) -> None:
             if not isinstance(layer, nn.Conv1d | nn.BatchNorm1d):
                 outputs.append(list(x.shape[1:]))
         assert outputs == want["encoder_layers"][:-1]
+
+
+def test_every_entry_of_facenet_has_the_official_name_and_shape() -> None:
+    network, want = FaceNet(), facts()["facenet"]
+    ours = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
+    assert ours == [(name, shape) for name, shape, _ in recipes()["facenet"]]
+    assert len(ours) == 716
+    assert parameters(network) == want["params"]
+    assert parameters(network) - parameters(network.logits) == want["params_without_logits"]
+    shapes = [list(feature.shape) for feature in network.eval().features(torch.rand(1, 3, 64, 64))]
+    assert shapes == want["hidden"]
+
+
+def test_facenets_input_agrees_with_the_official_code() -> None:
+    np.testing.assert_array_equal(to_uint8(two_faces()), golden()["deprocess_uint8"])
+    np.testing.assert_allclose(standardise(from_imagenet(two_faces())), golden()["facenet:pre"], atol=1e-6)
+
+
+def test_a_frozen_facenet_agrees_with_the_official_code_too() -> None:
+    rows = facenet_features(frozen(facenet(9000)))
+    assert len(rows) == 2
+    for row in rows:
+        assert row.relative <= row.relative_tolerance, row.quantity
