@@ -7,27 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from weight_files import publish, randomise
 
 from sf2f_bench.extractors import frozen
 from sf2f_bench.extractors.facenet import FaceNet, FaceNetExtractor, standardise
 from sf2f_bench.extractors.weights import FOLDER_VARIABLE, sha256_of
 from sf2f_bench.types import BenchError
+from tests.unit.weight_files import loaded, publish, write_random
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / FaceNetExtractor.FILE
-    torch.save(randomise(FaceNet(), 1, gain=2.4).state_dict(), path)
-    return path
+    return write_random(FaceNet, tmp_path_factory.mktemp("weights") / FaceNetExtractor.FILE)
 
 
 @pytest.fixture(scope="module")
 def extractor(published: Path) -> FaceNetExtractor:
-    with pytest.MonkeyPatch.context() as patch:
-        publish(published, patch)
-        return FaceNetExtractor("facenet-vggface2")
+    return loaded(FaceNetExtractor, published)
 
 
 @pytest.fixture(scope="module")

@@ -9,27 +9,22 @@ import torch
 from pytorch_fid import inception as pytorch_fid
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-from weight_files import publish, randomise
 
 from sf2f_bench.extractors import frozen
 from sf2f_bench.extractors.inception import Inception2015, InceptionExtractor
 from sf2f_bench.extractors.weights import FILES, FOLDER_VARIABLE, sha256_of
 from sf2f_bench.types import BenchError, NotHere
+from tests.unit.weight_files import loaded, publish, write_random
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / InceptionExtractor.FILE
-    torch.save(randomise(Inception2015(), 1, gain=2.4).state_dict(), path)
-    return path
+    return write_random(Inception2015, tmp_path_factory.mktemp("weights") / InceptionExtractor.FILE)
 
 
 @pytest.fixture(scope="module")
 def extractor(published: Path) -> InceptionExtractor:
-    with pytest.MonkeyPatch.context() as patch:
-        publish(published, patch)
-        return InceptionExtractor("inception-2015")
+    return loaded(InceptionExtractor, published)
 
 
 def random_faces(count: int, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Intervals: do they cover as often as they say, and what do they say where there is no spread?"""
+"""Intervals and tests: exact cases, properties, no spread; whether they cover is simulated in `tests/statistics`."""
 
 from __future__ import annotations
 
@@ -28,42 +28,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20)
 
 
-@pytest.mark.parametrize(
-    ("draw", "truth"),
-    [
-        (lambda r: (r.random(100) < 0.3).astype(float), 0.3),  # recall in one gallery
-        (lambda r: r.beta(0.4, 1.6, 100), 0.2),  # expected recall: skewed, between 0 and 1
-    ],
-)
-def test_mean_intervals_cover_the_truth_about_as_often_as_they_say(draw, truth):
-    generator = rng()
-    covered = 0
-    for _ in range(200):
-        low, high = mean_interval(draw(generator), generator, bounds=(0, 1), resamples=400)
-        covered += low <= truth <= high
-    assert 0.90 <= covered / 200 <= 0.985
-
-
-def test_median_intervals_cover_at_least_as_often_as_they_say():
-    generator = rng()
-    intervals = [median_interval(generator.exponential(size=31)) for _ in range(150)]
-    covered = np.mean([low <= np.log(2) <= high for low, high in intervals])
-    assert 0.93 <= covered <= 0.995
-
-
-def test_jackknife_intervals_cover_and_equal_students_for_a_mean():
+def test_a_jackknife_interval_of_a_mean_is_students():
     generator = rng()
     values = generator.standard_normal(25)
     left_out = (values.sum() - values) / 24
     expected = scipy_stats.t.interval(0.95, 24, values.mean(), scipy_stats.sem(values))
     assert jackknife_interval(values.mean(), left_out) == pytest.approx(expected)
-
-    def covers() -> bool:  # the ratio of two means: not linear, so not exact
-        x, y = generator.uniform(1, 3, (2, 40))
-        low, high = jackknife_interval(x.mean() / y.mean(), ((x.sum() - x) / 39) / ((y.sum() - y) / 39))
-        return low <= 1 <= high
-
-    assert 0.90 <= np.mean([covers() for _ in range(300)]) <= 0.99
 
 
 @settings(max_examples=30, deadline=None)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ import torch
 from torch import nn
 
 from sf2f_bench.extractors import weights
+from sf2f_bench.extractors.facenet import FaceNetExtractor
+from sf2f_bench.extractors.inception import InceptionExtractor
 from sf2f_bench.extractors.weights import FILES, sha256_of
+
+Extractor = TypeVar("Extractor", FaceNetExtractor, InceptionExtractor)
 
 
 def randomise(network: nn.Module, seed: int, gain: float = 1.0) -> nn.Module:
@@ -38,6 +43,20 @@ def publish(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = replace(FILES[path.name], size=path.stat().st_size, sha256=sha256_of(path))
     monkeypatch.setitem(FILES, path.name, file)
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(path.parent))
+
+
+def write_random(network: type[nn.Module], path: Path) -> Path:
+    """A file of random weights that tell faces apart."""
+    torch.manual_seed(0)
+    torch.save(randomise(network(), 1, gain=2.4).state_dict(), path)
+    return path
+
+
+def loaded(extractor: type[Extractor], path: Path) -> Extractor:
+    """An extractor with a file's weights, as if the file were the published one."""
+    with pytest.MonkeyPatch.context() as patch:
+        publish(path, patch)
+        return extractor(extractor.NAME)
 
 
 def write_python_2_pickle(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
