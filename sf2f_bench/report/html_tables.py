@@ -21,7 +21,7 @@ from sf2f_bench.report.html_marks import (
     what_marks_say,
 )
 from sf2f_bench.report.numbers import NOTHING, cell, number
-from sf2f_bench.report.selection import Group, Row
+from sf2f_bench.report.selection import Group, Row, once_a_group
 from sf2f_bench.report.sides import Key, Side
 
 Kind = Literal["system", "ablation", "anchor"]
@@ -104,6 +104,7 @@ def kind_of(row: Row) -> Kind:
     return row.zone if row.zone in ("system", "ablation") else "anchor"
 
 
+@once_a_group
 def html_tables(group: Group) -> list[HtmlTable]:
     """The tables of `contents.tables`, in their order, with the same rows, columns and texts."""
     systems = Systems(group)
@@ -131,7 +132,7 @@ class _Reference:
     differences: dict[int, list[Difference | None]]  # by the id of the other system
 
     def words(self, side: Side, difference: Difference, mark: Direction, column: Column) -> str:
-        """``better than sf2f-64: .372 against .290 (2 seeds against 2), q = .031``."""
+        """``better than sf2f-64: .372 against .290; 2 seeds against 2; q = .031``."""
         means = ""
         if max(len(side.seeds), len(self.side.seeds)) > 1:
             mine, theirs = (
@@ -141,7 +142,7 @@ class _Reference:
             means = f": {mine} against {theirs}"
         digits = 3 if round(difference.q, 3) < SIGNIFICANT else 5  # ".04996", not ".050"
         q = "q < .001" if difference.q < 0.001 else f"q = {number(difference.q, 'share', digits)}"
-        return f"{mark} than {self.name}{means} ({seeds_in_words(side, self.side)}), {q}"
+        return f"{mark} than {self.name}{means}; {seeds_in_words(side, self.side)}; {q}"
 
 
 def _drawn(table: Table, plan: Plan, systems: Systems) -> HtmlTable:

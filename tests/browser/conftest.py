@@ -37,12 +37,13 @@ def oracle_with_voices(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of anchors, systems, an ablation and a name that tries to be a script."""
+    """A report of anchors, systems that differ, an ablation and a name that tries to be a script."""
     folder = tmp_path_factory.mktemp("browser")
     full_run(folder)
     oracle_with_voices(folder)
     saved(full_record("sf2f-64-without-gan", 0.3, width=0.25), folder, faces=True)
-    saved(record(NASTY, 0.2, label=NASTY), folder, faces=True)
+    saved(record("sf2f-64", 0.365), folder, faces=True, curve=True, recalls=np.linspace(0.26, 0.47, 10))
+    saved(record(NASTY, 0.2, label=NASTY), folder, faces=True, recalls=np.linspace(0.1, 0.3, 10))
     (group,) = groups([load(path) for path in sorted(folder.glob("*.json"))])
     with matplotlib.rc_context(STYLE):
         recall = save_figure(recall_figure(group), folder / "out" / "recall")

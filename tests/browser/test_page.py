@@ -125,6 +125,20 @@ def test_text_finds_names(browser):
     assert visible(browser) == [NASTY]
 
 
+def test_a_mark_says_what_was_compared_where_it_is_pointed_at_and_where_it_is_tapped(browser):
+    set_screen(browser, 390)
+    better = "better than " + NASTY + "; these two trained models alone; q = .00"
+    mark = "[...document.querySelectorAll('td .mark')].find(mark => mark.title.startsWith(arguments[0]))"
+    words = f"{mark}.closest('td').querySelector('.hidden')"
+    assert browser.execute_script(f"return {words}.textContent === {mark}.title", better)
+    assert browser.execute_script(f"return {words}.offsetHeight", better) == 1
+    for height in (20, 0):
+        browser.execute_script(f"{mark}.click()", better)
+        assert browser.execute_script(f"return {words}.offsetHeight", better) > height
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert browser.execute_script(f"return {words}.offsetHeight", better) == 1
+
+
 def test_names_are_shown_and_not_run(browser):
     assert browser.title == "Speech-to-face benchmark report"
     cells = browser.execute_script(f"{ORDER}.map(row => row.cells[0].textContent)")

@@ -179,7 +179,7 @@ def test_every_row_of_a_system_bears_its_mark_and_the_reference_none(tmp_path):
         np.mean([row.cells[0].value for row in rows]) for rows in (table.rows[4:], table.rows[:4])
     )
     numbers = " against ".join(number(value, "share", 3) for value in (mine, theirs))
-    assert words.startswith(f"better than sf2f-64 (width 0.25): {numbers} (4 seeds against 4), q ")
+    assert words.startswith(f"better than sf2f-64 (width 0.25): {numbers}; 4 seeds against 4; q ")
     (line,) = {cell.bar.reference for row in table.rows for cell in row.cells[:1]}
     values = sorted(row.cells[0].bar.at for row in table.rows[:4])
     assert values[0] < line < values[-1]
@@ -199,7 +199,7 @@ def test_marks_are_q_values_over_the_metrics_of_the_table(tmp_path):
     assert [cell.mark for cell in marked] == ["better", "worse"]
     q = stats.false_discovery_control(p)
     assert max(q) < 0.001
-    assert marked[0].in_words == "better than one (these two trained models alone), q < .001"
+    assert marked[0].in_words == "better than one; these two trained models alone; q < .001"
 
 
 def test_a_lower_number_is_better_where_the_metric_says_so():

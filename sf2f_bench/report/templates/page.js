@@ -48,7 +48,7 @@
   text.addEventListener("input", filter);
 
   // ---- what a mark says, where there is no pointer to rest on it
-  all("td .mark").forEach((mark) => mark.addEventListener("click", () => mark.classList.toggle("open")));
+  all("td .mark").forEach((mark) => mark.addEventListener("click", () => mark.closest("td").classList.toggle("open")));
 
   // ---- light and dark
   const theme = document.getElementById("theme");
