@@ -7,15 +7,11 @@ import sys
 
 import pytest
 
-
-def command(*words, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "sf2f_bench", *words], capture_output=True, text=True, cwd=cwd, check=False
-    )
+from tests.commands.program import call
 
 
-def test_help_names_the_commands_and_what_it_is_not_for():
-    done = command("--help")
+def test_help_names_the_commands_and_what_it_is_not_for(tmp_path):
+    done = call(tmp_path, "--help")
     assert done.returncode == 0
     commands = "run report prepare list weights score export export-voices audit associate compare check new validate"
     for word in (*commands.split(), "not a tool to identify people"):
@@ -59,15 +55,14 @@ def test_list_shows_every_kind_without_heavy_imports():
     ],
 )
 def test_wrong_input_gets_a_message_and_a_code(words, message, tmp_path):
-    done = command(*words, cwd=tmp_path)
+    done = call(tmp_path, *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_files_of_published_networks_are_listed_with_size_licence_and_checksum(tmp_path, monkeypatch):
-    monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
-    done = command("weights", "list")
+def test_the_files_of_published_networks_are_listed_with_size_licence_and_checksum(tmp_path):
+    done = call(tmp_path, "weights", "list", SF2F_BENCH_WEIGHTS=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "20180402-114759-vggface2.pt  not here" in done.stdout
     for word in ("resnet50_ft_weight.pkl", "111,898,327 bytes", "licence", "281cebca", str(tmp_path)):

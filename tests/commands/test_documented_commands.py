@@ -25,6 +25,7 @@ from sf2f_bench.cli import main
 from sf2f_bench.extractors.weights import all_files
 from sf2f_bench.protocols import BENCH, PROTOCOLS
 from sf2f_bench.registry import EXTRACTORS, MODELS
+from tests.commands.program import start_from
 from tests.documented import PAGES, ROOT, all_commands, anchors, inline_code, links
 
 COMMANDS = all_commands()
@@ -248,9 +249,9 @@ def test_files_named_in_sentences_exist(page):
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder as a user has it after a run: three of the committed records, with the files beside them."""
-    folder = tmp_path_factory.mktemp("workplace")
+def workplace(anchored, tmp_path_factory):
+    """A folder as a user has it after a run: its cache, three of the committed records, the files beside them."""
+    folder = start_from(anchored, tmp_path_factory.mktemp("workplace"))
     copied = folder / "results/synthetic-64"
     copied.mkdir(parents=True)
     for path in (ROOT / "results/reference/synthetic-64").glob("*.json"):

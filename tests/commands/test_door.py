@@ -19,6 +19,7 @@ from sf2f_bench.commands.new import FILES, new
 from sf2f_bench.commands.validate import validate
 from sf2f_bench.records import load_all
 from sf2f_bench.types import BenchError
+from tests.commands.program import environment, start_from
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -35,17 +36,18 @@ def call(command, *words):
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory) -> tuple[Path, str]:
-    """An empty folder in which every sh block of CONTRIBUTING was run as it stands, and what was printed."""
-    folder = tmp_path_factory.mktemp("stranger")
+def followed(anchored, tmp_path_factory) -> tuple[Path, str]:
+    """A folder in which every sh block of CONTRIBUTING was run as it stands, and what was printed.
+
+    Empty but for the cache: another run has prepared the data and seen the true faces.
+    """
+    folder = start_from(anchored, tmp_path_factory.mktemp("stranger"))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "HOME": str(folder), "CUDA_VISIBLE_DEVICES": ""}
+    variables = {**environment(folder), "PATH": path, "CUDA_VISIBLE_DEVICES": ""}
     printed = ""
     for block in fenced("sh"):
         command = ["bash", "-euxc", block]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         printed += done.stdout
     return folder, printed

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 
 from sf2f_bench.records import load_all
+from tests.commands.program import SMOKE, call
 from tests.layouts import lay_out_hq_voxceleb
-
-
-def command(*words, cwd, env=None):
-    words = [sys.executable, "-m", "sf2f_bench", *map(str, words)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=env, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +15,7 @@ def null_pairs(shared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("null")
     real = shared / "real"
     media = ["--voices", real / "librispeech", "--faces", real / "orl_faces"]
-    done = command("run", "null-pairs", *media, "--budget", "smoke", "--device", "cpu", cwd=folder)
+    done = call(folder, *SMOKE, "null-pairs", *media)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -51,7 +43,7 @@ def test_prepare_reads_a_laid_out_hq_voxceleb_and_lists_a_bad_photo(shared, tmp_
     photo = sorted(root.rglob("*.jpg"))[0]
     bad = photo.with_name("zz_truncated.jpg")
     bad.write_bytes(photo.read_bytes()[:2000])
-    done = command("prepare", "hq-voxceleb", "--root", root, "--out", tmp_path / "store", cwd=tmp_path)
+    done = call(tmp_path, "prepare", "hq-voxceleb", "--root", root, "--out", tmp_path / "store")
     assert done.returncode == 0, done.stderr
     assert "4 train, 2 val, 2 test identities" in done.stdout
     left_out = pd.read_csv(tmp_path / "store" / "left_out.csv", keep_default_na=False)
@@ -64,8 +56,7 @@ def test_prepare_reads_a_laid_out_hq_voxceleb_and_lists_a_bad_photo(shared, tmp_
 def test_without_facenets_weights_the_paper_benchmark_says_which_file_goes_where(shared, tmp_path):
     root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
     words = ["run", "hq-voxceleb", "--root", root, "--gallery", "2", "--ks", "1"]
-    environment = {**os.environ, "SF2F_BENCH_WEIGHTS": str(tmp_path / "weights")}
-    done = command(*words, cwd=tmp_path, env=environment)
+    done = call(tmp_path, *words, SF2F_BENCH_WEIGHTS=str(tmp_path / "weights"))
     assert done.returncode == 2
     assert "20180402-114759-vggface2.pt" in done.stderr
     assert str(tmp_path / "weights") in done.stderr
@@ -75,10 +66,10 @@ def test_without_facenets_weights_the_paper_benchmark_says_which_file_goes_where
 def test_real_media_of_both_front_ends_go_through_to_a_table(shared, tmp_path):
     """Laid out as HQ-VoxCeleb; four people train, so only the way is tested, not the numbers."""
     root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
-    words = ["run", "hq-voxceleb", "--root", root, "--gallery", "2", "--ks", "1", "--budget", "smoke"]
-    words += ["--perceptual", "embedded-perceptual", "--steps", "2", "--width", "0.06", "--device", "cpu"]
+    words = [*SMOKE, "hq-voxceleb", "--root", root, "--gallery", "2", "--ks", "1"]
+    words += ["--perceptual", "embedded-perceptual", "--steps", "2", "--width", "0.06"]
     words += ["--models", "sf2f-64-fuser", "--models", "voice2face-wen", "--judge", "embedded-judge"]
-    done = command(*words, cwd=tmp_path)
+    done = call(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     names = {record.system.name for record in load_all(tmp_path / "results")}
     assert {"sf2f-64-fuser", "voice2face-wen"} <= names
@@ -88,7 +79,7 @@ def test_real_media_of_both_front_ends_go_through_to_a_table(shared, tmp_path):
 def test_an_hq_voxceleb_with_too_few_test_identities_says_what_to_do(shared, tmp_path):
     root = lay_out_hq_voxceleb(shared, tmp_path / "hq")
     perceptual = ("--perceptual", "embedded-perceptual")
-    done = command("run", "hq-voxceleb", "--root", root, *perceptual, cwd=tmp_path)
+    done = call(tmp_path, "run", "hq-voxceleb", "--root", root, *perceptual)
     assert done.returncode == 2
     assert "galleries of 100 need as many test identities" in done.stderr
     assert "Traceback" not in done.stderr
