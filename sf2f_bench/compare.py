@@ -21,8 +21,6 @@ from sf2f_bench.records import load, load_all
 from sf2f_bench.registry import unknown
 from sf2f_bench.report.selection import Group, Row, difference, groups, label_of
 from sf2f_bench.report.sides import Key, Side, other_identities, pair_of
-from sf2f_bench.report.sides import paired_parts as paired_parts  # for the gate
-from sf2f_bench.report.sides import parts_of as parts_of
 from sf2f_bench.types import BenchError
 
 Verdict = Literal["better", "worse", "no difference shown"]

@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from sf2f_bench.compare import SIGNIFICANT, Key, Side, paired_parts, parts_of
 from sf2f_bench.files import seed_of
 from sf2f_bench.gate.rules import Margin, Rules
-from sf2f_bench.paired import Measured, compare_scores
+from sf2f_bench.paired import SIGNIFICANT, Measured, compare_scores
 from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.selection import label_of
+from sf2f_bench.report.sides import Key, Side, pair_of
 
 Verdict = Literal["regressed", "passed", "inconclusive"]
 SHARP = 4  # margins: a metric that would not have shown even such a fall tells nothing
@@ -105,10 +105,7 @@ def _pair(new: Side, reference: Side, key: Key) -> tuple[Measured, Measured] | s
     if key not in new.scores:
         absent = [row.reason for record in new.records for row in record.absent if row.metric == key[0]]
         return absent[0] if absent else "the new records do not have it"
-    left, right = parts_of(new, key), parts_of(reference, key)
-    if isinstance(left, str) or isinstance(right, str):
-        return left if isinstance(left, str) else str(right)
-    return paired_parts(new, reference, new.scores[key], reference.scores[key], left, right)
+    return pair_of(new, reference, key, key)
 
 
 def _line(system: str, score: ScoreRecord, new: Measured, reference: Measured, margin: Margin) -> Line:
