@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from sf2f_bench.records import RunRecord
 from sf2f_bench.report.page import report_files
 from sf2f_bench.report.tables import terminal, tidy
@@ -12,9 +14,11 @@ from sf2f_bench.report.tables import terminal, tidy
 __all__ = ["terminal", "tidy", "write_report"]
 
 
-def write_report(records: Sequence[RunRecord], out: Path) -> list[Path]:
+def write_report(records: Sequence[RunRecord], out: Path, console: Console | None = None) -> list[Path]:
     """Write report.html, report.md, table.txt, table.tex, scores.csv and the pictures into `out`; give their paths.
+
+    console: where the tables are printed too, as `terminal` prints them, which takes as long again by itself.
 
     Raises BenchError where there are no records.
     """
-    return report_files(records, Path(out))
+    return report_files(records, Path(out), console)

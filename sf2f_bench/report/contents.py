@@ -25,7 +25,7 @@ from sf2f_bench.report.columns import (
     training_loss_columns,
 )
 from sf2f_bench.report.numbers import NOTHING, cell
-from sf2f_bench.report.selection import Group, Row, Zone
+from sf2f_bench.report.selection import Group, Row, Zone, once_a_group
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Plan:
     rows: tuple[Row, ...]
 
 
+@once_a_group
 def tables(group: Group) -> list[Table]:
     """Every table that the group has numbers for."""
     return [table for plan in plans(group) if (table := table_of(group, plan)) is not None]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from sf2f_bench.report.selection import Group, Row
-from sf2f_bench.report.style import wrapped
+from sf2f_bench.report.style import new_figure, wrapped, write_title
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sf2f_bench.types import ByteArray
+
+FACE = 0.85  # inches from one face to the next
 
 
 def faces_figure(group: Group) -> Figure | None:
@@ -21,19 +24,33 @@ def faces_figure(group: Group) -> Figure | None:
     strips = _strips(group)
     if not strips:
         return None
-    count = len(strips[0][1])
-    figure = Figure(figsize=(2.4 + 0.85 * count, 0.35 + 0.88 * len(strips)), layout="constrained")
-    for axes, (label, faces) in zip(
-        figure.subplots(len(strips), 1, squeeze=False).ravel(), strips, strict=True
-    ):
-        height, gap = faces.shape[2], max(1, faces.shape[3] // 24)
-        padded = np.pad(faces, ((0, 0), (0, 0), (0, 0), (0, gap)), constant_values=255)
-        axes.imshow(np.concatenate(list(padded.transpose(0, 2, 3, 1)), axis=1), interpolation="none")
-        axes.set_axis_off()
-        axes.text(-0.01, 0.5, wrapped(label), transform=axes.transAxes, ha="right", va="center", fontsize=9)
-        axes.set_ylim(height - 0.5, -0.5)
-    figure.suptitle(f"{group.benchmark}: what the voice was turned into", x=0.01, ha="left")
+    grid = _grid([faces for _, faces in strips])
+    height, width = grid.shape[:2]
+    figure, axes = new_figure(FACE * len(strips[0][1]), FACE * len(strips[0][1]) * height / width)
+    axes.imshow(grid, interpolation="none", aspect="auto")
+    for place, (label, _) in enumerate(strips):
+        middle = (place + 0.5) * height / len(strips)
+        axes.annotate(
+            wrapped(label),
+            (0, middle),
+            (-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
+    axes.set_axis_off()
+    write_title(figure, f"{group.benchmark}: what the voice was turned into", above=0.1)
     return figure
+
+
+def _grid(strips: list[ByteArray]) -> ByteArray:
+    """``[H, W, 3]``: the strips ``[K, 3, h, w]`` below each other, with white between the faces."""
+    every = np.stack(strips).transpose(0, 3, 1, 4, 2)  # [strips, h, K, w, 3]
+    gap = max(1, every.shape[3] // 24)
+    padded = np.pad(every, ((0, 0), (0, gap), (0, 0), (0, gap), (0, 0)), constant_values=255)
+    rows, height, count, width, _ = padded.shape
+    return padded.reshape(rows * height, count * width, 3)
 
 
 def face_identities(group: Group) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from PIL import Image
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.html_pictures import data_uri
 from sf2f_bench.report.html_tables import Kind, kind_of
-from sf2f_bench.report.selection import Group
+from sf2f_bench.report.selection import Group, once_a_group
 from sf2f_bench.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Person:
     drawn: tuple[Picture, ...]
 
 
+@once_a_group
 def gallery(group: Group) -> list[Person]:
     """The people whose faces the records keep; nobody where the data set's media may not be shown."""
     if not all(row.record.benchmark.media_shareable for row in group.rows):

@@ -7,22 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.columns import family_of
-from sf2f_bench.report.plots import ANCHOR_GREY, save_pictures
+from sf2f_bench.report.plots import ANCHOR_GREY
 from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import (
     MARKERS,
     PALETTE,
-    STYLE,
+    PANEL,
     error_bars,
+    legend_beside,
     new_figure,
-    save_figure,
     title_of,
-    wrapped,
 )
 from sf2f_bench.report.verdicts import chance, headline
 
@@ -41,16 +39,6 @@ PICTURES = {
 }
 DISTANCE = "frechet-distance"
 MARGIN = 0.04  # below a distance of zero, so that the mark of the true photos is whole
-
-
-def all_pictures(group: Group, folder: Path, stem: str) -> dict[str, list[Path]]:
-    """Every picture that the group has data for, in the order of `PICTURES`: ``{name: [png, svg]}``."""
-    saved = save_pictures(group, folder, stem)
-    with matplotlib.rc_context(STYLE):
-        figure = scatter_figure(group)
-        if figure is not None:
-            saved["scatter"] = save_figure(figure, folder / f"{stem}-scatter")
-    return {name: saved[name] for name in PICTURES if name in saved}
 
 
 def as_data(paths: Sequence[Path]) -> str:
@@ -78,7 +66,7 @@ def scatter_figure(group: Group) -> Figure | None:
     ]
     if not any(row.zone == "system" for row, _, _ in points):
         return None
-    figure, axes = new_figure(7.6, 4.6)
+    figure, axes = new_figure(*PANEL)
     drawn: dict[bool, int] = {True: 0, False: 0}
     for row, recall, distance in points:
         trained = row.zone in ("system", "ablation")
@@ -96,7 +84,7 @@ def scatter_figure(group: Group) -> Figure | None:
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=-MARGIN * max(distance.value for _, _, distance in points))
     axes.set_title(title_of(group, "quality against identity"), loc="left")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+    legend_beside(axes, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -113,6 +101,6 @@ def _draw_point(axes: Axes, row: Row, recall: ScoreRecord, distance: ScoreRecord
         markerfacecolor=None if row.zone != "ablation" else "white",
         ls="none",
         markersize=7,
-        label=wrapped(row.label),
+        label=row.label,
         zorder=3 if trained else 2,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
 from sf2f_bench.report.columns import PLAIN, family_of, paper_classifier, strata_of
-from sf2f_bench.report.selection import Group, Row
+from sf2f_bench.report.selection import Group, Row, once_a_group
 from sf2f_bench.report.verdicts import (
     Note,
     against_anchors,
@@ -27,6 +27,7 @@ EVERYTHING = "all"  # the metric of an `AbsentScore` that says a network is not 
 INFORMATION = re.compile(r"mutual-information(?:-score/parts|/)(\d+)(?:-parts)?")  # and the number of parts
 
 
+@once_a_group
 def notes(group: Group) -> list[Note]:
     """All notes of one table: what forbids to believe it, verdicts, limits, and what is missing."""
     audit, warned = _audit(group), warnings(group)

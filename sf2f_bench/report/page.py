@@ -15,38 +15,50 @@ from sf2f_bench.records import RunRecord
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.html import html_page
-from sf2f_bench.report.html_pictures import PICTURES, all_pictures
+from sf2f_bench.report.html_gallery import gallery
+from sf2f_bench.report.html_pictures import PICTURES
+from sf2f_bench.report.html_tables import html_tables
+from sf2f_bench.report.latex import latex_file
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.numbers import NOTHING
+from sf2f_bench.report.pictures import Drawing, Plan
 from sf2f_bench.report.published import HEADINGS, published
 from sf2f_bench.report.selection import Group, groups
-from sf2f_bench.report.tables import caption, latex_table, markdown, markdown_table, terminal, tidy
+from sf2f_bench.report.tables import caption, markdown, markdown_table, print_groups, tidy
 from sf2f_bench.report.words import ETHICS, PUBLISHED
 
 TEXT_WIDTH = 120
-LATEX_COLUMNS = 6  # with their intervals, across a page of two columns
 
 
-def report_files(records: Sequence[RunRecord], out: Path) -> list[Path]:
+def report_files(records: Sequence[RunRecord], out: Path, console: Console | None) -> list[Path]:
     """Write everything into `out`; see `sf2f_bench.report.write_report`."""
     records = sorted(records, key=lambda record: (record.stem, record.key, record.created))
     found = groups(records)
-    pictures = [all_pictures(group, out, stem) for group, stem in zip(found, _stems(found), strict=True)]
-    page = "\n".join(
+    with Drawing(Plan(found, _stems(found), out)) as drawing:
+        files = {
+            "table.txt": _plain(found),
+            "table.tex": latex_file(found),
+            "scores.csv": tidy(records).to_csv(index=False),
+        }
+        if console is not None:
+            print_groups(found, console)
+        for group in found:  # kept for the page, which needs the pictures
+            html_tables(group)
+            gallery(group)
+        pictures = drawing.finish()
+    files["report.md"] = _markdown(found, pictures)
+    files["report.html"] = html_page(found, pictures)
+    texts = [_write(out / name, text) for name, text in files.items()]
+    return texts + [path for drawn in pictures for paths in drawn.values() for path in paths]
+
+
+def _markdown(found: Sequence[Group], pictures: Sequence[dict[str, list[Path]]]) -> str:
+    return "\n".join(
         ["# Speech-to-face benchmark report", ""]
         + [_section(group, drawn) for group, drawn in zip(found, pictures, strict=True)]
         + _published()
         + ["## Limits and ethics", "", *(f"{text}\n" for text in map(markdown, ETHICS))]
     )
-    files = {
-        "report.html": html_page(found, pictures),
-        "report.md": page,
-        "table.txt": _plain(records),
-        "table.tex": _latex(found),
-        "scores.csv": tidy(records).to_csv(index=False),
-    }
-    texts = [_write(out / name, text) for name, text in files.items()]
-    return texts + [path for drawn in pictures for paths in drawn.values() for path in paths]
 
 
 def _write(path: Path, text: str) -> Path:
@@ -66,19 +78,11 @@ def _stems(found: list[Group]) -> list[str]:
     ]
 
 
-def _plain(records: Sequence[RunRecord]) -> str:
+def _plain(found: Sequence[Group]) -> str:
     """What the terminal shows, as text."""
     buffer = io.StringIO()
-    terminal(records, Console(file=buffer, width=TEXT_WIDTH, color_system=None, force_terminal=False))
+    print_groups(found, Console(file=buffer, width=TEXT_WIDTH, color_system=None, force_terminal=False))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-
-
-def _latex(found: list[Group]) -> str:
-    parts = ["% Written by sf2f-bench. Needs \\usepackage{booktabs}; \\input this file.", ""]
-    for group in found:
-        below = " ".join(caption(group))
-        parts += [latex_table(part, below) for table in tables(group) for part in table.parts(LATEX_COLUMNS)]
-    return "\n".join(parts)
 
 
 def _section(group: Group, pictures: dict[str, list[Path]]) -> str:

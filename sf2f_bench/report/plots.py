@@ -1,15 +1,13 @@
-"""Pictures of a group of records, as PNG and as SVG that is the same on every run."""
+"""Curves, strata and bars of a group of records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.collections import PolyCollection
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sf2f_bench.records import ScoreRecord
@@ -22,28 +20,35 @@ from sf2f_bench.report.columns import (
     seconds_of_speech,
     strata_of,
 )
-from sf2f_bench.report.faces import faces_figure
 from sf2f_bench.report.numbers import NOTHING
 from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import (
     DASHES,
     MARKERS,
     PALETTE,
-    STYLE,
+    PANEL,
     error_bars,
+    legend_beside,
     new_figure,
-    save_figure,
+    new_panels,
+    paler,
     title_of,
-    wrapped,
+    write_title,
 )
-from sf2f_bench.report.training_plots import training_figure
 from sf2f_bench.report.verdicts import chance, headline, headline_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sf2f_bench.types import FloatArray
 
 ANCHOR_GREY = "0.62"
 MOST_ASIDE = 1.17  # the last system's markers stand at this multiple of the first one's k
+MOST_ACROSS = 5  # panels of bars
+BARS_WIDTH = 1.75  # inches of such a panel
+BAR_HEIGHT = 0.21  # inches a row
+BAR = 0.72  # of a row's height
 PALENESS = 0.55  # of an ablation's bar: share of white
 REFERENCE_LINES = {  # anchor -> colour, dashes
     "chance": ("0.55", (0, (1, 2))),
@@ -54,31 +59,12 @@ REFERENCE_LINES = {  # anchor -> colour, dashes
 }
 
 
-def save_pictures(group: Group, folder: Path, stem: str) -> dict[str, list[Path]]:
-    """Draw what the group has data for: ``{"recall" | "metrics" | "faces" | ...: [png, svg]}``."""
-    saved = {}
-    for name, draw in (
-        ("recall", recall_figure),
-        ("metrics", metrics_figure),
-        ("strata", strata_figure),
-        ("lengths", lengths_figure),
-        ("faces", faces_figure),
-        ("training", lambda group: training_figure(group, group.systems)),
-        ("ablations", lambda group: training_figure(group, group.ablations)),
-    ):
-        with matplotlib.rc_context(STYLE):
-            figure = draw(group)
-            if figure is not None:
-                saved[name] = save_figure(figure, folder / f"{stem}-{name}")
-    return saved
-
-
 def recall_figure(group: Group) -> Figure | None:
     """recall@k against k with 95 % intervals, between chance, the gender oracle and the ceilings."""
     curves = [(row, curve) for row in group.rows if (curve := _recall_curve(group, row))]
     if not curves:
         return None
-    figure, axes = new_figure(7.6, _beside_legend([row.label for row, _ in curves]))
+    figure, axes = new_figure(*PANEL)
     systems = [row for row in group.systems if any(row is other for other, _ in curves)]
     for row, curve in curves:
         name = row.record.system.name
@@ -90,7 +76,7 @@ def recall_figure(group: Group) -> Figure | None:
     _logarithmic(axes, sorted({k for _, curve in curves for k in curve}))
     axes.set(ylim=(0, 1.02), xlabel="k", ylabel="recall@k")
     axes.set_title(title_of(group, f"recall@k in {group.searched}"), loc="left")
-    _legend_beside(axes)
+    _legend_by_height(axes)
     return figure
 
 
@@ -100,7 +86,7 @@ def lengths_figure(group: Group) -> Figure | None:
     curves = [(row, curve) for row in group.systems if len(curve := _length_curve(group, row, lengths)) > 1]
     if not curves:
         return None
-    figure, axes = new_figure(7.6, _beside_legend([row.label for row, _ in curves]))
+    figure, axes = new_figure(*PANEL)
     for i, (row, curve) in enumerate(curves):
         _draw_system(axes, curve, row.label, i, len(curves))
     for name in ("chance", "gender-oracle"):  # exact, and the same however much is heard
@@ -113,7 +99,7 @@ def lengths_figure(group: Group) -> Figure | None:
     axes.set_title(
         title_of(group, f"recall@{group.headline_k} in {group.searched}, by length of speech"), loc="left"
     )
-    _legend_beside(axes)
+    _legend_by_height(axes)
     return figure
 
 
@@ -128,7 +114,7 @@ def strata_figure(group: Group) -> Figure | None:
     rows = [row for row in group.rows if row.zone != "ablation" and row.score(metric)]
     if len(kinds) < 2 or not rows:
         return None
-    figure, axes = new_figure(7.6, 1.5 + len(rows) * max(0.3, 0.13 * len(kinds)))
+    figure, axes = new_figure(PANEL[0], len(rows) * max(0.24, 0.13 * len(kinds)))
     for i, (kind, name) in enumerate(kinds.items()):
         aside = 0.62 * (i / (len(kinds) - 1) - 0.5)
         scores = {place: score for place, row in enumerate(rows) if (score := row.score(name)) is not None}
@@ -145,7 +131,7 @@ def strata_figure(group: Group) -> Figure | None:
             zorder=3,
         )
     axes.axvline(chance(group), color="0.4", ls=DASHES[2], label="chance", zorder=1)
-    axes.set_yticks(range(len(rows)), [wrapped(row.label) for row in rows])
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.set(xlim=(0, None), ylim=(len(rows) - 0.5, -0.5), xlabel=f"recall@{group.headline_k}")
     axes.grid(axis="y", visible=False)
     for edge in range(1, len(rows)):
@@ -153,7 +139,7 @@ def strata_figure(group: Group) -> Figure | None:
     axes.set_title(
         title_of(group, f"recall@{group.headline_k} in {group.searched}, within strata"), loc="left"
     )
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    legend_beside(axes, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -165,21 +151,20 @@ def metrics_figure(group: Group) -> Figure | None:
     ]
     if not columns:
         return None
-    across = min(3, len(columns))
-    down = -(-len(columns) // across)
-    row_height = 0.36 if any("\n" in wrapped(row.label) for row in group.rows) else 0.27  # inches
-    height = down * (0.9 + row_height * len(group.rows))
-    figure = Figure(figsize=(3.3 + 2.9 * across, height), layout="constrained")
-    panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    across = min(MOST_ACROSS, len(columns))
+    figure, panels = new_panels(
+        -(-len(columns) // across), across, (BARS_WIDTH, BAR_HEIGHT * len(group.rows)), (0.16, 0.95)
+    )
     colors = _bar_colors(group)
-    for column, axes in zip(columns, panels, strict=False):
-        _draw_bars(axes, group, column, colors)
-    for axes in panels[len(columns) :]:
-        axes.set_axis_off()
+    for i, (column, axes) in enumerate(zip_longest(columns, panels.ravel())):
+        if column is None:
+            axes.set_axis_off()
+        else:
+            _draw_bars(axes, group, column, colors, named=i % across == 0)
     title = title_of(group, "retrieval, similarity and quality")
     if group.headline_role != "judge":
         title += f"; quality: {paper_classifier(group) or 'none'}"
-    figure.suptitle(title, x=0.01, ha="left")
+    write_title(figure, title, above=0.55)
     return figure
 
 
@@ -208,22 +193,11 @@ def _logarithmic(axes: Axes, places: list[float]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:g}"))
 
 
-def _beside_legend(labels: list[str]) -> float:
-    """A figure's height, in inches, beside a legend of these labels."""
-    return max(4.4, 0.7 + 0.26 * sum(1 + wrapped(label).count("\n") for label in labels))
-
-
-def _legend_beside(axes: Axes) -> None:
+def _legend_by_height(axes: Axes) -> None:
     """Right of the picture, in the order in which the lines begin."""
     handles, labels = axes.get_legend_handles_labels()
     best_first = sorted(range(len(handles)), key=lambda i: -_first_height(handles[i]))
-    axes.legend(
-        [handles[i] for i in best_first],
-        [wrapped(labels[i]) for i in best_first],
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        frameon=False,
-    )
+    legend_beside(axes, [handles[i] for i in best_first], [labels[i] for i in best_first])
 
 
 def _draw_system(axes: Axes, curve: Mapping[float, ScoreRecord], label: str, index: int, count: int) -> None:
@@ -276,27 +250,38 @@ def _bar_colors(group: Group) -> list[Any]:
         if row is None or row.zone not in ("system", "ablation"):
             return ANCHOR_GREY
         if row.zone == "ablation":
-            whole = to_rgb(color(group.whole(row)))
-            return tuple(PALENESS + (1 - PALENESS) * channel for channel in whole)
+            return paler(color(group.whole(row)), PALENESS)
         return PALETTE[systems.index(id(row)) % len(PALETTE)]
 
     return [color(row) for row in group.rows]
 
 
-def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any]) -> None:
+def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any], named: bool) -> None:
+    """One panel; named: with the rows' labels."""
     scores = [row.score(column.pattern, column.by) for row in group.rows]
-    labels = [wrapped(row.label) for row in group.rows]
     values = column.factor * np.array([np.nan if score is None else score.value for score in scores])
     errors = column.factor * error_bars(scores)
     places = np.arange(len(scores))
-    axes.barh(places, values, color=colors, height=0.72)
+    axes.add_collection(_bars(values, colors))
     axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="0.15", elinewidth=1.0, capsize=2)
     for place, score in zip(places, scores, strict=True):
         if score is None:
             axes.annotate(NOTHING, (0, place), (3, 0), textcoords="offset points", va="center", color="0.5")
     higher = next(score.higher_is_better for score in scores if score is not None)
-    axes.set_title(f"{column.heading} ({'higher' if higher else 'lower'} is better)", loc="left", fontsize=10)
-    axes.set_yticks(places, labels)
+    axes.set_title(
+        f"{column.heading}\n({'higher' if higher else 'lower'} is better)", loc="left", fontsize=10
+    )
+    axes.set_yticks(*((places, [row.label for row in group.rows]) if named else ([],)))
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _bars(values: FloatArray, colors: list[Any]) -> PolyCollection:
+    """Lying bars from zero, one a place, as one thing to draw: matplotlib takes long over hundreds."""
+    low, high = np.arange(len(values)) - BAR / 2, np.arange(len(values)) + BAR / 2
+    none = np.zeros(len(values))
+    corners = np.stack([none, low, values, low, values, high, none, high], axis=1).reshape(-1, 4, 2)
+    bars = PolyCollection(list(corners), facecolors=colors, linewidths=0)
+    bars.sticky_edges.x.append(0.0)  # no margin below zero
+    return bars

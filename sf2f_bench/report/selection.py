@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import wraps
+from typing import Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 from sf2f_bench.metrics.paper import gallery_count
 from sf2f_bench.protocols import PAPER, headline_k
 from sf2f_bench.records import RunRecord, ScoreRecord
 from sf2f_bench.types import BenchError
 
+Made = TypeVar("Made")
 Role = Literal["judge", "training-loss"]
 Zone = Literal["floor", "system", "ablation", "ceiling"]
 
@@ -33,7 +36,7 @@ ATTRIBUTES = ("gender-agreement", "ethnicity-agreement", "age-difference")
 FURTHER = ("inception-2015", "vggface2-resnet50", "deepface", "dinov2")  # their order; others follow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One record with the name that it has in this table."""
 
@@ -64,9 +67,12 @@ class Row:
         return self.label.removeprefix(f"{self.ablation_of} ")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
-    """Records that may share a table. `why`: what keeps them from sharing an earlier one."""
+    """Records that may share a table. `why`: what keeps them from sharing an earlier one.
+
+    A group equals itself alone, so `once_a_group` can keep what was made of it.
+    """
 
     rows: tuple[Row, ...]
     set_aside: int = 0
@@ -191,6 +197,19 @@ class Group:
         return tuple(sorted({s.extractor for s in self.scores if s.metric in ATTRIBUTES and s.extractor}))
 
 
+def once_a_group(make: Callable[[Group], Made]) -> Callable[[Group], Made]:
+    """`make`, whose result is kept as long as its group: several files of a report ask for the same tables."""
+    kept: WeakKeyDictionary[Group, Made] = WeakKeyDictionary()
+
+    @wraps(make)
+    def made(group: Group) -> Made:
+        if group not in kept:
+            kept[group] = make(group)
+        return kept[group]
+
+    return made
+
+
 def groups(records: Sequence[RunRecord]) -> list[Group]:
     """Tables' worth of comparable records, anchors and systems in the order of the report.
 
@@ -199,7 +218,7 @@ def groups(records: Sequence[RunRecord]) -> list[Group]:
     if not records:
         raise BenchError("there are no result records to report; run `sf2f-bench run` first")
     kept, older = _newest(records)
-    kept.sort(key=lambda record: (not _extractors(record), *map(str, _place(record).values()), record.key))
+    kept.sort(key=lambda record: (not _extractors(record), *_natural(record), record.key))
     members: list[list[RunRecord]] = []
     for record in kept:
         fitting = [group for group in members if all(difference(record, other) is None for other in group)]
@@ -241,6 +260,14 @@ def _place(record: RunRecord) -> dict[str, object]:
         "image_size": part.image_size,
         "gallery_size": part.gallery_size,
     }
+
+
+def _natural(record: RunRecord) -> list[list[tuple[bool, int, str]]]:
+    """What `_place` says, for sorting: 64 before 128."""
+    words = [re.findall(r"\d+|\D+", str(value)) for value in _place(record).values()]
+    return [
+        [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts] for parts in words
+    ]
 
 
 def _extractors(record: RunRecord, role: str | None = None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from sf2f_bench.files import write_atomically
@@ -19,8 +20,16 @@ from sf2f_bench.report.selection import Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 DOTS_PER_INCH = 150
+PADDING = 0.1  # inches around a picture
+LEGEND_LINES = 26  # beside a panel
+PANEL = (5.2, 4.4)  # inches
+AS_FILE: dict[str, dict[str, Any]] = {
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
+    "svg": {"metadata": {"Date": None}},
+}
 PALETTE = [color for i, color in enumerate(sns.color_palette("colorblind")) if i != 7]  # 7 is grey: anchors
 MARKERS = "osD^vP"
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
@@ -35,22 +44,36 @@ STYLE: Any = {
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of one panel, in inches, whose layout makes room for what stands beside it."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    """A figure of one panel of this size, in inches; what stands around it lies outside the figure.
+
+    `save_figure` takes it in: so no layout has to be found, and a long label or legend shrinks no panel.
+    """
+    figure, panels = new_panels(1, 1, (width, height), (0, 0))
+    return figure, panels[0, 0]
 
 
-def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """PNG and SVG, without date and version, so that the same records give the same files."""
-    FigureCanvasAgg(figure)
+def new_panels(
+    down: int, across: int, size: tuple[float, float], gaps: tuple[float, float]
+) -> tuple[Figure, NDArray[np.object_]]:
+    """A figure of panels ``[down, across]`` of this (width, height), this far apart, all in inches."""
+    (width, height), (beside, below) = size, gaps
+    figure = Figure(figsize=(across * width + (across - 1) * beside, down * height + (down - 1) * below))
+    edges = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": beside / width, "hspace": below / height}
+    return figure, figure.subplots(down, across, squeeze=False, gridspec_kw=edges)
+
+
+def write_title(figure: Figure, text: str, above: float) -> None:
+    """A title over all panels, so many inches above the first row."""
+    figure.text(0, 1 + above / figure.get_figheight(), text, ha="left", va="bottom", fontsize="large")
+
+
+def save_figure(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """PNG and SVG with all that is drawn, without date and version, so that the same records give the same files."""
     figure.dpi = DOTS_PER_INCH
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is found by now: finding it again for each file is slow
+    outline = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(PADDING)
     paths = []
-    for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        save = partial(
-            figure.savefig, dpi=DOTS_PER_INCH, metadata=metadata, bbox_inches="tight", pad_inches=0.1
-        )
+    for ending in endings:
+        save = partial(figure.savefig, dpi=DOTS_PER_INCH, bbox_inches=outline, **AS_FILE[ending])
         paths.append(write_atomically(stem.with_name(f"{stem.name}.{ending}"), save))
     return paths
 
@@ -60,6 +83,18 @@ def title_of(group: Group, subject: str) -> str:
     name = {"judge": "judge", "training-loss": "network of the training loss"}[group.headline_role]
     place = group.benchmark if group.protocol == BENCH else group.title
     return f"{place}: {subject}\n{name} {group.extractor(group.headline_role) or 'none'}"
+
+
+def legend_beside(axes: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Right of a panel, in as many columns as keep it about as tall as the panel."""
+    lines = [wrapped(label) for label in labels]
+    columns = -(-sum(1 + line.count("\n") for line in lines) // LEGEND_LINES)
+    axes.legend(handles, lines, ncols=columns, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+
+
+def paler(color: Any, white: float) -> tuple[float, ...]:
+    """The colour with this share of white."""
+    return tuple(white + (1 - white) * channel for channel in to_rgb(color))
 
 
 def wrapped(label: str) -> str:

@@ -1,4 +1,4 @@
-"""Records as tidy rows, and tables on the terminal, in Markdown and in LaTeX."""
+"""Records as tidy rows, and tables on the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -23,17 +23,6 @@ from sf2f_bench.report.selection import Group, groups, label_of
 
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
-LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "–": "--",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
 
 
 def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -117,7 +106,12 @@ def terminal(records: Sequence[RunRecord], console: Console) -> None:
 
     Raises BenchError where there are no records.
     """
-    for group in groups(records):
+    print_groups(groups(records), console)
+
+
+def print_groups(found: Sequence[Group], console: Console) -> None:
+    """What `terminal` prints, of groups."""
+    for group in found:
         console.print()
         console.rule(Text(group.title, "bold"))
         if group.why:
@@ -152,46 +146,10 @@ def markdown_table(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def latex_table(table: Table, below: str) -> str:
-    """A booktabs table float; `below` goes into the caption. Rules set the anchors apart."""
-    rows: list[str] = []
-    previous = None
-    for line in table.lines:
-        if previous not in (None, line.zone):
-            rows.append(r"\midrule")
-            if line.zone == "ablation":
-                heading = rf"\emph{{{latex(table.ablations)}}}"
-                rows.append(rf"\multicolumn{{{len(table.headings) + 1}}}{{l}}{{{heading}}} \\")
-        previous = line.zone
-        # The braces keep a label that begins with "[" from being taken for an argument of the "\\" above it.
-        rows.append(" & ".join(["{}" + latex(line.label), *map(latex, line.cells)]) + r" \\")
-    return "\n".join(
-        [
-            r"\begin{table*}[t]",
-            r"\centering\scriptsize\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{latex(f'{table.title}. {below}')}}}",
-            rf"\begin{{tabular}}{{l{'l' * len(table.headings)}}}",
-            r"\toprule",
-            " & ".join(["", *map(latex, table.headings)]) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table*}",
-            "",
-        ]
-    )
-
-
 def markdown(text: str) -> str:
     """Text that Markdown shows as it stands, also inside a table."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
-def latex(text: str) -> str:
-    """Text that LaTeX sets as it stands."""
-    return "".join(LATEX_SPECIAL.get(character, character) for character in text)
 
 
 def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:

@@ -26,9 +26,10 @@ from test_report import NASTY, _line, said, shown
 
 from sf2f_bench.report import tidy
 from sf2f_bench.report.contents import tables
+from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.plots import lengths_figure, strata_figure
 from sf2f_bench.report.selection import groups
-from sf2f_bench.report.tables import latex, latex_table, markdown, markdown_table
+from sf2f_bench.report.tables import markdown, markdown_table
 
 
 @pytest.fixture(scope="module")

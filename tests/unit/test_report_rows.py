@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
 from record_factory import ANCHORS, JUDGE, LOSS, SYSTEMS, benchmark, paper_record, record, saved
 from test_report import _line, everyone, said, shown
 
 from sf2f_bench.report import write_report
 from sf2f_bench.report.contents import tables
+from sf2f_bench.report.html_pictures import scatter_figure
+from sf2f_bench.report.latex import latex_table
 from sf2f_bench.report.plots import metrics_figure, recall_figure
 from sf2f_bench.report.selection import groups
-from sf2f_bench.report.tables import latex_table, markdown_table
+from sf2f_bench.report.style import PANEL
+from sf2f_bench.report.tables import markdown_table
 from sf2f_bench.report.training_plots import training_figure
 
 # ---------------------------------------------------------------- two protocols
@@ -101,7 +106,7 @@ def test_a_report_of_both_protocols_has_a_section_and_pictures_each(tmp_path):
     frame = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert set(frame.protocol) == {"sf2f-bench/1", "sf2f-paper/1"}
     latex_file = (tmp_path / "out" / "table.tex").read_text()
-    assert latex_file.count(r"\begin{table*}") == 2  # these two anchors have retrieval alone
+    assert latex_file.count(r"\begin{table*}") == 4  # these two anchors have retrieval alone; 2 published
 
 
 # ---------------------------------------------------------------- ablations
@@ -201,13 +206,80 @@ def test_ten_systems_are_told_apart_in_the_recall_picture():
 def test_ablations_have_pale_bars_and_training_curves_of_their_own(tmp_path):
     names = ("sf2f-64-fuser", "sf2f-64-without-l1", "voice2face-64")
     (group,) = groups([saved(record(name), tmp_path, curve=True) for name in names])
-    bars = [patch.get_facecolor()[:3] for patch in metrics_figure(group).axes[0].patches]
-    whole, other, ablation = (np.array(color) for color in bars)
+    (bars,) = [one for one in metrics_figure(group).axes[0].collections if isinstance(one, PolyCollection)]
+    whole, other, ablation = bars.get_facecolor()[:, :3]
     np.testing.assert_allclose(ablation, 0.55 + 0.45 * whole)
     assert not np.allclose(other, whole)
     titles = [axes.get_title(loc="left") for axes in training_figure(group, group.ablations).axes]
     assert {title.split("\n")[0] for title in titles} == {"sf2f-64 without L1 loss"}
     assert len(training_figure(group, group.systems).axes) == 4
+
+
+def test_bars_end_at_the_values_and_stand_in_the_order_of_the_rows():
+    (group,) = groups(everyone())
+    axes = metrics_figure(group).axes[0]
+    (bars,) = [one for one in axes.collections if isinstance(one, PolyCollection)]
+    ends = [path.get_extents() for path in bars.get_paths()]
+    recalls = [row.score("recall@10/g100").value for row in group.rows]
+    np.testing.assert_allclose([end.x1 for end in ends], recalls)
+    np.testing.assert_allclose([(end.y0 + end.y1) / 2 for end in ends], range(len(recalls)))
+    assert [label.get_text() for label in axes.get_yticklabels()] == [row.label for row in group.rows]
+
+
+def test_the_seeds_of_a_system_share_its_panels_and_the_first_is_the_darkest(tmp_path):
+    made = [saved(record(seed=seed, key=f"{seed}"), tmp_path, curve=True) for seed in (0, 1, 2)]
+    (group,) = groups([*made, saved(record("voice2face"), tmp_path, curve=True)])
+    figure = training_figure(group, group.systems)
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.axison]
+    assert titles == [
+        "sf2f-64 (width 0.25)\ngenerator, seeds 0, 1, 2",
+        "sf2f-64 (width 0.25)\nfuser, seeds 0, 1, 2",
+        "voice2face\ngenerator",
+        "voice2face\nfuser",
+    ]
+    lines = [line for line in figure.axes[0].get_lines() if line.get_label() == "pixel"]
+    for line, one in zip(reversed(lines), made, strict=True):  # the first seed lies on top
+        curve = one.curve()
+        np.testing.assert_array_equal(line.get_ydata(), curve[curve.stage == "generator"]["pixel"])
+    whiteness = [sum(to_rgb(line.get_color())) for line in reversed(lines)]
+    assert whiteness == sorted(whiteness)
+    assert whiteness[0] < whiteness[1] < whiteness[2]
+    entries = dict(
+        zip([t.get_text() for t in figure.legends[0].get_texts()], figure.legends[0].get_lines(), strict=True)
+    )
+    assert to_rgb(entries["pixel"].get_color()) == to_rgb(lines[-1].get_color())
+
+
+def test_systems_and_ablations_have_the_same_colours_for_the_same_losses(tmp_path):
+    made = [saved(record(name), tmp_path, curve=True) for name in ("sf2f-64", "sf2f-64-without-l1")]
+    made += [saved(record("sf2f-64-without-gan"), tmp_path, curve=True)]
+    curve = made[1].curve().drop(columns="pixel")
+    curve.to_csv(made[1].path_of("curve"), index=False)
+    (group,) = groups(made)
+    legends = [training_figure(group, rows).legends[0] for rows in (group.systems, group.ablations)]
+    systems, ablations = (
+        {
+            text.get_text(): line.get_color()
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        }
+        for legend in legends
+    )
+    assert systems == ablations
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_a_legend_takes_nothing_from_its_panel(count):
+    (group,) = groups(
+        [record(f"a-system-with-a-long-name-{i} (variant)", 0.1 + i / 50) for i in range(count)]
+    )
+    for figure in (recall_figure(group), scatter_figure(group)):
+        axes = figure.axes[0]
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+        panel, legend = axes.get_window_extent(), axes.get_legend().get_window_extent()
+        assert (panel.width / figure.dpi, panel.height / figure.dpi) == pytest.approx(PANEL)
+        assert legend.x0 > panel.x1
+        assert legend.height < 1.2 * panel.height
 
 
 def test_the_validation_similarity_has_an_axis_of_its_own(tmp_path):

@@ -1,0 +1,162 @@
+"""A report's pictures: the same files whoever draws them, and clear words where a process that draws is lost."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from record_factory import ANCHORS, FACES, record, saved
+from rich.console import Console
+
+from sf2f_bench.report import pictures, terminal, write_report
+from sf2f_bench.report.contents import tables
+from sf2f_bench.report.faces import _grid, faces_figure
+from sf2f_bench.report.notes import notes
+from sf2f_bench.report.pictures import DRAW, Drawing, Plan
+from sf2f_bench.report.selection import groups
+from sf2f_bench.types import BenchError
+
+
+@pytest.fixture(scope="module")
+def two_groups(tmp_path_factory):
+    """A system with faces and curves between two anchors; the second group has another image size."""
+    folder = tmp_path_factory.mktemp("records")
+    made = [record("sf2f-64"), *(record(name, *ANCHORS[name]) for name in ("chance", "real-photo-oracle"))]
+    made = [saved(one, folder, faces=one.system.name != "chance", curve=True) for one in made]
+    part = made[0].benchmark.model_copy(update={"name": "synthetic-128", "image_size": 128})
+    return groups([*made, saved(record("sf2f-128", benchmark=part), folder, curve=True)])
+
+
+@pytest.fixture(scope="module")
+def alone(two_groups, tmp_path_factory):
+    """(folder, what `finish` gives) without another process."""
+    folder = tmp_path_factory.mktemp("alone")
+    with Drawing(Plan(two_groups, ("first", "second"), folder), processes=0) as drawing:
+        return folder, drawing.finish()
+
+
+def test_another_process_draws_the_same_bytes(two_groups, alone, tmp_path):
+    folder, drawn = alone
+    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
+        for begun in drawing._begun.values():
+            begun.result()  # so that none is left for this process
+        found = drawing.finish()
+    assert [list(of_group) for of_group in found] == [list(of_group) for of_group in drawn]
+    files = sorted(path.name for path in folder.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert {path.name for of_group in found for paths in of_group.values() for path in paths} == set(files)
+    for name in files:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_what_no_other_process_has_begun_is_drawn_here(two_groups, alone, tmp_path):
+    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
+        drawing.finish()  # the other process has not started yet
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in alone[0].iterdir()}
+
+
+def test_a_lost_process_is_said_in_words(two_groups, tmp_path, monkeypatch):
+    monkeypatch.setitem(DRAW, "recall", lambda group: os._exit(1))
+    monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])  # here nothing is drawn
+    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=0) as drawing:
+        drawing._begun = {piece: Broken() for piece in drawing._pieces}
+        with pytest.raises(BenchError, match="drew pictures of the report crashed or was ended"):
+            drawing.finish()
+
+
+class Broken:
+    """What is left of a piece whose process is gone."""
+
+    def cancel(self):
+        return False
+
+    def result(self):
+        raise pictures.BrokenProcessPool("gone")
+
+
+def test_what_drawing_raises_elsewhere_is_raised_here(two_groups, tmp_path):
+    closed = tmp_path / "a-file-and-no-folder"
+    closed.write_text("")
+    with Drawing(Plan(two_groups, ("first", "second"), closed), processes=1) as drawing:
+        for begun in drawing._begun.values():
+            begun.exception()
+        with pytest.raises(OSError, match="a-file-and-no-folder"):
+            drawing.finish()
+
+
+@pytest.mark.parametrize(
+    ("cores", "records", "expected"), [(2, 24, 0), (2, 100, 1), (1, 100, 0), (64, 100, 4)]
+)
+def test_as_many_processes_as_are_worth_it(cores, records, expected, monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(pictures, "cpu_count", lambda: cores)
+    monkeypatch.setattr(pictures, "ProcessPoolExecutor", lambda count, env: started.append(count) or Nobody())
+    (group,) = groups([record(seed=seed, key=f"{seed}") for seed in range(records)])
+    with Drawing(Plan([group], ["a"], tmp_path)):
+        assert sum(started) == expected
+
+
+class Nobody:
+    """Takes work and does none."""
+
+    def submit(self, *_):
+        return None
+
+    def shutdown(self, **_):
+        pass
+
+
+def test_the_grid_of_faces_keeps_every_pixel():
+    faces = np.random.default_rng(0).integers(0, 255, (3, 4, 3, 48, 48), dtype=np.uint8)
+    grid = _grid(list(faces))
+    assert grid.shape == (3 * 50, 4 * 50, 3)
+    for i, strip in enumerate(faces):
+        for j, face in enumerate(strip):
+            shown = grid[50 * i : 50 * i + 48, 50 * j : 50 * j + 48]
+            np.testing.assert_array_equal(shown, face.transpose(1, 2, 0))
+    assert (grid[48:50] == 255).all()
+    assert (grid[:, 48:50] == 255).all()
+
+
+def test_labels_of_faces_stand_beside_their_strips(two_groups):
+    axes = faces_figure(two_groups[0]).axes[0]
+    (image,) = axes.get_images()
+    places = {text.get_text(): text.xy[1] for text in axes.texts}
+    height = image.get_array().shape[0] / 3
+    assert places == {
+        "true face": 0.5 * height,
+        "sf2f-64 (width 0.25)": 1.5 * height,
+        "real-photo-oracle": 2.5 * height,
+    }
+    assert image.get_array().shape[1] == len(FACES) * (64 + 2)
+
+
+def test_faces_are_drawn_as_png_alone_and_all_else_as_both(alone):
+    _, (first, second) = alone
+    for drawn in (first, second):
+        for name, paths in drawn.items():
+            assert [path.suffix for path in paths] == ([".png"] if name == "faces" else [".png", ".svg"])
+            with Image.open(paths[0]) as image:
+                assert min(image.size) > 200
+    assert "faces" in first
+    assert "faces" not in second
+
+
+# ---------------------------------------------------------------- what is made once
+
+
+def test_tables_and_notes_of_a_group_are_made_once(two_groups):
+    for make in (tables, notes):
+        assert make(two_groups[0]) is make(two_groups[0])
+        assert make(two_groups[0]) is not make(two_groups[1])
+
+
+def test_the_console_shows_the_same_beside_the_files(two_groups, tmp_path):
+    records = [row.record for group in two_groups for row in group.rows]
+    printed, beside = io.StringIO(), io.StringIO()
+    terminal(records, Console(file=printed, width=100))
+    write_report(records, tmp_path, Console(file=beside, width=100))
+    assert beside.getvalue() == printed.getvalue()
