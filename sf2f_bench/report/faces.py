@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.artist import Artist
 
 from sf2f_bench.report.selection import Group, Row
-from sf2f_bench.report.style import new_figure, wrapped, write_title
+from sf2f_bench.report.style import DOTS_PER_INCH, new_figure, wrapped, write_title
 
 if TYPE_CHECKING:
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
 
     from sf2f_bench.types import ByteArray
 
-FACE = 0.85  # inches from one face to the next
+FACE = 128  # pixels of a face, about
 
 
 def faces_figure(group: Group) -> Figure | None:
@@ -25,15 +27,16 @@ def faces_figure(group: Group) -> Figure | None:
     if not strips:
         return None
     grid = _grid([faces for _, faces in strips])
-    height, width = grid.shape[:2]
-    figure, axes = new_figure(FACE * len(strips[0][1]), FACE * len(strips[0][1]) * height / width)
-    axes.imshow(grid, interpolation="none", aspect="auto")
+    height, width, _ = grid.shape
+    figure, axes = new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
+    axes.add_artist(Pixels(grid))
     for place, (label, _) in enumerate(strips):
-        middle = (place + 0.5) * height / len(strips)
+        middle = 1 - (place + 0.5) / len(strips)
         axes.annotate(
             wrapped(label),
             (0, middle),
             (-4, 0),
+            xycoords="axes fraction",
             textcoords="offset points",
             ha="right",
             va="center",
@@ -44,9 +47,27 @@ def faces_figure(group: Group) -> Figure | None:
     return figure
 
 
+class Pixels(Artist):
+    """uint8 ``[H, W, 3]`` on a panel as it is: matplotlib's own images take long to sample it anew."""
+
+    def __init__(self, pixels: ByteArray) -> None:
+        super().__init__()
+        self.pixels = pixels
+
+    def draw(self, renderer: RendererBase) -> None:
+        """From the panel's lower left corner on."""
+        assert self.axes is not None
+        corner = self.axes.get_window_extent(renderer)
+        opaque = np.full_like(self.pixels[..., :1], 255)
+        upwards = np.concatenate([self.pixels, opaque], axis=2)[::-1]
+        renderer.draw_image(renderer.new_gc(), corner.x0, corner.y0, upwards)
+
+
 def _grid(strips: list[ByteArray]) -> ByteArray:
-    """``[H, W, 3]``: the strips ``[K, 3, h, w]`` below each other, with white between the faces."""
+    """``[H, W, 3]``: the strips ``[K, 3, h, w]`` below each other, small faces larger, with white between them."""
     every = np.stack(strips).transpose(0, 3, 1, 4, 2)  # [strips, h, K, w, 3]
+    times = max(1, round(FACE / every.shape[3]))
+    every = every.repeat(times, axis=1).repeat(times, axis=3)
     gap = max(1, every.shape[3] // 24)
     padded = np.pad(every, ((0, 0), (0, gap), (0, 0), (0, gap), (0, 0)), constant_values=255)
     rows, height, count, width, _ = padded.shape

@@ -29,6 +29,7 @@ from sf2f_bench.report.style import (
     PANEL,
     error_bars,
     legend_beside,
+    name_rows,
     new_figure,
     new_panels,
     paler,
@@ -131,7 +132,8 @@ def strata_figure(group: Group) -> Figure | None:
             zorder=3,
         )
     axes.axvline(chance(group), color="0.4", ls=DASHES[2], label="chance", zorder=1)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_yticks([])
+    name_rows(axes, [row.label for row in rows])
     axes.set(xlim=(0, None), ylim=(len(rows) - 0.5, -0.5), xlabel=f"recall@{group.headline_k}")
     axes.grid(axis="y", visible=False)
     for edge in range(1, len(rows)):
@@ -271,7 +273,9 @@ def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any], name
     axes.set_title(
         f"{column.heading}\n({'higher' if higher else 'lower'} is better)", loc="left", fontsize=10
     )
-    axes.set_yticks(*((places, [row.label for row in group.rows]) if named else ([],)))
+    axes.set_yticks([])
+    if named:
+        name_rows(axes, [row.label for row in group.rows])
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.locator_params(axis="x", nbins=4)

@@ -8,6 +8,7 @@ from math import inf
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -17,6 +18,8 @@ from sf2f_bench.report.style import DASHES, PALETTE, new_panels, paler, write_ti
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from sf2f_bench.types import FloatArray
 
 PANEL = (3.0, 1.8)  # inches
 GAPS = (1.5, 0.75)
@@ -95,6 +98,13 @@ def _losses(curve: pd.DataFrame) -> list[str]:
     return [name for name in curve.columns if name not in NOT_LOSSES and curve[name].notna().any()]
 
 
+def _points(curve: pd.DataFrame, name: str) -> tuple[FloatArray, FloatArray]:
+    """Steps and values where there is a value."""
+    steps, values = curve["step"].to_numpy(), curve[name].to_numpy()
+    here = ~np.isnan(values)
+    return steps[here], values[here]
+
+
 def _draw_panel(axes: Axes, curves: Sequence[pd.DataFrame], names: list[str]) -> None:
     """The losses of one stage by one system, seed by seed, and the similarity on an axis of its own at the right."""
     shares = [MOST_WHITE * i / max(1, len(curves) - 1) for i in range(len(curves))]
@@ -120,9 +130,8 @@ def _draw_similarity(axes: Axes, curves: Sequence[pd.DataFrame], shares: Sequenc
     """The mean cosine on the validation split."""
     for curve, white in zip(reversed(curves), reversed(shares), strict=True):
         if SIMILARITY in curve:
-            points = curve[["step", SIMILARITY]].dropna()
             color = paler("0.3", white)
-            axes.plot(points["step"], points[SIMILARITY], "o--", color=color, markersize=3, label=SIMILARITY)
+            axes.plot(*_points(curve, SIMILARITY), "o--", color=color, markersize=3, label=SIMILARITY)
     axes.set_ylabel("similarity")
     axes.locator_params(axis="y", nbins=5)
     axes.grid(False)
@@ -134,13 +143,13 @@ def _draw_losses(
     """One line a loss; its place in `names` decides colour and dashes."""
     for name in shown:
         index = names.index(name)
-        points = curve[["step", name]].dropna()
+        steps, values = _points(curve, name)
         axes.plot(
-            points["step"],
-            points[name],
+            steps,
+            values,
             color=paler(PALETTE[index % len(PALETTE)], white),
             ls=DASHES[index // len(PALETTE) % len(DASHES)],
             lw=1.2,
-            marker="." if len(points) < 4 else "",
+            marker="." if len(steps) < 4 else "",
             label=name,
         )

@@ -284,7 +284,7 @@ def test_the_picture_of_strata_has_a_group_of_marks_a_row(everything):
         assert np.round(points[:, 1]).astype(int).tolist() == list(range(len(rows)))
     place = [row.label for row in rows].index("sf2f-64 (width 0.25), seed 0")
     assert marks["within gender (G)"][place, 0] == pytest.approx(0.259)
-    boxes = sorted((label.get_window_extent() for label in axes.get_yticklabels()), key=lambda box: box.y0)
+    boxes = sorted((label.get_window_extent() for label in axes.texts), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
     assert strata_figure(groups([record()])[0]) is None
 

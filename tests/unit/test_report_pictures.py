@@ -8,12 +8,12 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from record_factory import ANCHORS, FACES, record, saved
+from record_factory import ANCHORS, record, saved
 from rich.console import Console
 
 from sf2f_bench.report import pictures, terminal, write_report
 from sf2f_bench.report.contents import tables
-from sf2f_bench.report.faces import _grid, faces_figure
+from sf2f_bench.report.faces import _grid, _strips, faces_figure
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.pictures import DRAW, Drawing, Plan
 from sf2f_bench.report.selection import groups
@@ -109,29 +109,39 @@ class Nobody:
         pass
 
 
-def test_the_grid_of_faces_keeps_every_pixel():
-    faces = np.random.default_rng(0).integers(0, 255, (3, 4, 3, 48, 48), dtype=np.uint8)
+@pytest.mark.parametrize(("size", "times"), [(48, 3), (128, 1), (224, 1)])
+def test_the_grid_of_faces_keeps_every_pixel(size, times):
+    faces = np.random.default_rng(0).integers(0, 255, (3, 4, 3, size, size), dtype=np.uint8)
     grid = _grid(list(faces))
-    assert grid.shape == (3 * 50, 4 * 50, 3)
+    gap = size * times // 24
+    step = size * times + gap
+    assert grid.shape == (3 * step, 4 * step, 3)
     for i, strip in enumerate(faces):
         for j, face in enumerate(strip):
-            shown = grid[50 * i : 50 * i + 48, 50 * j : 50 * j + 48]
-            np.testing.assert_array_equal(shown, face.transpose(1, 2, 0))
-    assert (grid[48:50] == 255).all()
-    assert (grid[:, 48:50] == 255).all()
+            shown = grid[step * i : step * (i + 1) - gap, step * j : step * (j + 1) - gap]
+            np.testing.assert_array_equal(
+                shown, face.transpose(1, 2, 0).repeat(times, axis=0).repeat(times, axis=1)
+            )
+    for place in range(1, 4):
+        assert (grid[step * place - gap : step * place] == 255).all()
+        assert (grid[:, step * place - gap : step * place] == 255).all()
+
+
+def test_the_faces_stand_in_the_picture_pixel_by_pixel(two_groups, alone):
+    with Image.open(alone[0] / "first-faces.png") as image:
+        picture = np.asarray(image.convert("RGB"))
+    grid = _grid([faces for _, faces in _strips(two_groups[0])])
+    height, width, _ = grid.shape
+    first = np.argwhere((picture[:, :, None] == grid[None, None, 0, 0]).all(axis=-1).squeeze(-1))
+    assert any(np.array_equal(picture[y : y + height, x : x + width], grid) for y, x in first)
 
 
 def test_labels_of_faces_stand_beside_their_strips(two_groups):
     axes = faces_figure(two_groups[0]).axes[0]
-    (image,) = axes.get_images()
     places = {text.get_text(): text.xy[1] for text in axes.texts}
-    height = image.get_array().shape[0] / 3
-    assert places == {
-        "true face": 0.5 * height,
-        "sf2f-64 (width 0.25)": 1.5 * height,
-        "real-photo-oracle": 2.5 * height,
-    }
-    assert image.get_array().shape[1] == len(FACES) * (64 + 2)
+    assert places == pytest.approx(
+        {"true face": 5 / 6, "sf2f-64 (width 0.25)": 3 / 6, "real-photo-oracle": 1 / 6}
+    )
 
 
 def test_faces_are_drawn_as_png_alone_and_all_else_as_both(alone):
