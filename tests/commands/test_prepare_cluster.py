@@ -59,6 +59,14 @@ def wait_for(condition, what):
         time.sleep(0.05)
 
 
+def is_whole(file):
+    """Is the JSON there to its end? Dask writes it in place."""
+    try:
+        return bool(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return False
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """(address of a scheduler, its two workers' processes)"""
@@ -80,7 +88,7 @@ def cluster(tmp_path):
             started.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=tmp_path))
 
     start("scheduler", "--host", "127.0.0.1", "--port", "0")
-    wait_for(file.exists, "the scheduler")
+    wait_for(lambda: is_whole(file), "the scheduler")
     for _ in range(2):
         # Without a nanny, which would start a killed worker again.
         start("worker", "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path))
@@ -136,11 +144,11 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, cluster, monkeypatch):
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    for wrong in (address, "carrier-pigeon://loft"):
-        with pytest.raises(
-            BenchError, match=f"no Dask scheduler answers at '{wrong}' within 1 s.*dask scheduler"
-        ):
-            run_prepare(tmp_path / "store", wrong)
+    with socket.socket() as taken:  # and never listened to: nobody else gets the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        for wrong in (address, "carrier-pigeon://loft"):
+            with pytest.raises(
+                BenchError, match=f"no Dask scheduler answers at '{wrong}' within 1 s.*dask scheduler"
+            ):
+                run_prepare(tmp_path / "store", wrong)
