@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 
 from sf2f_bench.report.selection import Group, Row
-from sf2f_bench.report.style import DOTS_PER_INCH, new_figure, wrapped, write_title
+from sf2f_bench.report.style import DOTS_PER_INCH, new_figure, shifted, wrapped, write_title
 
 if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
@@ -30,18 +30,10 @@ def faces_figure(group: Group) -> Figure | None:
     height, width, _ = grid.shape
     figure, axes = new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
     axes.add_artist(Pixels(grid))
+    left = shifted(axes, axes.transAxes, -4)
     for place, (label, _) in enumerate(strips):
         middle = 1 - (place + 0.5) / len(strips)
-        axes.annotate(
-            wrapped(label),
-            (0, middle),
-            (-4, 0),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=9,
-        )
+        axes.text(0, middle, wrapped(label), transform=left, ha="right", va="center", fontsize=9)
     axes.set_axis_off()
     write_title(figure, f"{group.benchmark}: what the voice was turned into", above=0.1)
     return figure

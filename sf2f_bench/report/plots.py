@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.collections import PolyCollection
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sf2f_bench.records import ScoreRecord
@@ -20,7 +21,6 @@ from sf2f_bench.report.columns import (
     seconds_of_speech,
     strata_of,
 )
-from sf2f_bench.report.numbers import NOTHING
 from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import (
     DASHES,
@@ -33,6 +33,7 @@ from sf2f_bench.report.style import (
     new_figure,
     new_panels,
     paler,
+    shifted,
     title_of,
     write_title,
 )
@@ -266,9 +267,10 @@ def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any], name
     places = np.arange(len(scores))
     axes.add_collection(_bars(values, colors))
     axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="0.15", elinewidth=1.0, capsize=2)
-    for place, score in zip(places, scores, strict=True):
-        if score is None:
-            axes.annotate(NOTHING, (0, place), (3, 0), textcoords="offset points", va="center", color="0.5")
+    missing = [place for place, score in enumerate(scores) if score is None]
+    beside = shifted(axes, axes.transData, 6)
+    dashes = Line2D([0] * len(missing), missing, ls="none", marker="_", color="0.5", transform=beside)
+    axes.add_artist(dashes)  # which stretches no axis
     higher = next(score.higher_is_better for score in scores if score is not None)
     axes.set_title(
         f"{column.heading}\n({'higher' if higher else 'lower'} is better)", loc="left", fontsize=10

@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from sf2f_bench.files import write_atomically
 from sf2f_bench.protocols import BENCH
@@ -67,17 +68,15 @@ def new_panels(
 
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """Labels of the places 0, 1, ... left of a panel: texts, because ticks take three times as long."""
+    left = shifted(axes, axes.get_yaxis_transform(), -6)
+    size = matplotlib.rcParams["ytick.labelsize"]
     for place, label in enumerate(labels):
-        axes.annotate(
-            label,
-            (0, place),
-            (-6, 0),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=matplotlib.rcParams["ytick.labelsize"],
-        )
+        axes.text(0, place, label, transform=left, ha="right", va="center", fontsize=size)
+
+
+def shifted(axes: Axes, places: Transform, points: float) -> Transform:
+    """The same places, so many points further to the right."""
+    return places + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
 
 
 def write_title(figure: Figure, text: str, above: float) -> None:

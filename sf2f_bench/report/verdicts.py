@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from pyarrow.parquet import ParquetFile
 from scipy.special import logit
 
 from sf2f_bench import stats
 from sf2f_bench.paired import seeds_interval
 from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.numbers import number
-from sf2f_bench.report.selection import CEILING, Group, Row, label_of
+from sf2f_bench.report.selection import CEILING, SHUFFLED, Group, Row, label_of, once_a_group
 
 # Diversity below this share of the true photos': a few faces for everybody. Of the systems measured on the embedded
 # world those with one or few faces had .00 to .46 of it, all others .70 and more; it does not depend on n.
@@ -125,14 +126,23 @@ def _paired_interval(group: Group, one: Row, other: Row) -> tuple[float, float] 
 
 def _headline_per_identity(group: Group, row: Row) -> dict[str, float] | None:
     """The headline recall of every identity that takes part; None where the record keeps none."""
-    score = headline(group, row)
-    if score is None or row.record.path_of("per_identity") is None:
-        return None
-    frame, column = row.record.per_identity(), f"{score.metric}|{score.extractor or 'none'}"
-    if column not in frame:
-        return None
-    known = frame[["identity", column]].dropna()
-    return dict(zip(known["identity"], known[column].astype(float), strict=True))
+    return _headlines_per_identity(group).get(row)
+
+
+@once_a_group
+def _headlines_per_identity(group: Group) -> dict[Row, dict[str, float]]:
+    """Of every row that is compared by its identities, each file opened once and only that column read."""
+    found = {}
+    for row in group.rows:
+        score, path = headline(group, row), row.record.path_of("per_identity")
+        compared = row in group.trained or row.record.system.name.startswith(SHUFFLED)
+        if score is None or path is None or not compared:
+            continue
+        column, file = f"{score.metric}|{score.extractor or 'none'}", ParquetFile(path)
+        if column in file.schema_arrow.names:
+            known = file.read(columns=["identity", column]).to_pandas().dropna()
+            found[row] = dict(zip(known["identity"], known[column].astype(float), strict=True))
+    return found
 
 
 def within_gender(group: Group, row: Row) -> str | None:

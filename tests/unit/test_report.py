@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from record_factory import ANCHORS, JUDGE, benchmark, full_bench, record, saved, scores
 from rich.console import Console
+from rich.measure import Measurement
 
 from sf2f_bench.report import terminal, tidy, write_report
 from sf2f_bench.report.contents import tables
@@ -22,7 +23,7 @@ from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.numbers import cell, number
 from sf2f_bench.report.selection import groups
-from sf2f_bench.report.tables import markdown, markdown_table
+from sf2f_bench.report.tables import draw, markdown, markdown_table, width_of
 from sf2f_bench.types import BenchError
 
 NASTY = "a|b_c 50% & <d> [x] $1 #~^\\{}"
@@ -223,6 +224,18 @@ def test_the_terminal_table_fits(width):
     assert max(map(len, lines)) <= width
     assert any(".365 [.30, .43]" in line for line in lines)
     assert ("recall@1 " in shown(made, width).split("Left out")[0]) == (width == 120)
+
+
+@pytest.mark.parametrize(("label_width", "gap"), [(32, 2), (21, 2), (21, 1), (5, 3)])
+def test_a_table_s_width_is_what_rich_measures(label_width, gap):
+    made = [*full_bench(), record(NASTY, 0.3), record("声の顔 (width 0.125)", 0.3)]
+    (group,) = groups(made)
+    options = Console(width=10_000).options
+    for table in tables(group):
+        for part in (table, table.only([0])):
+            drawn = draw(part, label_width, gap)
+            measured = Measurement.get(Console(width=10_000), options, drawn).maximum
+            assert width_of(part, label_width, gap) == measured
 
 
 def test_nothing_is_lost_at_120_columns():

@@ -138,7 +138,7 @@ def test_the_faces_stand_in_the_picture_pixel_by_pixel(two_groups, alone):
 
 def test_labels_of_faces_stand_beside_their_strips(two_groups):
     axes = faces_figure(two_groups[0]).axes[0]
-    places = {text.get_text(): text.xy[1] for text in axes.texts}
+    places = {text.get_text(): text.get_position()[1] for text in axes.texts}
     assert places == pytest.approx(
         {"true face": 5 / 6, "sf2f-64 (width 0.25)": 3 / 6, "real-photo-oracle": 1 / 6}
     )
