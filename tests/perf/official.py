@@ -63,6 +63,12 @@ ROWS = (
     Row("recall-1500", "recall query 1,500 x 1,500", "s", 6.7, aim=100, memory=13),
     Row("recall-5000", "recall query 5,000 x 5,000", "s", instead="out of memory"),
     Row("recall-100000", "recall query 100,000 x 100,000", "s", instead="out of memory"),
+    Row(
+        "report-100",
+        "the whole command sf2f-bench report over 100 records: page, texts and pictures of 3 tables",
+        "s",
+        at_most=10,
+    ),
     Row("scoring", "VGGFace2 ResNet-50, uint8 64x64 faces to probabilities", "images/s", 23, aim=1.5),
     *(
         Row(

@@ -48,6 +48,8 @@ def test_more_of_a_rate_and_less_of_a_time_is_faster():
         ("recall-370", 0.0033, False),
         ("gpu-step-64-bf16-none", 12.0, True),
         ("gpu-step-64-bf16-none", 12.1, False),
+        ("report-100", 10.0, True),
+        ("report-100", 10.1, False),
         ("train-64", 1000, None),
     ],
 )
