@@ -92,12 +92,12 @@ def run(config: Path | None, **options: Any) -> None:
 
     from sf2f_bench.pipeline import run as run_all
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report.tables import terminal
+    from sf2f_bench.report.tables import summary
 
     made = run_all(settings, Reporter())
     if made is None:  # another process of this run speaks
         return
-    terminal(made, Console())
+    summary(made, Console())
     click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
 
 
@@ -113,11 +113,9 @@ def report(results: Path, out: Path | None) -> None:
 
     from sf2f_bench.records import load_all
     from sf2f_bench.report import write_report
-    from sf2f_bench.report.tables import terminal
 
     found = load_all(results, without=("reference",))
-    written = write_report(found, out or results / "report")
-    terminal(found, Console())
+    written = write_report(found, out or results / "report", Console())
     for path in written:
         click.echo(path)
 

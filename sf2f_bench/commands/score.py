@@ -41,10 +41,10 @@ def score(
 
     from sf2f_bench.pipeline import score_external
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report.tables import terminal
+    from sf2f_bench.report.tables import summary
 
     made = score_external(settings, Reporter(), label, description, folder, partial)
-    terminal(made, Console())
+    summary(made, Console())
     click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
 
 

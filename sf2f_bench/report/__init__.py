@@ -9,15 +9,15 @@ from rich.console import Console
 
 from sf2f_bench.records import RunRecord
 from sf2f_bench.report.page import report_files
-from sf2f_bench.report.tables import terminal, tidy
+from sf2f_bench.report.tables import summary, terminal, tidy
 
-__all__ = ["terminal", "tidy", "write_report"]
+__all__ = ["summary", "terminal", "tidy", "write_report"]
 
 
 def write_report(records: Sequence[RunRecord], out: Path, console: Console | None = None) -> list[Path]:
     """Write report.html, report.md, table.txt, table.tex, scores.csv and the pictures into `out`; give their paths.
 
-    console: where the tables are printed too, as `terminal` prints them, which takes as long again by itself.
+    console: where `summary` is printed too, while the pictures are drawn.
 
     Raises BenchError where there are no records.
     """

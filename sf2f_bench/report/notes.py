@@ -30,13 +30,18 @@ INFORMATION = re.compile(r"mutual-information(?:-score/parts|/)(\d+)(?:-parts)?"
 @once_a_group
 def notes(group: Group) -> list[Note]:
     """All notes of one table: what forbids to believe it, verdicts, limits, and what is missing."""
-    audit, warned = _audit(group), warnings(group)
+    found = [*main_notes(group), *(note for note in _audit(group) if not note.alarm)]
+    return found + _plain([*_limits(group), *_remarks(group), *not_here(group), *absences(group.rows)])
+
+
+@once_a_group
+def main_notes(group: Group) -> list[Note]:
+    """What forbids to believe a table, and the verdicts on its systems."""
+    warned = warnings(group)
     found = [*_comparability(group), *_plain(_protocol(group))]
-    found += [note for note in (*audit, *warned) if note.alarm]
+    found += [note for note in (*_audit(group), *warned) if note.alarm]
     found += _verdicts(group) if group.rows[0].record.benchmark.paired else _unpaired(group)
-    found += [note for note in (*warned, *audit) if not note.alarm]
-    found += _plain([*_limits(group), *_remarks(group), *not_here(group), *absences(group.rows)])
-    return found
+    return found + [note for note in warned if not note.alarm]
 
 
 def _plain(texts: Iterable[str | None]) -> list[Note]:

@@ -24,7 +24,7 @@ from sf2f_bench.report.numbers import NOTHING
 from sf2f_bench.report.pictures import Drawing, Plan
 from sf2f_bench.report.published import HEADINGS, published
 from sf2f_bench.report.selection import Group, groups
-from sf2f_bench.report.tables import caption, markdown, markdown_table, print_groups, tidy
+from sf2f_bench.report.tables import caption, markdown, markdown_table, print_groups, summarise_groups, tidy
 from sf2f_bench.report.words import ETHICS, PUBLISHED
 
 TEXT_WIDTH = 120
@@ -41,7 +41,7 @@ def report_files(records: Sequence[RunRecord], out: Path, console: Console | Non
             "scores.csv": tidy(records).to_csv(index=False),
         }
         if console is not None:
-            print_groups(found, console)
+            summarise_groups(found, console)
         for group in found:  # kept for the page, which needs the pictures
             html_tables(group)
             gallery(group)

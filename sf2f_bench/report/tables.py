@@ -17,10 +17,11 @@ from sf2f_bench.protocols import RUNS
 from sf2f_bench.records import RunRecord
 from sf2f_bench.report.columns import likeness_columns, retrieval_columns
 from sf2f_bench.report.contents import Table, tables
-from sf2f_bench.report.notes import Note, notes
+from sf2f_bench.report.notes import Note, main_notes, not_here, notes
 from sf2f_bench.report.numbers import NOTHING
 from sf2f_bench.report.selection import Group, groups, label_of
 
+MAIN_TABLES = 2  # of a summary: who is it, and how alike
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
 
@@ -91,12 +92,12 @@ def caption(group: Group) -> list[str]:
     if group.galleries:
         lines.append(
             f"Means of {RUNS} runs with random crops, ± standard deviation over the runs; anchors answer once. 95 % "
-            f"intervals over identities: scores.csv and the pictures. {NOTHING} not measured, reasons below."
+            f"intervals over identities: scores.csv and the pictures. {NOTHING} not measured, the notes say why."
         )
     else:
         lines.append(
             "In brackets 95 % intervals; ± standard deviation over parts; "
-            f"{NOTHING} not measured, reasons below."
+            f"{NOTHING} not measured, the notes say why."
         )
     return lines
 
@@ -109,25 +110,48 @@ def terminal(records: Sequence[RunRecord], console: Console) -> None:
     print_groups(groups(records), console)
 
 
+def summary(records: Sequence[RunRecord], console: Console) -> None:
+    """Print of every comparable group the main tables, the verdicts, and what the report has besides.
+
+    Raises BenchError where there are no records.
+    """
+    summarise_groups(groups(records), console)
+
+
+def summarise_groups(found: Sequence[Group], console: Console) -> None:
+    """What `summary` prints, of groups."""
+    for group in found:
+        every, said = tables(group), [*main_notes(group), *map(Note, not_here(group))]
+        _print_group(group, every[:MAIN_TABLES], said, console)
+        parts = [f"{more} more tables" if (more := len(every) - MAIN_TABLES) > 0 else ""]
+        parts += [f"{len(notes(group)) - len(said)} more notes on data, limits and what is absent"]
+        console.print()
+        _say(console, f"In the report: {' and '.join(filter(None, parts))}.", "dim")
+
+
 def print_groups(found: Sequence[Group], console: Console) -> None:
     """What `terminal` prints, of groups."""
     for group in found:
-        console.print()
-        console.rule(Text(group.title, "bold"))
-        if group.why:
-            _say(console, group.why, "yellow")
-        for table in tables(group):
-            drawn, dropped = _fit(table, console)
-            console.print(Text(f"\n{table.title}", "bold"))
-            console.print(drawn)
-            if dropped:
-                _say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
-        console.print()
-        for line in caption(group):
-            _say(console, line, "dim")
-        console.print()
-        for note in notes(group):
-            _bullet(console, note)
+        _print_group(group, tables(group), notes(group), console)
+
+
+def _print_group(group: Group, shown: Sequence[Table], said: Sequence[Note], console: Console) -> None:
+    console.print()
+    console.rule(Text(group.title, "bold"))
+    if group.why:
+        _say(console, group.why, "yellow")
+    for table in shown:
+        drawn, dropped = _fit(table, console)
+        console.print(Text(f"\n{table.title}", "bold"))
+        console.print(drawn)
+        if dropped:
+            _say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
+    console.print()
+    for line in caption(group):
+        _say(console, line, "dim")
+    console.print()
+    for note in said:
+        _bullet(console, note)
 
 
 def markdown_table(table: Table) -> str:

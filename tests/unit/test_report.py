@@ -16,7 +16,7 @@ from record_factory import ANCHORS, JUDGE, benchmark, full_bench, record, saved,
 from rich.console import Console
 from rich.measure import Measurement
 
-from sf2f_bench.report import terminal, tidy, write_report
+from sf2f_bench.report import summary, terminal, tidy, write_report
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _strips, faces_figure
 from sf2f_bench.report.latex import latex, latex_table
@@ -241,6 +241,20 @@ def test_a_table_s_width_is_what_rich_measures(label_width, gap):
 def test_nothing_is_lost_at_120_columns():
     assert "Left out" not in shown(everyone(), 120)
     assert "Left out at this width: recall@1 g100" in shown(everyone(), 80)
+
+
+def test_a_summary_has_the_main_tables_the_verdicts_and_counts_what_it_leaves_out():
+    made = full_bench()
+    buffer = io.StringIO()
+    summary(made, Console(file=buffer, width=4000, color_system=None))  # so wide that no line is broken
+    (group,) = groups(made)
+    short, titles = buffer.getvalue(), [table.title for table in tables(group)]
+    assert [title for title in titles if title in short] == titles[:2]
+    left = [note for note in notes(group) if note.text not in short]
+    assert "is above chance" in short
+    assert left
+    assert not any(note.alarm for note in left)
+    assert f"In the report: {len(titles) - 2} more tables and {len(left)} more notes" in short
 
 
 def test_each_network_has_its_own_table():

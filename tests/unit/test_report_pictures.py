@@ -11,7 +11,7 @@ from PIL import Image
 from record_factory import ANCHORS, record, saved
 from rich.console import Console
 
-from sf2f_bench.report import pictures, terminal, write_report
+from sf2f_bench.report import pictures, summary, write_report
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _grid, _strips, faces_figure
 from sf2f_bench.report.notes import notes
@@ -164,9 +164,9 @@ def test_tables_and_notes_of_a_group_are_made_once(two_groups):
         assert make(two_groups[0]) is not make(two_groups[1])
 
 
-def test_the_console_shows_the_same_beside_the_files(two_groups, tmp_path):
+def test_the_console_shows_the_summary_beside_the_files(two_groups, tmp_path):
     records = [row.record for group in two_groups for row in group.rows]
     printed, beside = io.StringIO(), io.StringIO()
-    terminal(records, Console(file=printed, width=100))
+    summary(records, Console(file=printed, width=100))
     write_report(records, tmp_path, Console(file=beside, width=100))
     assert beside.getvalue() == printed.getvalue()

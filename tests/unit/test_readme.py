@@ -1,0 +1,32 @@
+"""README's first screen shows what the command prints over the committed records, not an older table."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from sf2f_bench.protocols import BENCH
+from sf2f_bench.records import load_all
+from sf2f_bench.report import summary
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 120
+
+
+def test_the_tables_of_the_first_screen_are_those_of_the_committed_default_run():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(part for part in text.split("```") if part.lstrip().startswith("──"))
+    records = [
+        record
+        for record in load_all(ROOT / "results" / "reference" / "synthetic-64")
+        if record.seed == 0
+        and record.benchmark.protocol == BENCH
+        and "-without-" not in record.system.name
+        and "-plain-" not in record.system.name
+    ]
+    buffer = io.StringIO()
+    summary(records, Console(file=buffer, width=WIDTH, color_system=None))
+    printed = [line.rstrip() for line in buffer.getvalue().strip().splitlines()]
+    assert block.strip().splitlines() == printed
