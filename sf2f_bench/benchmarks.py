@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sf2f_bench.config import RunConfig
 from sf2f_bench.protocols import BENCH as PROTOCOL
 from sf2f_bench.protocols import PROTOCOLS
 from sf2f_bench.registry import DATASETS, unknown
@@ -148,3 +149,22 @@ def benchmark_named(name: str) -> Benchmark:
     if name not in BENCHMARKS:
         raise BenchError(unknown("benchmark", name, list(BENCHMARKS)))
     return BENCHMARKS[name]
+
+
+def benchmark_of(config: RunConfig) -> Benchmark:
+    """The benchmark that a run is asked for, with the run's own protocol, galleries and networks.
+
+    Raises BenchError for a name that is unknown and for galleries that cannot be.
+    """
+    named = benchmark_named(config.benchmark).for_budget(config.budget)
+    benchmark = replace(
+        named,
+        protocol=config.protocol,
+        gallery_size=config.gallery or named.gallery_size,
+        ks=config.ks or named.ks,
+        judge=config.judge or named.judge,
+        training_loss=config.perceptual or named.training_loss,
+        further=tuple(dict.fromkeys((*named.further, *config.extractors))),
+    )
+    benchmark.check()
+    return benchmark

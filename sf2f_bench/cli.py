@@ -88,6 +88,9 @@ def run(config: Path | None, **options: Any) -> None:
     from sf2f_bench.config import load_config
 
     settings = load_config(config, options)
+    from sf2f_bench.benchmarks import benchmark_of
+
+    benchmark_of(settings)  # a wrong word is named before the slow imports
     from rich.console import Console
 
     from sf2f_bench.pipeline import run as run_all

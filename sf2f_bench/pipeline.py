@@ -19,7 +19,7 @@ from sf2f_bench.attributes import AttributeProbe
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit import VERSION as AUDIT_VERSION
 from sf2f_bench.audit import audit
-from sf2f_bench.benchmarks import ABLATIONS, Benchmark, benchmark_named
+from sf2f_bench.benchmarks import ABLATIONS, Benchmark, benchmark_of
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation import Evaluation
@@ -59,7 +59,7 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     Under torchrun or SLURM all processes train and the main one does the rest; the others return None.
     Raises BenchError for a wrong input; records that were made before it stay.
     """
-    benchmark = _benchmark(config)
+    benchmark = benchmark_of(config)
     machine = Machine.start(config.device, config.precision, config.deterministic, config.compile)
     settings = ModelSettings(
         benchmark.image_size, config.budget, machine.device.type, config.width, config.steps
@@ -84,7 +84,7 @@ def score_external(
     faces: ``FOLDER/<identity>/*.png``, see `sf2f_bench.external.read_faces`. Raises BenchError as that does, and
     for `sf2f-paper/1`, which needs ten runs of a system and not its pictures.
     """
-    benchmark = _benchmark(config)
+    benchmark = benchmark_of(config)
     if benchmark.protocol == PAPER:
         raise BenchError(f"{PAPER} draws ten times from random crops: a folder of faces goes with {BENCH}")
     opened = _open(config, benchmark, Machine.start(config.device), reporter)
@@ -142,21 +142,6 @@ def _recorded(run: Run, seed: int, key: str) -> Path | None:
         load(path)  # a damaged record is an error, not a result
         return path
     return None
-
-
-def _benchmark(config: RunConfig) -> Benchmark:
-    named = benchmark_named(config.benchmark).for_budget(config.budget)
-    benchmark = replace(
-        named,
-        protocol=config.protocol,
-        gallery_size=config.gallery or named.gallery_size,
-        ks=config.ks or named.ks,
-        judge=config.judge or named.judge,
-        training_loss=config.perceptual or named.training_loss,
-        further=tuple(dict.fromkeys((*named.further, *config.extractors))),
-    )
-    benchmark.check()
-    return benchmark
 
 
 def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: Reporter) -> Run:

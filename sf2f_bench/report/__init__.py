@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 
 from sf2f_bench.records import RunRecord
-from sf2f_bench.report.page import report_files
 from sf2f_bench.report.tables import summary, terminal, tidy
 
 __all__ = ["summary", "terminal", "tidy", "write_report"]
@@ -21,4 +20,6 @@ def write_report(records: Sequence[RunRecord], out: Path, console: Console | Non
 
     Raises BenchError where there are no records.
     """
+    from sf2f_bench.report.page import report_files  # matplotlib takes a second
+
     return report_files(records, Path(out), console)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
+from threading import active_count
 from typing import TYPE_CHECKING, Self
 
-import cloudpickle
 import matplotlib
 from joblib import cpu_count
-from joblib.externals.loky import ProcessPoolExecutor
 
 from sf2f_bench.report.faces import faces_figure
 from sf2f_bench.report.html_pictures import PICTURES, scatter_figure
@@ -25,6 +23,9 @@ from sf2f_bench.report.training_plots import training_figure
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from multiprocessing.sharedctypes import Synchronized
+
     from matplotlib.figure import Figure
 
 DRAW: Mapping[str, Callable[[Group], Figure | None]] = {  # what takes longest first
@@ -38,8 +39,10 @@ DRAW: Mapping[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "lengths": lengths_figure,
 }
 ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
-RECORDS_A_PROCESS = 25  # a further process takes two seconds to start: it pays from about so many records on
-STARTED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+RECORDS_A_PROCESS = 10  # so many pictures' worth is there for a further process
+FORK = get_context(
+    "fork"
+)  # a copy of this process has everything imported and read, which takes a new one seconds
 
 
 @dataclass(frozen=True)
@@ -76,53 +79,76 @@ class Drawing:
     """
 
     def __init__(self, plan: Plan, processes: int | None = None) -> None:
-        self._plan = plan
-        self._pieces = [Piece(i, name) for name in DRAW for i in range(len(plan.groups))]
-        if processes is None:
-            worth = sum(len(group.rows) for group in plan.groups) // RECORDS_A_PROCESS
-            processes = min(cpu_count() - 1, worth)
-        self._executor = ProcessPoolExecutor(processes, env=STARTED) if processes else None
-        self._begun: dict[Piece, Future[list[Path]]] = {}
-        if self._executor:
-            pickled = cloudpickle.dumps(plan)
-            self._begun = {p: self._executor.submit(_draw_pickled, pickled, p) for p in self._pieces}
+        pieces = [Piece(i, name) for name in DRAW for i in range(len(plan.groups))]
+        self._work = Work(plan, pieces, FORK.Value("i", 0))
+        self._helpers: list[tuple[BaseProcess, Connection]] = []
+        for _ in range(worthwhile(plan) if processes is None else processes):
+            here, there = FORK.Pipe(duplex=False)
+            helper = FORK.Process(target=_help, args=(self._work, there), daemon=True)
+            helper.start()
+            there.close()  # so that nothing keeps the pipe open once the helper is gone
+            self._helpers.append((helper, here))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._executor:
-            self._executor.shutdown(wait=True, kill_workers=True)  # none has anything left to do
+    def __exit__(self, *_: object) -> None:
+        for helper, here in self._helpers:
+            helper.terminate()  # it has nothing left to do, or nobody is left who wants it
+            helper.join()
+            here.close()
 
     def finish(self) -> list[dict[str, list[Path]]]:
-        """Of each group ``{name: [png, svg]}`` in the order of `PICTURES`; draws here what no other process has begun.
+        """Of each group ``{name: [png, svg]}`` in the order of `PICTURES`; draws with the others what is left.
 
         Raises BenchError where one of them ends on the way, and whatever drawing raises there.
         """
+        drawn = self._work.do()
+        for _, here in self._helpers:
+            try:
+                found = here.recv()
+            except EOFError as error:
+                raise BenchError(
+                    "a process that drew pictures of the report crashed or was ended, most often for want of memory: "
+                    "give the command again with more memory free"
+                ) from error
+            if isinstance(found, Exception):
+                raise found
+            drawn |= found
+        count = len(self._work.plan.groups)
+        return [{name: paths for name in PICTURES if (paths := drawn[Piece(i, name)])} for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Pieces that several processes take one after the other; `taken`: how many are, for all of them."""
+
+    plan: Plan
+    pieces: Sequence[Piece]
+    taken: Synchronized[int]
+
+    def do(self) -> dict[Piece, list[Path]]:
+        """Draw until nothing is left; give what this process drew."""
         drawn = {}
-        for piece in reversed(self._pieces):  # the others begin at the other end
-            waiting = self._begun.get(piece)
-            if waiting is None or waiting.cancel():
-                drawn[piece] = self._plan.draw(piece)
-        try:
-            drawn |= {piece: begun.result() for piece, begun in self._begun.items() if piece not in drawn}
-        except BrokenProcessPool as error:
-            raise BenchError(
-                "a process that drew pictures of the report crashed or was ended, most often for want of memory: give "
-                "the command again with more memory free"
-            ) from error
-        return [
-            {name: paths for name in PICTURES if (paths := drawn[Piece(i, name)])}
-            for i in range(len(self._plan.groups))
-        ]
+        while True:
+            with self.taken.get_lock():
+                place = self.taken.value
+                self.taken.value += 1
+            if place >= len(self.pieces):
+                return drawn
+            drawn[self.pieces[place]] = self.plan.draw(self.pieces[place])
 
 
-def _draw_pickled(pickled: bytes, piece: Piece) -> list[Path]:
-    return _unpickled(pickled).draw(piece)
+def worthwhile(plan: Plan) -> int:
+    """How many processes to start beside this one; none where a copy of it would lack its threads."""
+    if sys.platform != "linux" or active_count() > 1:
+        return 0
+    return min(cpu_count() - 1, sum(len(group.rows) for group in plan.groups) // RECORDS_A_PROCESS)
 
 
-@lru_cache(maxsize=1)
-def _unpickled(pickled: bytes) -> Plan:
-    return cloudpickle.loads(pickled)
+def _help(work: Work, there: Connection) -> None:
+    """In another process: draw, and send what was drawn or what went wrong."""
+    try:
+        there.send(work.do())
+    except Exception as error:
+        there.send(error)

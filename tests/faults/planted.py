@@ -21,6 +21,7 @@ import torch
 
 from baselines.anchors import Chance, GenderOracle, RealPhotoOracle
 from sf2f_bench import pipeline
+from sf2f_bench.benchmarks import benchmark_of
 from sf2f_bench.config import RunConfig
 from sf2f_bench.drawing import draw
 from sf2f_bench.evaluation import Evaluation
@@ -54,7 +55,7 @@ class Bench:
 
     def __init__(self, cache: Path) -> None:
         self.config = RunConfig(budget="smoke", device="cpu", cache=cache, steps=STEPS)
-        self.benchmark = pipeline._benchmark(self.config)
+        self.benchmark = benchmark_of(self.config)
         machine = Machine.start("cpu")
         self.run = pipeline._open(self.config, self.benchmark, machine, Reporter(silent=True))
         self.evaluation = self.run.evaluation

@@ -179,7 +179,9 @@ def test_a_model_that_is_not_there_is_named(world, models, message):
 
 def test_a_network_that_is_not_here_is_named_and_nothing_stands_in_for_it(world):
     records, log = world()
-    assert "elsewhere: its numbers will be absent: the file elsewhere.pth is not there" in log.replace("\n", " ")
+    assert "elsewhere: its numbers will be absent: the file elsewhere.pth is not there" in log.replace(
+        "\n", " "
+    )
     absent = [absent for absent in records["mine"].absent if absent.metric == "all"]
     assert [(found.extractor, found.reason) for found in absent] == [
         ("elsewhere", "the file elsewhere.pth is not there")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sf2f_bench.report import pictures, summary, write_report
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _grid, _strips, faces_figure
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.pictures import DRAW, Drawing, Plan
+from sf2f_bench.report.pictures import Drawing, Plan, worthwhile
 from sf2f_bench.report.selection import groups
 from sf2f_bench.types import BenchError
 
@@ -41,8 +43,8 @@ def alone(two_groups, tmp_path_factory):
 def test_another_process_draws_the_same_bytes(two_groups, alone, tmp_path):
     folder, drawn = alone
     with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
-        for begun in drawing._begun.values():
-            begun.result()  # so that none is left for this process
+        drawing._helpers[0][1].poll(60)  # it has drawn everything
+        assert drawing._work.do() == {}
         found = drawing.finish()
     assert [list(of_group) for of_group in found] == [list(of_group) for of_group in drawn]
     files = sorted(path.name for path in folder.iterdir())
@@ -52,61 +54,55 @@ def test_another_process_draws_the_same_bytes(two_groups, alone, tmp_path):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
-def test_what_no_other_process_has_begun_is_drawn_here(two_groups, alone, tmp_path):
-    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
-        drawing.finish()  # the other process has not started yet
+def test_several_processes_share_the_pieces(two_groups, alone, tmp_path):
+    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=2) as drawing:
+        found = drawing.finish()
+    assert [list(of_group) for of_group in found] == [list(of_group) for of_group in alone[1]]
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in alone[0].iterdir()}
 
 
 def test_a_lost_process_is_said_in_words(two_groups, tmp_path, monkeypatch):
-    monkeypatch.setitem(DRAW, "recall", lambda group: os._exit(1))
-    monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])  # here nothing is drawn
-    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=0) as drawing:
-        drawing._begun = {piece: Broken() for piece in drawing._pieces}
+    monkeypatch.setattr(Plan, "draw", lambda plan, piece: os._exit(1))
+    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
+        drawing._helpers[0][0].join()
+        monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])
         with pytest.raises(BenchError, match="drew pictures of the report crashed or was ended"):
             drawing.finish()
 
 
-class Broken:
-    """What is left of a piece whose process is gone."""
-
-    def cancel(self):
-        return False
-
-    def result(self):
-        raise pictures.BrokenProcessPool("gone")
-
-
-def test_what_drawing_raises_elsewhere_is_raised_here(two_groups, tmp_path):
+def test_what_drawing_raises_elsewhere_is_raised_here(two_groups, tmp_path, monkeypatch):
     closed = tmp_path / "a-file-and-no-folder"
     closed.write_text("")
     with Drawing(Plan(two_groups, ("first", "second"), closed), processes=1) as drawing:
-        for begun in drawing._begun.values():
-            begun.exception()
+        drawing._helpers[0][0].join()
+        monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])
         with pytest.raises(OSError, match="a-file-and-no-folder"):
             drawing.finish()
 
 
+def test_nobody_goes_on_drawing_when_the_caller_fails(two_groups, tmp_path, monkeypatch):
+    monkeypatch.setattr(Plan, "draw", lambda plan, piece: time.sleep(60))
+    with (
+        pytest.raises(ZeroDivisionError),
+        Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing,
+    ):
+        raise ZeroDivisionError
+    assert not drawing._helpers[0][0].is_alive()
+
+
 @pytest.mark.parametrize(
-    ("cores", "records", "expected"), [(2, 24, 0), (2, 100, 1), (1, 100, 0), (64, 100, 4)]
+    ("cores", "records", "expected"), [(2, 9, 0), (2, 100, 1), (1, 100, 0), (64, 100, 10)]
 )
 def test_as_many_processes_as_are_worth_it(cores, records, expected, monkeypatch, tmp_path):
-    started = []
     monkeypatch.setattr(pictures, "cpu_count", lambda: cores)
-    monkeypatch.setattr(pictures, "ProcessPoolExecutor", lambda count, env: started.append(count) or Nobody())
+    monkeypatch.setattr(pictures, "active_count", lambda: 1)
     (group,) = groups([record(seed=seed, key=f"{seed}") for seed in range(records)])
-    with Drawing(Plan([group], ["a"], tmp_path)):
-        assert sum(started) == expected
-
-
-class Nobody:
-    """Takes work and does none."""
-
-    def submit(self, *_):
-        return None
-
-    def shutdown(self, **_):
-        pass
+    plan = Plan([group], ["a"], tmp_path)
+    assert worthwhile(plan) == (expected if sys.platform == "linux" else 0)
+    monkeypatch.setattr(
+        pictures, "active_count", lambda: 2
+    )  # a copy would have this thread's locks without it
+    assert worthwhile(plan) == 0
 
 
 @pytest.mark.parametrize(("size", "times"), [(48, 3), (128, 1), (224, 1)])
