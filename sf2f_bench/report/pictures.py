@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import active_count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import matplotlib
 from joblib import cpu_count
@@ -39,10 +39,11 @@ DRAW: Mapping[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "lengths": lengths_figure,
 }
 ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
-RECORDS_A_PROCESS = 10  # so many pictures' worth is there for a further process
-FORK = get_context(
-    "fork"
-)  # a copy of this process has everything imported and read, which takes a new one seconds
+RECORDS_A_PROCESS = 10  # a further process is started for so many
+# A copy of this process has everything imported and read, which takes a new one two seconds. Pictures are drawn by copies on
+# Linux alone: elsewhere there are none, or libraries that do not bear them.
+CAN_COPY = sys.platform == "linux"
+CONTEXT: Any = get_context("fork" if CAN_COPY else None)
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ class Drawing:
 
     def __init__(self, plan: Plan, processes: int | None = None) -> None:
         pieces = [Piece(i, name) for name in DRAW for i in range(len(plan.groups))]
-        self._work = Work(plan, pieces, FORK.Value("i", 0))
+        self._work = Work(plan, pieces, CONTEXT.Value("i", 0))
         self._helpers: list[tuple[BaseProcess, Connection]] = []
         for _ in range(worthwhile(plan) if processes is None else processes):
-            here, there = FORK.Pipe(duplex=False)
-            helper = FORK.Process(target=_help, args=(self._work, there), daemon=True)
+            here, there = CONTEXT.Pipe(duplex=False)
+            helper = CONTEXT.Process(target=_help, args=(self._work, there), daemon=True)
             helper.start()
             there.close()  # so that nothing keeps the pipe open once the helper is gone
             self._helpers.append((helper, here))
@@ -129,7 +130,7 @@ class Work:
 
     def do(self) -> dict[Piece, list[Path]]:
         """Draw until nothing is left; give what this process drew."""
-        drawn = {}
+        drawn: dict[Piece, list[Path]] = {}
         while True:
             with self.taken.get_lock():
                 place = self.taken.value
@@ -141,7 +142,7 @@ class Work:
 
 def worthwhile(plan: Plan) -> int:
     """How many processes to start beside this one; none where a copy of it would lack its threads."""
-    if sys.platform != "linux" or active_count() > 1:
+    if not CAN_COPY or active_count() > 1:
         return 0
     return min(cpu_count() - 1, sum(len(group.rows) for group in plan.groups) // RECORDS_A_PROCESS)
 

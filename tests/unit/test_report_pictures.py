@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import time
 
 import numpy as np
@@ -98,7 +97,7 @@ def test_as_many_processes_as_are_worth_it(cores, records, expected, monkeypatch
     monkeypatch.setattr(pictures, "active_count", lambda: 1)
     (group,) = groups([record(seed=seed, key=f"{seed}") for seed in range(records)])
     plan = Plan([group], ["a"], tmp_path)
-    assert worthwhile(plan) == (expected if sys.platform == "linux" else 0)
+    assert worthwhile(plan) == (expected if pictures.CAN_COPY else 0)
     monkeypatch.setattr(
         pictures, "active_count", lambda: 2
     )  # a copy would have this thread's locks without it
