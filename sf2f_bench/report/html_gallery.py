@@ -48,7 +48,9 @@ def gallery(group: Group) -> list[Person]:
     drawn: dict[str, list[Picture]] = {name: [] for name in face_identities(group)}
     for row in (*group.trained, *(row for row in group.rows if row not in group.trained)):
         names = row.record.files.face_identities
-        faces, truth, heard = row.record.faces(), row.record.faces("true_faces"), row.record.voices()
+        wanted = not all(name in true for name in names)  # every record keeps the true faces again
+        truth = row.record.faces("true_faces") if wanted else None
+        faces, heard = row.record.faces(), row.record.voices()
         for place, name in enumerate(names):
             if truth is not None and name not in true:
                 true[name] = Picture("true face", None, _png(truth[place]))

@@ -40,8 +40,8 @@ DRAW: Mapping[str, Callable[[Group], Figure | None]] = {  # what takes longest f
 }
 ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
 RECORDS_A_PROCESS = 10  # a further process is started for so many
-# A copy of this process has everything imported and read, which takes a new one two seconds. Pictures are drawn by copies on
-# Linux alone: elsewhere there are none, or libraries that do not bear them.
+# A copy of this process has everything imported and read, which takes a new one two seconds. Linux alone copies
+# safely: elsewhere this process draws everything.
 CAN_COPY = sys.platform == "linux"
 CONTEXT: Any = get_context("fork" if CAN_COPY else None)
 
