@@ -154,10 +154,9 @@ def metrics_figure(group: Group) -> Figure | None:
     ]
     if not columns:
         return None
-    across = min(MOST_ACROSS, len(columns))
-    figure, panels = new_panels(
-        -(-len(columns) // across), across, (BARS_WIDTH, BAR_HEIGHT * len(group.rows)), (0.16, 0.95)
-    )
+    down = -(-len(columns) // MOST_ACROSS)
+    across = -(-len(columns) // down)
+    figure, panels = new_panels(down, across, (BARS_WIDTH, BAR_HEIGHT * len(group.rows)), (0.16, 0.95))
     colors = _bar_colors(group)
     for i, (column, axes) in enumerate(zip_longest(columns, panels.ravel())):
         if column is None:
@@ -166,7 +165,7 @@ def metrics_figure(group: Group) -> Figure | None:
             _draw_bars(axes, group, column, colors, named=i % across == 0)
     title = title_of(group, "retrieval, similarity and quality")
     if group.headline_role != "judge":
-        title += f"; quality: {paper_classifier(group) or 'none'}"
+        title += f"\nquality: {paper_classifier(group) or 'none'}"
     write_title(figure, title, above=0.55)
     return figure
 
