@@ -108,7 +108,7 @@ def run(config: Path | None, **options: Any) -> None:
 @click.argument("results", type=FOLDER, default=Path("results"))
 @click.option("--out", type=FOLDER, help="Where the files go.  [default: RESULTS/report]")
 def report(results: Path, out: Path | None) -> None:
-    """Write tables (Markdown, CSV, LaTeX) and pictures (PNG, SVG) from the records in RESULTS.
+    """Write one HTML page, tables (Markdown, CSV, LaTeX) and pictures (PNG, SVG; faces as PNG) from the records.
 
     Records below a folder named `reference` are read only when RESULTS is that folder or lies in it.
     """

@@ -156,7 +156,7 @@ def metrics_figure(group: Group) -> Figure | None:
         return None
     down = -(-len(columns) // MOST_ACROSS)
     across = -(-len(columns) // down)
-    figure, panels = new_panels(down, across, (BARS_WIDTH, BAR_HEIGHT * len(group.rows)), (0.16, 0.95))
+    figure, panels = new_panels(down, across, (BARS_WIDTH, BAR_HEIGHT * len(group.rows)), (0.34, 0.95))
     colors = _bar_colors(group)
     for i, (column, axes) in enumerate(zip_longest(columns, panels.ravel())):
         if column is None:
