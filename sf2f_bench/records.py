@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from pyarrow.parquet import ParquetFile
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -213,12 +214,12 @@ class RunRecord(_Part):
         path = self.path_of("per_identity")
         if path is None:
             raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
-        return pd.read_parquet(path)
+        return _parquet(path)
 
     def replicates(self) -> pd.DataFrame | None:
         """One column per ``metric|extractor``, one row a half-sample; None where no metric has them."""
         path = self.path_of("replicates")
-        return None if path is None else pd.read_parquet(path)
+        return None if path is None else _parquet(path)
 
     def curve(self) -> pd.DataFrame | None:
         """Columns `stage`, `step` and the training's scalars; None for what was not trained in steps."""
@@ -237,6 +238,12 @@ class RunRecord(_Part):
         """
         path = self.path_of("voices")
         return [] if path is None else read_voices(path, len(self.files.face_identities))
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """A small file, in half the time of `pd.read_parquet`: a report reads hundreds."""
+    with ParquetFile(path) as file:
+        return file.read(use_threads=False).to_pandas()
 
 
 def save(

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from sf2f_bench.records import Finding, RunRecord
-from sf2f_bench.report.html_gallery import Person, gallery
+from sf2f_bench.report.html_gallery import Gallery, gallery
 from sf2f_bench.report.html_pictures import PICTURES, as_data
 from sf2f_bench.report.html_tables import KINDS, HtmlTable, html_tables, kind_of
 from sf2f_bench.report.notes import notes
@@ -58,8 +58,8 @@ class Section:
         """Could any number be paired with its reference's?"""
         return any(table.tested for table in self.tables)
 
-    @cached_property
-    def people(self) -> list[Person]:
+    @property
+    def gallery(self) -> Gallery:
         """Whose voices and faces are shown."""
         return gallery(self.group)
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -49,11 +49,14 @@ class Row:
 
         by: a role, or the id of an extractor. What an anchor scored in a space of its own stands by every one.
         """
-        for score in self.record.scores:
-            asked = score.extractor_role in (by, "none") or score.extractor == by
-            if asked and re.fullmatch(pattern, score.metric):
-                return score
-        return None
+        if (pattern, by) not in self._found:
+            self._found[pattern, by] = next(filter(_asked_for(pattern, by), self.record.scores), None)
+        return self._found[pattern, by]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], ScoreRecord | None]:
+        """What `score` has been asked: every table, picture and note asks again."""
+        return {}
 
     @property
     def ablation_of(self) -> str:
@@ -65,6 +68,16 @@ class Row:
     def short_label(self) -> str:
         """The label under a heading that names the system: ``without L1 loss (width 0.25)``."""
         return self.label.removeprefix(f"{self.ablation_of} ")
+
+
+def _asked_for(pattern: str, by: str) -> Callable[[ScoreRecord], bool]:
+    matches = re.compile(pattern).fullmatch
+
+    def is_asked_for(score: ScoreRecord) -> bool:
+        asked = score.extractor_role in (by, "none") or score.extractor == by
+        return asked and matches(score.metric) is not None
+
+    return is_asked_for
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-DOTS_PER_INCH = 150
+DOTS_PER_INCH = 120
 PADDING = 0.1  # inches around a picture
 LEGEND_LINES = 26  # beside a panel
 PANEL = (5.2, 4.4)  # inches

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from PIL import Image
 from record_factory import (
     ANCHORS,
     FACES,
@@ -28,7 +29,7 @@ from record_factory import (
 )
 
 from sf2f_bench.records import Finding, SideFiles, load, save
-from sf2f_bench.report import write_report
+from sf2f_bench.report import html_gallery, write_report
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.html import html_page
 from sf2f_bench.report.html_gallery import gallery
@@ -198,7 +199,7 @@ def test_voices_are_the_record_s(written):
 
 def test_every_person_has_the_true_face_and_one_of_every_row_that_draws(written):
     (group,) = groups(written[0])
-    people = gallery(group)
+    people = gallery(group).people
     assert [one.name for one in people] == list(FACES)
     drawing = {row.label for row in group.rows if row.record.files.faces}
     for place, one in enumerate(people):
@@ -206,6 +207,26 @@ def test_every_person_has_the_true_face_and_one_of_every_row_that_draws(written)
         assert {face.label for face in one.drawn} == drawing
         assert one.drawn[0].kind == "system"
         assert one.voice != people[place - 1].voice
+
+
+def pixels_of(picture):
+    kind, _, content = picture.source.partition(",")
+    assert kind == "data:image/webp;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).transpose(2, 0, 1)
+
+
+def test_faces_are_shown_pixel_by_pixel_unless_they_are_too_many(tmp_path, monkeypatch):
+    made, words = full_run(tmp_path), "compressed with loss"
+    row = groups(made)[0].trained[0]
+    for limit, exact in ((10**6, True), (10**3, False)):
+        monkeypatch.setattr(html_gallery, "EXACT_PIXELS", limit)
+        shown = gallery(group := groups(made)[0])
+        assert shown.exact == exact
+        assert (words in html_page([group], [{}])) != exact
+        for face, person in zip(row.record.faces(), shown.people, strict=True):
+            difference = np.abs(pixels_of(person.drawn[0]).astype(int) - face)
+            assert (difference.max() == 0) == exact
+            assert difference.mean() < 40  # of noise, which compresses worst
 
 
 def test_pictures_and_tables_have_words(written):
@@ -256,10 +277,10 @@ def test_media_that_may_not_be_shared_are_not_in_the_page(tmp_path):
 def test_one_row_that_may_not_be_shown_hides_everybody(tmp_path):
     made = full_run(tmp_path)
     group = groups(made)[0]
-    assert gallery(group)
+    assert gallery(group).people
     closed = group.rows[0].record.model_copy(update={"benchmark": benchmark(media_shareable=False)})
     others = [row.record for row in group.rows[1:]]
-    assert gallery(groups([*others, closed])[0]) == []
+    assert not gallery(groups([*others, closed])[0]).people
 
 
 def test_records_without_faces_or_voices_say_so(tmp_path):
