@@ -139,6 +139,24 @@ def test_a_mark_says_what_was_compared_where_it_is_pointed_at_and_where_it_is_ta
     assert browser.execute_script(f"return {words}.offsetHeight", better) == 1
 
 
+def test_the_keyboard_unfolds_what_all_marks_say(browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    set_screen(browser, 390)
+    folded = (
+        "return [...document.querySelectorAll('td .hidden')].filter(words => words.offsetHeight <= 1).length"
+    )
+    marks = "return document.querySelectorAll('td .mark').length"
+    count, button = browser.execute_script(marks), browser.find_element(By.ID, "words")
+    assert browser.execute_script(folded) == count > 0
+    for pressed, left in (("true", 0), ("false", count)):
+        button.send_keys(Keys.ENTER)
+        assert button.get_attribute("aria-pressed") == pressed
+        assert browser.execute_script(folded) == left
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
 def test_names_are_shown_and_not_run(browser):
     assert browser.title == "Speech-to-face benchmark report"
     cells = browser.execute_script(f"{ORDER}.map(row => row.cells[0].textContent)")

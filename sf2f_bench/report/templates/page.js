@@ -50,6 +50,11 @@
   // ---- what a mark says, where there is no pointer to rest on it
   all("td .mark").forEach((mark) => mark.addEventListener("click", () => mark.closest("td").classList.toggle("open")));
 
+  const words = document.getElementById("words");
+  words?.addEventListener("click", () => {
+    words.setAttribute("aria-pressed", String(document.body.classList.toggle("in-words")));
+  });
+
   // ---- light and dark
   const theme = document.getElementById("theme");
   const root = document.documentElement;
