@@ -78,7 +78,7 @@ def save_record(
         ),
         files=records.SideFiles(face_identities=tuple(names[:shown])),
         created=datetime.now(UTC),
-        notes=(*_notes(evaluation), *found.notes, *provenance.notes),
+        notes=(*found.notes, *provenance.notes),
         audit=provenance.findings,
     )
     return records.save(
@@ -120,14 +120,6 @@ def _voice(dataset: Dataset, name: str) -> FloatArray | None:
 def _filled(column: np.ndarray, length: int) -> np.ndarray:
     """NaN for the last identities where the column leaves them out."""
     return np.append(column, np.full(length - len(column), np.nan))
-
-
-def _notes(evaluation: Evaluation) -> tuple[str, ...]:
-    """What a reader must know of this judge on this data."""
-    judge = evaluation.extractors["judge"].id if "judge" in evaluation.extractors else ""
-    if evaluation.store.card.real and judge.startswith("embedded"):
-        return (f"{judge} was trained on drawn faces: on real photos its numbers are no result.",)
-    return ()
 
 
 def peak_memory_mb() -> float:

@@ -39,7 +39,7 @@ def main_notes(group: Group) -> list[Note]:
     """What forbids to believe a table, and the verdicts on its systems."""
     warned = warnings(group)
     found = [*_comparability(group), *_plain(_protocol(group))]
-    found += [note for note in (*_audit(group), *warned) if note.alarm]
+    found += [note for note in (*_drawn_judges(group), *_audit(group), *warned) if note.alarm]
     found += _verdicts(group) if group.rows[0].record.benchmark.paired else _unpaired(group)
     return found + [note for note in warned if not note.alarm]
 
@@ -54,6 +54,18 @@ def _verdicts(group: Group) -> list[Note]:
     for verdict in (against_listener, against_shuffled, within_gender):
         texts += [verdict(group, row) for row in group.systems]
     return _plain([*texts, *over_seeds(group), *_against_whole(group)])
+
+
+def _drawn_judges(group: Group) -> list[Note]:
+    """The embedded networks learned on drawn faces: with real photos they show that a run works, and no more."""
+    if not group.rows[0].record.benchmark.real:
+        return []
+    networks = dict.fromkeys(filter(None, (group.extractor("judge"), group.extractor("training-loss"))))
+    return [
+        Note(f"{network} was trained on drawn faces: on real photos its numbers are no result.", True)
+        for network in networks
+        if network.startswith("embedded")
+    ]
 
 
 def _audit(group: Group) -> list[Note]:

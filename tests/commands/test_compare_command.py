@@ -47,7 +47,8 @@ def test_two_seeds_can_show_little_and_it_says_so():
     words = " ".join(printed("sf2f-64", "voice2face-64", "--metrics", "recall@10/g100").split())
     assert "seeds 0, 1" in words
     assert "2 seeds, in pairs" in words
-    assert words.count("no difference shown") >= 2
+    judge = words[words.index("By the judge") : words.index("By the network of the training loss")]
+    assert "no difference shown" in judge  # one seed each shows one: the test above
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])

@@ -7,6 +7,7 @@ import pytest
 from record_factory import (
     JUDGE,
     LOSS,
+    benchmark,
     full_bench,
     full_record,
     record,
@@ -66,6 +67,20 @@ def test_collapse_is_an_alarm_for_systems_and_not_for_the_mean_face():
     assert "has collapsed" in alarm
     assert not alarms([with_scores(full_record(), {"diversity": (0.49, 0.47, 0.51)}), photos])
     assert not alarms([with_scores(full_record(), few)])  # without true photos beside it nothing can be said
+
+
+def test_networks_that_learned_on_drawn_faces_are_an_alarm_with_real_photos_alone():
+    real = benchmark(name="hq-voxceleb-64", dataset="hq-voxceleb", real=True)
+    assert alarms([full_record(benchmark=real), full_record("mean-face", 0.1, benchmark=real)]) == [
+        f"{network} was trained on drawn faces: on real photos its numbers are no result."
+        for network in (JUDGE, LOSS)
+    ]
+    photos = [
+        score.model_copy(update={"extractor": (score.extractor or "").replace("embedded-", "facenet-")})
+        for score in full_record().scores
+    ]
+    assert not alarms([full_record(benchmark=real).model_copy(update={"scores": tuple(photos)})])
+    assert not alarms([full_record()])
 
 
 def test_copying_is_an_alarm_for_systems_and_a_remark_for_anchors():
