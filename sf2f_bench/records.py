@@ -86,6 +86,11 @@ class SystemPart(_Part):
     recipe: dict[str, Any] = Field(default_factory=dict)
 
 
+def column_of(metric: str, extractor: str | None) -> str:
+    """The column of a record's tables that holds a score's values: ``recall@1/g100|embedded-judge/1@...``."""
+    return f"{metric}|{extractor or 'none'}"
+
+
 class ScoreRecord(_Part):
     """One number by one extractor. `extractor` is None where an anchor ranks in a space of its own."""
 
@@ -111,6 +116,11 @@ class ScoreRecord(_Part):
                 f"{self.metric}: extractor {self.extractor!r} does not go with role {self.extractor_role!r}"
             )
         return self
+
+    @property
+    def column(self) -> str:
+        """Where the record's tables keep its values; see `column_of`."""
+        return column_of(self.metric, self.extractor)
 
 
 class AbsentScore(_Part):
@@ -209,15 +219,18 @@ class RunRecord(_Part):
         name = getattr(self.files, file)
         return self._folder / name if name and self._folder is not None else None
 
-    def per_identity(self) -> pd.DataFrame:
-        """Column `identity` and one column per ``metric|extractor``, one row a test identity."""
+    def per_identity(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Column `identity` and one column per `ScoreRecord.column`, one row a test identity.
+
+        columns: read these alone, as far as there are such; all where nobody says.
+        """
         path = self.path_of("per_identity")
         if path is None:
             raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
-        return _parquet(path)
+        return _parquet(path, columns)
 
     def replicates(self) -> pd.DataFrame | None:
-        """One column per ``metric|extractor``, one row a half-sample; None where no metric has them."""
+        """One column per `ScoreRecord.column`, one row a half-sample; None where no metric has them."""
         path = self.path_of("replicates")
         return None if path is None else _parquet(path)
 
@@ -240,10 +253,10 @@ class RunRecord(_Part):
         return [] if path is None else read_voices(path, len(self.files.face_identities))
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """A small file, in half the time of `pd.read_parquet`: a report reads hundreds."""
     with ParquetFile(path) as file:
-        return file.read(use_threads=False).to_pandas()
+        return file.read(columns, use_threads=False).to_pandas()
 
 
 def save(

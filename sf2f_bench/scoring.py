@@ -65,7 +65,7 @@ class Scores:
         self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:
         """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
-        column = f"{metric.name}|{extractor.id if extractor else 'none'}"
+        column = records.column_of(metric.name, extractor.id if extractor else None)
         basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
         if result.per_identity is not None:
             basis, self.columns[column] = result.basis, result.per_identity

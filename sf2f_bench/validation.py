@@ -135,7 +135,7 @@ def _tables(found: Checked) -> Iterator[str]:
     record = _record(found)
     people, replicates = record.per_identity(), record.replicates()
     yield from _people(record, people)
-    columns = {f"{score.metric}|{score.extractor or 'none'}": score for score in record.scores}
+    columns = {score.column: score for score in record.scores}
     for column, score in columns.items():
         yield from score_faults(column, score, people, replicates)
         basis = score.basis or "without a basis"

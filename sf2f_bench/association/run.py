@@ -25,6 +25,7 @@ from sf2f_bench.data.association_lists import AssociationList, MediaFolders, Peo
 from sf2f_bench.files import load_tensors, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
+from sf2f_bench.report.notes import of_drawn_faces
 from sf2f_bench.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import BenchError, FeatureExtractor, ModelSettings, SpeechToFace
@@ -227,6 +228,6 @@ def _notes(people: People, lists: Sequence[AssociationList], judge: str) -> list
         f"{(split == 'train').sum()} of the {len(listed)} people of these lists are in hq-voxceleb's training rows: "
         "for a system that was trained there only the lines of test people are about people it never heard."
     ]
-    if judge.startswith("embedded"):
-        notes.append(f"{judge} was trained on drawn faces: on real photos its numbers are no result.")
+    if text := of_drawn_faces(judge):
+        notes.append(text)
     return notes

@@ -61,8 +61,8 @@ def per_identity_table(records: Sequence[RunRecord]) -> pd.DataFrame:
         for score in record.scores:
             if score.basis in (None, "replicates"):
                 continue
-            column = f"{score.metric}|{score.extractor or 'none'}"
-            known = people.loc[people[column].notna(), ["identity", column]].rename(columns={column: "value"})
+            known = people.loc[people[score.column].notna(), ["identity", score.column]]
+            known = known.rename(columns={score.column: "value"})
             parts.append(known.assign(**_facts(record, score)))
     if not parts:
         raise BenchError("no record has per-identity values: made by an older version? Run again")

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from sf2f_bench.records import RunRecord
-from sf2f_bench.report.tables import summary, terminal, tidy
+from sf2f_bench.report.tables import summary, tidy
 
-__all__ = ["summary", "terminal", "tidy", "write_report"]
+__all__ = ["summary", "tidy", "write_report"]
 
 
 def write_report(records: Sequence[RunRecord], out: Path, console: Console | None = None) -> list[Path]:

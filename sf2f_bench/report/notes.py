@@ -61,11 +61,14 @@ def _drawn_judges(group: Group) -> list[Note]:
     if not group.rows[0].record.benchmark.real:
         return []
     networks = dict.fromkeys(filter(None, (group.extractor("judge"), group.extractor("training-loss"))))
-    return [
-        Note(f"{network} was trained on drawn faces: on real photos its numbers are no result.", True)
-        for network in networks
-        if network.startswith("embedded")
-    ]
+    return [Note(text, True) for network in networks if (text := of_drawn_faces(network))]
+
+
+def of_drawn_faces(network: str) -> str | None:
+    """What a reader must know of an embedded network that looked at real photos; None of any other network."""
+    if not network.startswith("embedded"):
+        return None
+    return f"{network} was trained on drawn faces: on real photos its numbers are no result."
 
 
 def _audit(group: Group) -> list[Note]:

@@ -85,8 +85,8 @@ def pair_of(a: Side, b: Side, left: Key, right: Key) -> tuple[Measured, Measured
 
 def parts_of(side: Side, key: Key) -> tuple[Basis, Array] | str:
     """The basis and, one row a record, the identities' values ``[S, N]`` or the replicates ``[S, R]``."""
-    column = f"{key[0]}|{key[1] or 'none'}"
     scores = side.scores[key]
+    column = scores[0].column
     frames = side.replicates if scores[0].basis == "replicates" else side.values
     if any(column not in frame for frame in frames):
         return UNPAIRED

@@ -102,14 +102,6 @@ def caption(group: Group) -> list[str]:
     return lines
 
 
-def terminal(records: Sequence[RunRecord], console: Console) -> None:
-    """Print every comparable group's tables and notes, in as many columns as the console has room for.
-
-    Raises BenchError where there are no records.
-    """
-    print_groups(groups(records), console)
-
-
 def summary(records: Sequence[RunRecord], console: Console) -> None:
     """Print of every comparable group the main tables, the verdicts, and what the report has besides.
 
@@ -130,7 +122,7 @@ def summarise_groups(found: Sequence[Group], console: Console) -> None:
 
 
 def print_groups(found: Sequence[Group], console: Console) -> None:
-    """What `terminal` prints, of groups."""
+    """Print every group's tables and notes, in as many columns as the console has room for."""
     for group in found:
         _print_group(group, tables(group), notes(group), console)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from pyarrow.parquet import ParquetFile
 from scipy.special import logit
 
 from sf2f_bench import stats
@@ -134,14 +133,13 @@ def _headlines_per_identity(group: Group) -> dict[Row, dict[str, float]]:
     """Of every row that is compared by its identities, each file opened once and only that column read."""
     found = {}
     for row in group.rows:
-        score, path = headline(group, row), row.record.path_of("per_identity")
+        score, saved = headline(group, row), row.record.path_of("per_identity") is not None
         compared = row in group.trained or row.record.system.name.startswith(SHUFFLED)
-        if score is None or path is None or not compared:
+        if score is None or not saved or not compared:
             continue
-        column, file = f"{score.metric}|{score.extractor or 'none'}", ParquetFile(path)
-        if column in file.schema_arrow.names:
-            known = file.read(columns=["identity", column]).to_pandas().dropna()
-            found[row] = dict(zip(known["identity"], known[column].astype(float), strict=True))
+        known = row.record.per_identity(["identity", score.column]).dropna()
+        if score.column in known:
+            found[row] = dict(zip(known["identity"], known[score.column].astype(float), strict=True))
     return found
 
 

@@ -16,14 +16,14 @@ from record_factory import ANCHORS, JUDGE, benchmark, full_bench, record, saved,
 from rich.console import Console
 from rich.measure import Measurement
 
-from sf2f_bench.report import summary, terminal, tidy, write_report
+from sf2f_bench.report import summary, tidy, write_report
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _strips, faces_figure
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.numbers import cell, number
 from sf2f_bench.report.selection import groups
-from sf2f_bench.report.tables import draw, markdown, markdown_table, width_of
+from sf2f_bench.report.tables import draw, markdown, markdown_table, print_groups, width_of
 from sf2f_bench.types import BenchError
 
 NASTY = "a|b_c 50% & <d> [x] $1 #~^\\{}"
@@ -36,7 +36,7 @@ def everyone(**changes):
 
 def shown(records, width=120) -> str:
     buffer = io.StringIO()
-    terminal(records, Console(file=buffer, width=width, color_system=None))
+    print_groups(groups(records), Console(file=buffer, width=width, color_system=None))
     return buffer.getvalue()
 
 

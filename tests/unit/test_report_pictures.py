@@ -60,23 +60,30 @@ def test_several_processes_share_the_pieces(two_groups, alone, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in alone[0].iterdir()}
 
 
+def finish_after_the_helper(drawing, monkeypatch):
+    """With what the helper did or failed to do; this process has nothing to draw."""
+    drawing._helpers[0][0].join()
+    monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])
+    drawing.finish()
+
+
 def test_a_lost_process_is_said_in_words(two_groups, tmp_path, monkeypatch):
     monkeypatch.setattr(Plan, "draw", lambda plan, piece: os._exit(1))
-    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
-        drawing._helpers[0][0].join()
-        monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])
-        with pytest.raises(BenchError, match="drew pictures of the report crashed or was ended"):
-            drawing.finish()
+    with (
+        Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing,
+        pytest.raises(BenchError, match="drew pictures of the report crashed or was ended"),
+    ):
+        finish_after_the_helper(drawing, monkeypatch)
 
 
 def test_what_drawing_raises_elsewhere_is_raised_here(two_groups, tmp_path, monkeypatch):
     closed = tmp_path / "a-file-and-no-folder"
     closed.write_text("")
-    with Drawing(Plan(two_groups, ("first", "second"), closed), processes=1) as drawing:
-        drawing._helpers[0][0].join()
-        monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])
-        with pytest.raises(OSError, match="a-file-and-no-folder"):
-            drawing.finish()
+    with (
+        Drawing(Plan(two_groups, ("first", "second"), closed), processes=1) as drawing,
+        pytest.raises(OSError, match="a-file-and-no-folder"),
+    ):
+        finish_after_the_helper(drawing, monkeypatch)
 
 
 def test_nobody_goes_on_drawing_when_the_caller_fails(two_groups, tmp_path, monkeypatch):
