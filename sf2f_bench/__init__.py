@@ -34,7 +34,7 @@ _HOMES = {
     "sf2f_bench.audio": ["LogFilterbank", "WenFilterbank"],
     "sf2f_bench.faces": ["IMAGENET_MEAN", "IMAGENET_STD", "from_imagenet", "to_imagenet", "to_uint8"],
     "sf2f_bench.data.training": ["Batch", "TrainingData"],
-    "sf2f_bench.evaluation": ["Evaluation"],
+    "sf2f_bench.evaluation.test_people": ["Evaluation"],
     "sf2f_bench.training": ["Machine", "TrainContext"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,5 +1,5 @@
 """`python -m sf2f_bench`."""
 
-from sf2f_bench.cli import main
+from sf2f_bench.commands.main import main
 
 main()

@@ -1,4 +1,4 @@
-"""Named, versioned benchmarks: a data set, a picture size and a protocol (`sf2f_bench.protocols`)."""
+"""Named, versioned benchmarks: a data set, a picture size and a protocol (`sf2f_bench.protocols.names`)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sf2f_bench.config import RunConfig
-from sf2f_bench.protocols import BENCH as PROTOCOL
-from sf2f_bench.protocols import PROTOCOLS
+from sf2f_bench.protocols.names import BENCH as PROTOCOL
+from sf2f_bench.protocols.names import PROTOCOLS
 from sf2f_bench.registry import DATASETS, unknown
 from sf2f_bench.types import BenchError
 

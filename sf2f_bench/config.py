@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sf2f_bench.protocols import BENCH
+from sf2f_bench.protocols.names import BENCH
 from sf2f_bench.types import BenchError
 
 

@@ -277,7 +277,7 @@ class Anchor(Protocol):
         ...
 
     def answer(self, evaluation: Any) -> Answer:
-        """The anchor's answer for `evaluation.identities` (see `sf2f_bench.evaluation.Evaluation`)."""
+        """The anchor's answer for `evaluation.identities` (see `sf2f_bench.evaluation.test_people.Evaluation`)."""
         ...
 
 
@@ -333,7 +333,7 @@ class Score:
     per_identity ``[N]`` with `basis`: "mean" or "median" (the value is that of these numbers), or
     "pseudo-values" (jackknife: N value - (N - 1) value without the identity; their mean is the value less its
     bias, their spread its standard error). NaN where an identity does not take part.
-    replicates ``[R]``: the value on the half-samples of `sf2f_bench.stats.half_samples`, the same halves for
+    replicates ``[R]``: the value on the half-samples of `statistics.intervals.half_samples`, the same halves for
     every system; for what no identity contributes to on its own (a Frechet distance). Where the statistic grows with
     n they are brought back to the value: times value / their mean.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from sf2f_bench.data.association_lists import MediaFolders, read_lists
+from sf2f_bench.association.lists import MediaFolders, read_lists
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.types import DatasetSource
 

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from sf2f_bench.association.lists import AssociationList, MatchingList, VerificationList
 from sf2f_bench.association.record import Estimate
-from sf2f_bench.data.association_lists import AssociationList, MatchingList, VerificationList
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.arrays import slices, unit_rows
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.retrieval import TIE_TOLERANCE
 from sf2f_bench.metrics.verification import TrialRates
-from sf2f_bench.stats import jackknife_interval
+from sf2f_bench.statistics.intervals import jackknife_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

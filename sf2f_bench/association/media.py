@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from sf2f_bench.data.media import AudioFile, PhotoFile
-from sf2f_bench.evaluation import BATCH, generate_faces
+from sf2f_bench.evaluation.segments import evaluation_segments
+from sf2f_bench.evaluation.test_people import BATCH, generate_faces
 from sf2f_bench.metrics.arrays import slices
-from sf2f_bench.segments import evaluation_segments
 from sf2f_bench.types import FeatureExtractor, MediaError, SpeechToFace
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, FiniteFloat
 from rich import box
 from rich.table import Table
 
-from sf2f_bench.report.numbers import number
+from sf2f_bench.results.numbers import number
 
 HEADINGS = ("list", "measure", "people", "value", "chance", "gender only", "trials", "people", "left out")
 WORDS = 3  # of the headings: columns of words, the others are of numbers

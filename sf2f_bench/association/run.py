@@ -17,16 +17,16 @@ import pandas as pd
 import torch
 
 import sf2f_bench
+from sf2f_bench.association.lists import AssociationList, MediaFolders, People, read_lists
 from sf2f_bench.association.measures import Embedded, Measured, measure
 from sf2f_bench.association.media import DrawnFaces, SeenPhotos
 from sf2f_bench.association.record import AssociationRecord, AssociationScore, ListResult
 from sf2f_bench.benchmarks import benchmark_named
-from sf2f_bench.data.association_lists import AssociationList, MediaFolders, People, read_lists
 from sf2f_bench.files import load_tensors, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
 from sf2f_bench.report.notes import of_drawn_faces
-from sf2f_bench.systems import build
+from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import BenchError, FeatureExtractor, ModelSettings, SpeechToFace
 

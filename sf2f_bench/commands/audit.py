@@ -12,7 +12,7 @@ import click
 from sf2f_bench.commands.options import with_settings
 
 if TYPE_CHECKING:
-    from sf2f_bench.records import Finding
+    from sf2f_bench.results.records import Finding
 
 WIDTH = 118
 
@@ -32,12 +32,12 @@ def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
     from sf2f_bench.config import load_config
 
     settings = load_config(config, options)
-    from sf2f_bench.audit import audit as findings_of
-    from sf2f_bench.audit import shares_people
+    from sf2f_bench.audit.findings import audit as findings_of
+    from sf2f_bench.audit.findings import shares_people
     from sf2f_bench.benchmarks import benchmark_named
     from sf2f_bench.files import write_json
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.stages import dataset_of, prepare_store
+    from sf2f_bench.runs.stages import dataset_of, prepare_store
 
     benchmark = benchmark_named(settings.benchmark).for_budget(settings.budget)
     dataset = dataset_of(settings, benchmark)

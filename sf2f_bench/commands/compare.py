@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from sf2f_bench.compare import Line, Versus
-    from sf2f_bench.report.numbers import Format
+    from sf2f_bench.results.compare import Line, Versus
+    from sf2f_bench.results.numbers import Format
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -37,8 +37,8 @@ def compare(
     import pandas as pd
     from rich.console import Console
 
-    from sf2f_bench.compare import compare as compare_systems
     from sf2f_bench.files import write_atomically, write_json
+    from sf2f_bench.results.compare import compare as compare_systems
 
     found = compare_systems(a, b, results, metrics)
     console = Console()
@@ -91,7 +91,7 @@ def _drawn(lines: list[Line], gap: int) -> Table:
 
 def cells(line: Line) -> tuple[str, ...]:
     """One line as it is printed: metric, A, B, difference with its interval, p, q, detectable, verdict."""
-    from sf2f_bench.report.numbers import NOTHING, number
+    from sf2f_bench.results.numbers import NOTHING, number
 
     form = _form(line)
     digits = 3 if form == "share" else 2  # a share's digits are decimals, a size's are figures

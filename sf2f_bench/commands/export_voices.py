@@ -35,9 +35,9 @@ def export_voices(config: Path | None, out: Path, splits: tuple[str, ...], **opt
     settings = load_config(config, options)
     from sf2f_bench.audio import LogFilterbank
     from sf2f_bench.benchmarks import benchmark_named
-    from sf2f_bench.export import export
+    from sf2f_bench.exchange.voices_out import export
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.stages import dataset_of, prepare_store
+    from sf2f_bench.runs.stages import dataset_of, prepare_store
 
     benchmark = benchmark_named(settings.benchmark).for_budget(settings.budget)
     dataset = dataset_of(settings, benchmark)

@@ -73,7 +73,7 @@ def _models() -> Iterator[str]:
 def _card_of(name: str) -> ModelCard:
     """The card of a system at the picture size that it draws, or of an anchor."""
     from sf2f_bench.benchmarks import SYSTEMS
-    from sf2f_bench.systems import build
+    from sf2f_bench.runs.systems import build
     from sf2f_bench.types import BenchError, ModelSettings
 
     *others, last = SYSTEMS

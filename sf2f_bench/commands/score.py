@@ -39,9 +39,9 @@ def score(
         raise BenchError(f"expected a folder of faces, FOLDER/IDENTITY/*.png, but {folder} is not a folder")
     from rich.console import Console
 
-    from sf2f_bench.pipeline import score_external
     from sf2f_bench.progress import Reporter
     from sf2f_bench.report.tables import summary
+    from sf2f_bench.runs.pipeline import score_external
 
     made = score_external(settings, Reporter(), label, description, folder, partial)
     summary(made, Console())

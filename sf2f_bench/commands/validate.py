@@ -16,7 +16,7 @@ def validate(records: tuple[Path, ...]) -> None:
     Prints a line a record, and every fault; exits with 1 where there is one. Records for the repository have to
     pass (CONTRIBUTING).
     """
-    from sf2f_bench import validation
+    from sf2f_bench.results import validation
 
     checked = [validation.validate(path) for path in validation.record_paths(records)]
     for one in checked:

@@ -57,7 +57,7 @@ def import_weights(file: Path, model: str | None, cache: Path) -> None:
 
         click.echo(take_in(file))
         return
-    from sf2f_bench.weights_import import import_checkpoint
+    from sf2f_bench.runs.weights_import import import_checkpoint
 
     path = import_checkpoint(file, model, cache / "weights")
     click.echo(f"{path}\nnext: sf2f-bench run BENCHMARK --models {model}@{path}")

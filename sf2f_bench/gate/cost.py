@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sf2f_bench.report.selection import label_of
-from sf2f_bench.report.sides import Side
+from sf2f_bench.results.selection import label_of
+from sf2f_bench.results.sides import Side
 
 LIMITS = {"train_seconds": 2.0, "peak_memory_mb": 1.5}  # times the worst reference run
 NAMES = {"train_seconds": ("training", "s"), "peak_memory_mb": ("peak memory", "MB")}

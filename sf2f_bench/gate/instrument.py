@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sf2f_bench.records import RunRecord, ScoreRecord
-from sf2f_bench.report.selection import difference
+from sf2f_bench.results.records import RunRecord, ScoreRecord
+from sf2f_bench.results.selection import difference
 
 # The first two are sums of shares. Photos go through networks, whose float32 sums depend on the machine: 3e-6 was
 # seen between instruction sets, SSE4 against AVX-512.

@@ -10,9 +10,9 @@ from sf2f_bench.gate.cost import Excess, excesses
 from sf2f_bench.gate.instrument import Instrument, check_instrument
 from sf2f_bench.gate.judging import SHARP, Line, lines_of, with_q
 from sf2f_bench.gate.rules import Rules
-from sf2f_bench.records import RunRecord, load_all
-from sf2f_bench.report.selection import difference, groups, label_of
-from sf2f_bench.report.sides import Side
+from sf2f_bench.results.records import RunRecord, load_all
+from sf2f_bench.results.selection import difference, groups, label_of
+from sf2f_bench.results.sides import Side
 
 SEEDS, IDENTITIES = 3, 30  # fewest of the reference: below, no interval is worth its name
 NO_REGRESSION, REGRESSION, CANNOT_TELL = 0, 1, 2

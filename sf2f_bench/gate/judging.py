@@ -2,7 +2,7 @@
 
 The test. Differences are signed so that more is better. For each metric that decides, the null hypothesis is that the
 true difference, over new training seeds and new identities, is no further below zero than the margin. Its one-sided p
-is half the two-sided p of `sf2f_bench.paired.compare_scores` after the new side was moved up by the margin (one less
+is half the two-sided p of `statistics.paired.compare_scores` after the new side was moved up by the margin (one less
 that, where the moved difference is not below zero). Benjamini and Hochberg's q is over all deciding
 metrics of all systems judged together.
 """
@@ -18,10 +18,10 @@ from scipy import stats
 
 from sf2f_bench.files import seed_of
 from sf2f_bench.gate.rules import Margin, Rules
-from sf2f_bench.paired import SIGNIFICANT, Measured, compare_scores
-from sf2f_bench.records import ScoreRecord
-from sf2f_bench.report.selection import label_of
-from sf2f_bench.report.sides import Key, Side, pair_of
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import label_of
+from sf2f_bench.results.sides import Key, Side, pair_of
+from sf2f_bench.statistics.paired import SIGNIFICANT, Measured, compare_scores
 
 Verdict = Literal["regressed", "passed", "inconclusive"]
 SHARP = 4  # margins: a metric that would not have shown even such a fall tells nothing

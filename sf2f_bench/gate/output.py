@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from sf2f_bench.gate.judgement import Judgement
 from sf2f_bench.gate.judging import Line
-from sf2f_bench.report.numbers import NOTHING, Format, number
+from sf2f_bench.results.numbers import NOTHING, Format, number
 
 HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "noticeable", "q", "verdict")
 MARKS = {0: "✅", 1: "❌", 2: "❔"}

@@ -10,8 +10,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from sf2f_bench.protocols import headline_k
-from sf2f_bench.records import BenchmarkPart, ScoreRecord
+from sf2f_bench.protocols.names import headline_k
+from sf2f_bench.results.records import BenchmarkPart, ScoreRecord
 from sf2f_bench.types import BenchError
 
 

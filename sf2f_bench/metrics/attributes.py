@@ -1,7 +1,7 @@
 """Does the face agree with the person in what a voice gives away: gender, age, ethnicity.
 
 They compare an attribute judge's verdicts on the drawn faces with what is known of the people, and are therefore no
-better than the judge: its own error on true photos (`sf2f_bench.attributes.judge_error`) belongs beside them.
+better than the judge: its own error on true photos (`evaluation.attribute_judges.judge_error`) belongs beside them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sf2f_bench.stats import mean_interval
+from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, Score
 
 UNIT = (0.0, 1.0)

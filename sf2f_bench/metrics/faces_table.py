@@ -20,7 +20,7 @@ from sf2f_bench.metrics.table import (
     relative_score,
     sample_score,
 )
-from sf2f_bench.stats import half_sample_interval, half_samples, mean_interval
+from sf2f_bench.statistics.intervals import half_sample_interval, half_samples, mean_interval
 from sf2f_bench.types import BenchError, Features, Metric, Score
 
 if TYPE_CHECKING:

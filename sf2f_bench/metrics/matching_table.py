@@ -14,8 +14,8 @@ from sf2f_bench.metrics.matching import StratumRanks, expected_recall_within, ra
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.table import UNIT, check, mean_score, ranks_of, sample_score
 from sf2f_bench.metrics.verification import EqualErrorRates
-from sf2f_bench.protocols import headline_k
-from sf2f_bench.stats import mean_interval
+from sf2f_bench.protocols.names import headline_k
+from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, Features, Metric, Score
 
 if TYPE_CHECKING:

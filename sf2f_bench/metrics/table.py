@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval, similarity, verification
-from sf2f_bench.stats import (
+from sf2f_bench.statistics.intervals import (
     half_sample_interval,
     half_samples,
     jackknife_interval,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sf2f_bench.metrics.arrays import Matrix
-    from sf2f_bench.stats import Interval
+    from sf2f_bench.statistics.intervals import Interval
 
 UNIT, SIGNED_UNIT = (0.0, 1.0), (-1.0, 1.0)
 AT_LEAST_ZERO, AT_LEAST_ONE = (0.0, np.inf), (1.0, np.inf)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sf2f_bench.records import RunRecord
 from sf2f_bench.report.tables import summary, tidy
+from sf2f_bench.results.records import RunRecord
 
 __all__ = ["summary", "tidy", "write_report"]
 

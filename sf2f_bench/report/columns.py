@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sf2f_bench.metrics.paper import FUSED, INCEPTION_PARTS, MEAN_VOICE, ONE_SEGMENT, PARTS
-from sf2f_bench.protocols import PAPER, SEGMENT_FRAMES
-from sf2f_bench.report.numbers import Error, Format
-from sf2f_bench.report.selection import Group
+from sf2f_bench.protocols.names import PAPER, SEGMENT_FRAMES
+from sf2f_bench.protocols.paper.metrics import FUSED, INCEPTION_PARTS, MEAN_VOICE, ONE_SEGMENT, PARTS
+from sf2f_bench.results.numbers import Error, Format
+from sf2f_bench.results.selection import Group
 
 STRATA = {"G": "gender", "N": "nationality", "A": "age", "GNA": "all three"}
 FRAMES_PER_SECOND = 100  # of the windows that `SEGMENT_FRAMES` counts

@@ -24,8 +24,8 @@ from sf2f_bench.report.columns import (
     strata_of,
     training_loss_columns,
 )
-from sf2f_bench.report.numbers import NOTHING, cell
-from sf2f_bench.report.selection import Group, Row, Zone, once_a_group
+from sf2f_bench.results.numbers import NOTHING, cell
+from sf2f_bench.results.selection import Group, Row, Zone, once_a_group
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.artist import Artist
 
-from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import DOTS_PER_INCH, new_figure, shifted, wrapped, write_title
+from sf2f_bench.results.selection import Group, Row
 
 if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase

@@ -18,17 +18,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from sf2f_bench.records import Finding, RunRecord
 from sf2f_bench.report.html_gallery import Gallery, gallery
 from sf2f_bench.report.html_pictures import PICTURES, as_data
 from sf2f_bench.report.html_tables import KINDS, HtmlTable, html_tables, kind_of
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.published import HEADINGS, NUMBERS, published
-from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import PALETTE
 from sf2f_bench.report.tables import caption
 from sf2f_bench.report.verdicts import Note
 from sf2f_bench.report.words import ETHICS, PROTOCOLS, PUBLISHED, SEEDS, SYNTHETIC
+from sf2f_bench.results.records import Finding, RunRecord
+from sf2f_bench.results.selection import Group, Row
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.html_pictures import data_uri
 from sf2f_bench.report.html_tables import Kind, kind_of
-from sf2f_bench.report.selection import Group, Row, once_a_group
+from sf2f_bench.results.selection import Group, Row, once_a_group
 from sf2f_bench.types import SAMPLE_RATE
 
 if TYPE_CHECKING:

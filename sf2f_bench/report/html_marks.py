@@ -1,6 +1,6 @@
 """Which systems' numbers differ from the reference system's, paired by identity and corrected for their number.
 
-All training seeds of a system against all of the reference's, by the tests of `sf2f_bench.paired` without its
+All training seeds of a system against all of the reference's, by the tests of `statistics.paired` without its
 intervals: a page asks thousands of these questions, so the commonest of one seed, the sign flip, is one matrix product
 over a table's metrics. `sf2f-bench compare` says more of two systems.
 """
@@ -16,10 +16,10 @@ import numpy as np
 from scipy import stats
 
 from sf2f_bench.files import seed_of
-from sf2f_bench.paired import SIGNIFICANT, Measured, p_by_errors
-from sf2f_bench.report.selection import Group, Row, label_of
-from sf2f_bench.report.sides import Key, Side, other_identities, pair_of
 from sf2f_bench.report.words import MARKS_OF_ONE_SEED, MARKS_OF_SEEDS, ONE_AGAINST_ONE, SINGLE_SEED
+from sf2f_bench.results.selection import Group, Row, label_of
+from sf2f_bench.results.sides import Key, Side, other_identities, pair_of
+from sf2f_bench.statistics.paired import SIGNIFICANT, Measured, p_by_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 Direction = Literal["better", "worse"]
-FLIPS = 2000  # random exchanges of an identity's two values, as many as `sf2f_bench.stats.paired_difference` draws
+FLIPS = 2000  # random exchanges of an identity's two values, as many as `statistics.intervals.paired_difference` draws
 TIE = 1e-12  # relatively: sums of the same numbers in another order
 
 
@@ -89,7 +89,7 @@ def differences(
 
 
 def p_values(pairs: Sequence[tuple[Measured, Measured]], n: int) -> list[float]:
-    """Two-sided p of each pair, of at most n identities, as `sf2f_bench.paired.compare_scores` has it."""
+    """Two-sided p of each pair, of at most n identities, as `sf2f_bench.statistics.paired.compare_scores` has it."""
     p: list[float | None] = []
     means: dict[int, Array] = {}
     for place, (one, other) in enumerate(pairs):

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.columns import family_of
 from sf2f_bench.report.plots import ANCHOR_GREY
-from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import (
     MARKERS,
     PALETTE,
@@ -23,6 +21,8 @@ from sf2f_bench.report.style import (
     title_of,
 )
 from sf2f_bench.report.verdicts import chance, headline
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import Group, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

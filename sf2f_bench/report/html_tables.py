@@ -8,8 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from sf2f_bench.paired import SIGNIFICANT
-from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.columns import Column
 from sf2f_bench.report.contents import Plan, Table, plans, table_of
 from sf2f_bench.report.html_marks import (
@@ -20,9 +18,11 @@ from sf2f_bench.report.html_marks import (
     seeds_in_words,
     what_marks_say,
 )
-from sf2f_bench.report.numbers import NOTHING, cell, number
-from sf2f_bench.report.selection import Group, Row, once_a_group
-from sf2f_bench.report.sides import Key, Side
+from sf2f_bench.results.numbers import NOTHING, cell, number
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import Group, Row, once_a_group
+from sf2f_bench.results.sides import Key, Side
+from sf2f_bench.statistics.paired import SIGNIFICANT
 
 Kind = Literal["system", "ablation", "anchor"]
 TRAINED = ("system", "ablation")  # where the reference is looked for

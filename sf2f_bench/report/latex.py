@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sf2f_bench.report.contents import Line, Table, tables
-from sf2f_bench.report.numbers import NOTHING
 from sf2f_bench.report.published import HEADINGS, NUMBERS, published
-from sf2f_bench.report.selection import Group
 from sf2f_bench.report.tables import caption
 from sf2f_bench.report.words import ETHICS, PUBLISHED
+from sf2f_bench.results.numbers import NOTHING
+from sf2f_bench.results.selection import Group
 
 COLUMNS = 6  # with their intervals, across a page of two columns
 SPECIAL = {

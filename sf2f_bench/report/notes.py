@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
+from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER
 from sf2f_bench.report.columns import PLAIN, family_of, paper_classifier, strata_of
-from sf2f_bench.report.selection import Group, Row, once_a_group
 from sf2f_bench.report.verdicts import (
     Note,
     against_anchors,
@@ -22,6 +21,7 @@ from sf2f_bench.report.verdicts import (
     with_interval,
     within_gender,
 )
+from sf2f_bench.results.selection import Group, Row, once_a_group
 
 EVERYTHING = "all"  # the metric of an `AbsentScore` that says a network is not here
 INFORMATION = re.compile(r"mutual-information(?:-score/parts|/)(\d+)(?:-parts)?")  # and the number of parts

@@ -10,8 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sf2f_bench.files import write_atomically
-from sf2f_bench.protocols import BENCH
-from sf2f_bench.records import RunRecord
+from sf2f_bench.protocols.names import BENCH
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.html import html_page
@@ -20,12 +19,13 @@ from sf2f_bench.report.html_pictures import PICTURES
 from sf2f_bench.report.html_tables import html_tables
 from sf2f_bench.report.latex import latex_file
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.numbers import NOTHING
 from sf2f_bench.report.pictures import Drawing, Plan
 from sf2f_bench.report.published import HEADINGS, published
-from sf2f_bench.report.selection import Group, groups
 from sf2f_bench.report.tables import caption, markdown, markdown_table, print_groups, summarise_groups, tidy
 from sf2f_bench.report.words import ETHICS, PUBLISHED
+from sf2f_bench.results.numbers import NOTHING
+from sf2f_bench.results.records import RunRecord
+from sf2f_bench.results.selection import Group, groups
 
 TEXT_WIDTH = 120
 

@@ -17,9 +17,9 @@ from joblib import cpu_count
 from sf2f_bench.report.faces import faces_figure
 from sf2f_bench.report.html_pictures import PICTURES, scatter_figure
 from sf2f_bench.report.plots import lengths_figure, metrics_figure, recall_figure, strata_figure
-from sf2f_bench.report.selection import Group
 from sf2f_bench.report.style import STYLE, save_figure
 from sf2f_bench.report.training_plots import training_figure
+from sf2f_bench.results.selection import Group
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:

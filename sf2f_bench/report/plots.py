@@ -11,7 +11,6 @@ from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from sf2f_bench.records import ScoreRecord
 from sf2f_bench.report.columns import (
     STRATA,
     Column,
@@ -21,7 +20,6 @@ from sf2f_bench.report.columns import (
     seconds_of_speech,
     strata_of,
 )
-from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import (
     DASHES,
     MARKERS,
@@ -38,6 +36,8 @@ from sf2f_bench.report.style import (
     write_title,
 )
 from sf2f_bench.report.verdicts import chance, headline, headline_metric
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import Group, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

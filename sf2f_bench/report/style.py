@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from sf2f_bench.files import write_atomically
-from sf2f_bench.protocols import BENCH
-from sf2f_bench.records import ScoreRecord
-from sf2f_bench.report.selection import Group
+from sf2f_bench.protocols.names import BENCH
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

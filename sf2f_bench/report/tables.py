@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sf2f_bench.protocols import RUNS
-from sf2f_bench.records import RunRecord
+from sf2f_bench.protocols.names import RUNS
 from sf2f_bench.report.columns import likeness_columns, retrieval_columns
 from sf2f_bench.report.contents import Table, tables
 from sf2f_bench.report.notes import Note, main_notes, not_here, notes
-from sf2f_bench.report.numbers import NOTHING
-from sf2f_bench.report.selection import Group, groups, label_of
+from sf2f_bench.results.numbers import NOTHING
+from sf2f_bench.results.records import RunRecord
+from sf2f_bench.results.selection import Group, groups, label_of
 
 MAIN_TABLES = 2  # of a summary: who is it, and how alike
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first

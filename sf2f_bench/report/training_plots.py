@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sf2f_bench.report.selection import Group, Row
 from sf2f_bench.report.style import DASHES, PALETTE, new_panels, paler, write_title
+from sf2f_bench.results.selection import Group, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from sf2f_bench import stats
-from sf2f_bench.paired import seeds_interval
-from sf2f_bench.records import ScoreRecord
-from sf2f_bench.report.numbers import number
-from sf2f_bench.report.selection import CEILING, SHUFFLED, Group, Row, label_of, once_a_group
+from sf2f_bench.results.numbers import number
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import CEILING, SHUFFLED, Group, Row, label_of, once_a_group
+from sf2f_bench.statistics import intervals
+from sf2f_bench.statistics.paired import seeds_interval
 
 # Diversity below this share of the true photos': a few faces for everybody. Of the systems measured on the embedded
 # world those with one or few faces had .00 to .46 of it, all others .70 and more; it does not depend on n.
@@ -120,7 +120,7 @@ def _paired_interval(group: Group, one: Row, other: Row) -> tuple[float, float] 
     if mine is None or yours is None or set(mine) != set(yours):
         return None
     differences = np.array([mine[name] - yours[name] for name in mine])
-    return stats.mean_interval(differences, np.random.default_rng(0), (-1.0, 1.0))
+    return intervals.mean_interval(differences, np.random.default_rng(0), (-1.0, 1.0))
 
 
 def _headline_per_identity(group: Group, row: Row) -> dict[str, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sf2f_bench.protocols import BENCH, PAPER
+from sf2f_bench.protocols.names import BENCH, PAPER
 
 PROTOCOLS = {
     BENCH: "Each system hears the first 20 windows of 1.25 s of a test identity's recordings and draws one face. "

@@ -10,7 +10,7 @@ import numpy as np
 
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.benchmarks import Benchmark
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.testing.checks import expect, is_word
 from sf2f_bench.testing.world import TinyWorld, tiny_store

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sf2f_bench.evaluation import take
-from sf2f_bench.scoring import OF_EVERY_EXTRACTOR, Scores
+from sf2f_bench.evaluation.test_people import take
+from sf2f_bench.protocols.bench.scoring import OF_EVERY_EXTRACTOR, Scores
+from sf2f_bench.results.validation import score_faults
 from sf2f_bench.testing.checks import expect, run_checks
 from sf2f_bench.testing.features import drawn_features, photographed_features, rows_of, true_features
 from sf2f_bench.types import BenchError, Features, Metric, Score
-from sf2f_bench.validation import score_faults
 
 NEEDS = OF_EVERY_EXTRACTOR | {"takes", "photos", "training_photos", "G", "N", "A", "GNA"}
 NAME = re.compile(r"[^\s|]+")

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.training import TrainingData
+from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
-from sf2f_bench.segments import segments_of
 from sf2f_bench.testing.anchors import ANCHOR_CHECKS, AnchorTrial
 from sf2f_bench.testing.checks import expect, is_word, run_checks
 from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from sf2f_bench.files import write_atomically
-from sf2f_bench.records import load, save
 from sf2f_bench.report.html import html_page
 from sf2f_bench.report.plots import recall_figure
-from sf2f_bench.report.selection import groups
 from sf2f_bench.report.style import STYLE, save_figure
+from sf2f_bench.results.records import load, save
+from sf2f_bench.results.selection import groups
 from tests.unit.record_factory import FACES, full_record, full_run, record, saved
 
 NASTY = "<script>document.title = 'run'</script> \"b\" 'c' &amp;"

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sf2f_bench import stages
 from sf2f_bench.commands.audit import audit
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
+from sf2f_bench.runs import stages
 from sf2f_bench.types import DatasetSource
 from tests.layouts import lay_out_hq_voxceleb
 from tests.tiny import TinyDataset

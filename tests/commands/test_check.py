@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from sf2f_bench.commands.check import check
 from sf2f_bench.gate.instrument import TOLERANCES
 from sf2f_bench.gate.rules import MARGINS
-from sf2f_bench.records import load
+from sf2f_bench.results.records import load
 from sf2f_bench.types import BenchError
 
 ROOT = Path(__file__).resolve().parents[2]

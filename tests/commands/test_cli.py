@@ -19,7 +19,7 @@ def test_help_names_the_commands_and_what_it_is_not_for(tmp_path):
 
 
 def test_list_shows_every_kind_without_heavy_imports():
-    code = "import sys; sys.argv = ['sf2f-bench', 'list']\nfrom sf2f_bench.cli import main\n"
+    code = "import sys; sys.argv = ['sf2f-bench', 'list']\nfrom sf2f_bench.commands.main import main\n"
     code += (
         "try: main()\nexcept SystemExit: pass\nprint(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
     )

@@ -21,9 +21,9 @@ import pytest
 from click.testing import CliRunner
 
 from sf2f_bench.benchmarks import ALIASES, BENCHMARKS
-from sf2f_bench.cli import main
+from sf2f_bench.commands.main import main
 from sf2f_bench.extractors.weights import all_files
-from sf2f_bench.protocols import BENCH, PROTOCOLS
+from sf2f_bench.protocols.names import BENCH, PROTOCOLS
 from sf2f_bench.registry import EXTRACTORS, MODELS
 from tests.commands.program import start_from
 from tests.documented import PAGES, ROOT, all_commands, anchors, inline_code, links

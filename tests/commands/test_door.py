@@ -17,7 +17,7 @@ from sf2f_bench.commands.export import export
 from sf2f_bench.commands.list import list_command
 from sf2f_bench.commands.new import FILES, new
 from sf2f_bench.commands.validate import validate
-from sf2f_bench.records import load_all
+from sf2f_bench.results.records import load_all
 from sf2f_bench.types import BenchError
 from tests.commands.program import environment, start_from
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from sf2f_bench.records import load_all
+from sf2f_bench.results.records import load_all
 from tests.commands.program import SMOKE, call
 from tests.layouts import lay_out_hq_voxceleb
 

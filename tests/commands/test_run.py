@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sf2f_bench.records import load_all
-from sf2f_bench.stats import HALVES
+from sf2f_bench.results.records import load_all
+from sf2f_bench.statistics.intervals import HALVES
 from tests.commands.program import PROGRAM, SMOKE, call, environment, start_from
 
 SYSTEMS = {"sf2f-64", "sf2f-64-fuser", "voice2face-64"}

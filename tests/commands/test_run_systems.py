@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import torch
 
-from sf2f_bench.records import load_all
+from sf2f_bench.results.records import load_all
 from tests.commands.program import SMOKE, call, start_from
 from tests.golden.rebuild import official_state
 

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sf2f_bench import pipeline, stages
-from sf2f_bench.cli import Commands
 from sf2f_bench.commands.export_voices import export_voices
+from sf2f_bench.commands.main import Commands
 from sf2f_bench.commands.score import score
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
-from sf2f_bench.records import load_all
+from sf2f_bench.results.records import load_all
+from sf2f_bench.runs import pipeline, stages
 from sf2f_bench.types import DatasetSource
 
 FEW = {"train": 12, "val": 2, "test": 12}

@@ -17,7 +17,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
-from sf2f_bench.cli import main
+from sf2f_bench.commands.main import main
 from sf2f_bench.extractors import weights
 from sf2f_bench.extractors.fetch import OFFLINE_VARIABLE, fetch, take_in, unpack, verify
 from sf2f_bench.extractors.weights import FILES, FOLDER_VARIABLE, WeightFile, all_files

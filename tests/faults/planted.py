@@ -20,18 +20,18 @@ import numpy as np
 import torch
 
 from baselines.anchors import Chance, GenderOracle, RealPhotoOracle
-from sf2f_bench import pipeline
 from sf2f_bench.benchmarks import benchmark_of
 from sf2f_bench.config import RunConfig
-from sf2f_bench.drawing import draw
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import hash_of
 from sf2f_bench.gate import Judgement, Rules, check
 from sf2f_bench.progress import Reporter
-from sf2f_bench.recording import Provenance, save_record
-from sf2f_bench.scoring import score
-from sf2f_bench.stages import Run, drawn, keys_of, trained
-from sf2f_bench.systems import build
+from sf2f_bench.protocols.bench.generation import draw
+from sf2f_bench.protocols.bench.scoring import score
+from sf2f_bench.runs import pipeline
+from sf2f_bench.runs.recording import Provenance, save_record
+from sf2f_bench.runs.stages import Run, drawn, keys_of, trained
+from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import Answer, ModelSettings
 from tests.faults.planting import BrokenEyes, OtherPeople, cropped, shifted, swapped

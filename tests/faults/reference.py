@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from sf2f_bench.gate.instrument import TOLERANCES
-from sf2f_bench.records import SideFiles, load_all, save
-from sf2f_bench.report.selection import groups
+from sf2f_bench.results.records import SideFiles, load_all, save
+from sf2f_bench.results.selection import groups
 
 
 def keep(results: Path, folder: Path) -> list[Path]:

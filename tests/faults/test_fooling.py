@@ -16,18 +16,18 @@ from rich.console import Console
 
 from baselines import anchors
 from sf2f_bench.audio import LogFilterbank
-from sf2f_bench.audit import audit
+from sf2f_bench.audit.findings import audit
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.progress import Reporter
-from sf2f_bench.recording import Provenance, save_record
-from sf2f_bench.records import load
+from sf2f_bench.protocols.bench.scoring import score
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.selection import groups
-from sf2f_bench.scoring import score
+from sf2f_bench.results.records import load
+from sf2f_bench.results.selection import groups
+from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.types import Answer, DatasetSource, ModelCard
 
 BENCHMARK = Benchmark("fooling", "synthetic", gallery_size=40, ks=(1, 2, 5, 10))

@@ -19,13 +19,13 @@ from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.files import hash_of
 from sf2f_bench.gate import check
 from sf2f_bench.progress import Reporter
-from sf2f_bench.recording import Provenance, save_record
-from sf2f_bench.scoring import score
+from sf2f_bench.protocols.bench.scoring import score
+from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.types import Answer, DatasetSource, ModelCard
 from tests.faults.planting import BrokenEyes, OtherPeople, cropped, shifted, swapped
 

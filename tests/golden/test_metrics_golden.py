@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.distribution import frechet_distance
 from sf2f_bench.metrics.quality import mutual_information_score
 from sf2f_bench.metrics.retrieval import inter_identity_similarity, recall_at_k
 from sf2f_bench.metrics.similarity import cosine_similarity, l1_distance, l2_distance
+from sf2f_bench.protocols.paper import metrics as paper
 
 GOLDEN = Path(__file__).parent
 COSINE_KS, L1_KS = (1, 2, 5, 10, 20, 50), (1, 5, 10, 50)

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity as all_cosines
 from sf2f_bench.metrics.matching_table import Matching, MeanAveragePrecision, VerificationEqualErrorRate
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.verification import TrialRates
-from sf2f_bench.stats import half_samples
+from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import Features
 
 N, D = 40, 8

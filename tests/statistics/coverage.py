@@ -19,8 +19,7 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from sf2f_bench.metrics import distribution, verification
-from sf2f_bench.paired import Comparison, Measured, compare_scores, seeds_interval
-from sf2f_bench.stats import (
+from sf2f_bench.statistics.intervals import (
     binomial_interval,
     half_sample_interval,
     half_samples,
@@ -30,6 +29,7 @@ from sf2f_bench.stats import (
     paired_difference,
     pseudo_values,
 )
+from sf2f_bench.statistics.paired import Comparison, Measured, compare_scores, seeds_interval
 from tests.statistics.worlds import (
     MEANS,
     Random,

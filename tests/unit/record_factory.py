@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sf2f_bench.records import (
+from sf2f_bench.results.records import (
     AbsentScore,
     BenchmarkPart,
     Cost,

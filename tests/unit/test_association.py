@@ -13,10 +13,10 @@ from PIL import Image
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from sf2f_bench.association.lists import MediaFolders, read_lists
 from sf2f_bench.association.measures import cluster_interval
 from sf2f_bench.association.media import DrawnFaces, SeenPhotos
 from sf2f_bench.association.run import associate
-from sf2f_bench.data.association_lists import MediaFolders, read_lists
 from sf2f_bench.types import BenchError, MediaError
 from tests.association_world import PEOPLE, name_media, write_lists
 from tests.tiny import TinyFrontend

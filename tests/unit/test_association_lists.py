@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sf2f_bench.data.association_lists import (
+from sf2f_bench.association.lists import (
     MatchingList,
     MediaFolders,
     RetrievalList,

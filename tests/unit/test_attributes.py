@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from sf2f_bench.attributes import (
+from sf2f_bench.benchmarks import Benchmark
+from sf2f_bench.data.prepared import prepare
+from sf2f_bench.evaluation.attribute_judges import (
     AttributeProbe,
     attribute_scores,
     judge_error,
     notes,
 )
-from sf2f_bench.benchmarks import Benchmark
-from sf2f_bench.data.prepared import prepare
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.metrics.attributes import METRICS, AgeDifference, WordAgreement
 from sf2f_bench.progress import Reporter
 from sf2f_bench.types import Answer, BenchError, NotHere
@@ -374,7 +374,7 @@ def test_a_person_with_many_photos_weighs_no_more_than_one_with_few():
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GroupKFold
 
-    from sf2f_bench.attributes import _fitted
+    from sf2f_bench.evaluation.attribute_judges import _fitted
 
     random = np.random.RandomState(0)
     photos, ages, owners = random.standard_normal((12, 3)), random.uniform(20, 60, 12), np.arange(12)

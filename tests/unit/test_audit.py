@@ -15,8 +15,9 @@ from rich.console import Console
 from scipy.stats import hypergeom
 
 from sf2f_bench.audio import LogFilterbank
-from sf2f_bench.audit import audit, plain_name, shares_people
-from sf2f_bench.data import duplicates, prepared
+from sf2f_bench.audit import duplicates
+from sf2f_bench.audit.findings import audit, plain_name, shares_people
+from sf2f_bench.data import prepared
 from sf2f_bench.data.hq_voxceleb import PARTS, seen_by, split_of_row
 from sf2f_bench.data.prepared import PreparedStore, prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld

@@ -10,9 +10,9 @@ import pytest
 import record_factory as factory
 from scipy import stats as scipy_stats
 
-from sf2f_bench.compare import compare
-from sf2f_bench.records import ScoreRecord, save
-from sf2f_bench.stats import half_samples, paired_difference
+from sf2f_bench.results.compare import compare
+from sf2f_bench.results.records import ScoreRecord, save
+from sf2f_bench.statistics.intervals import half_samples, paired_difference
 from sf2f_bench.types import BenchError
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference" / "synthetic-64"

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sf2f_bench.documentation import LABELS, Described, families_of, metrics_of_protocol, page
-from sf2f_bench.protocols import BENCH, PAPER
+from docs.metrics_page import LABELS, Described, families_of, metrics_of_protocol, page
+from sf2f_bench.protocols.names import BENCH, PAPER
 from sf2f_bench.types import NotHere
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ INTERVAL = re.compile(rf"({NUMBER})\.\.(\S+?)(?=[;,. (]|$)|({NUMBER}) or more|(a
 
 def test_the_page_is_what_the_generator_prints():
     kept = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
-    assert kept == page(), "run: python -m sf2f_bench.documentation > docs/metrics.md"
+    assert kept == page(), "run: python -m docs.metrics_page > docs/metrics.md"
 
 
 @every_family

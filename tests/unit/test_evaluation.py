@@ -13,9 +13,9 @@ from rich.console import Console
 from baselines import anchors
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import prepare
-from sf2f_bench.evaluation import Evaluation, generate_faces, take
+from sf2f_bench.evaluation.segments import evaluation_segments
+from sf2f_bench.evaluation.test_people import Evaluation, generate_faces, take
 from sf2f_bench.progress import Reporter
-from sf2f_bench.segments import evaluation_segments
 from sf2f_bench.types import Answer, BenchError, Features
 from tests.tiny import TinyDataset, TinyFrontend
 

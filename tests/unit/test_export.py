@@ -16,9 +16,9 @@ from sf2f_bench.audio import LogFilterbank, decode
 from sf2f_bench.data.mel_pickles import MelFile
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
-from sf2f_bench.export import Person, export, export_person, file_names, window_spans
+from sf2f_bench.evaluation.segments import segments_of, takes_of
+from sf2f_bench.exchange.voices_out import Person, export, export_person, file_names, window_spans
 from sf2f_bench.progress import Reporter
-from sf2f_bench.segments import segments_of, takes_of
 from sf2f_bench.types import BenchError, DatasetSource
 
 FRONTEND = LogFilterbank()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sf2f_bench.external import read_faces
+from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.types import BenchError, Identity
 
 SIZE = 16

@@ -15,8 +15,8 @@ from scipy import stats as scipy_stats
 from sf2f_bench.gate import Rules, check
 from sf2f_bench.gate.judging import lines_of, with_q
 from sf2f_bench.gate.rules import Margin, rules_of
-from sf2f_bench.records import Cost, RunRecord, ScoreRecord, load, save
-from sf2f_bench.report.sides import Side
+from sf2f_bench.results.records import Cost, RunRecord, ScoreRecord, load, save
+from sf2f_bench.results.sides import Side
 from sf2f_bench.types import BenchError
 
 JUDGE = factory.JUDGE

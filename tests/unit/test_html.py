@@ -28,7 +28,6 @@ from record_factory import (
     saved,
 )
 
-from sf2f_bench.records import Finding, SideFiles, load, save
 from sf2f_bench.report import html_gallery, write_report
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.html import html_page
@@ -36,7 +35,8 @@ from sf2f_bench.report.html_gallery import gallery
 from sf2f_bench.report.html_pictures import scatter_figure
 from sf2f_bench.report.html_tables import html_tables
 from sf2f_bench.report.published import published
-from sf2f_bench.report.selection import groups
+from sf2f_bench.results.records import Finding, SideFiles, load, save
+from sf2f_bench.results.selection import groups
 
 NASTY = "<script>alert('a')</script> \"b\" & {{ 7 * 7 }}"
 VOIDS = {"meta", "link", "img", "input", "br", "hr"}

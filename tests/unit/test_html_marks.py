@@ -1,4 +1,4 @@
-"""Marks of a page: the tests of `sf2f_bench.paired`, all seeds together, in the direction the metric says."""
+"""Marks of a page: the tests of `statistics.paired`, all seeds together, in the direction the metric says."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from hypothesis import strategies as st
 from record_factory import JUDGE, record
 from scipy import stats
 
-from sf2f_bench import stats as own_stats
-from sf2f_bench.compare import compare
-from sf2f_bench.paired import Measured, compare_scores
-from sf2f_bench.records import ScoreRecord, load, save
 from sf2f_bench.report.html_marks import (
     Difference,
     Systems,
@@ -25,9 +21,13 @@ from sf2f_bench.report.html_marks import (
     what_marks_say,
 )
 from sf2f_bench.report.html_tables import html_tables
-from sf2f_bench.report.numbers import number
-from sf2f_bench.report.selection import groups
-from sf2f_bench.stats import half_samples
+from sf2f_bench.results.compare import compare
+from sf2f_bench.results.numbers import number
+from sf2f_bench.results.records import ScoreRecord, load, save
+from sf2f_bench.results.selection import groups
+from sf2f_bench.statistics import intervals as own_stats
+from sf2f_bench.statistics.intervals import half_samples
+from sf2f_bench.statistics.paired import Measured, compare_scores
 
 N = 40
 BASES = {  # metric -> (basis, is more better)

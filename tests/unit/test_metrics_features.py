@@ -24,7 +24,7 @@ from sf2f_bench.metrics.verification import (
     verification_auc,
     verification_auc_leave_one_out,
 )
-from sf2f_bench.stats import half_samples
+from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import BenchError, Features, Score
 
 quick = settings(max_examples=40, deadline=None)

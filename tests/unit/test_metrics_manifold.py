@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sf2f_bench.metrics import manifold
 from sf2f_bench.metrics.faces_table import ManifoldShare
 from sf2f_bench.metrics.manifold import Neighbourhoods, neighbourhoods
-from sf2f_bench.stats import half_samples
+from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import BenchError, Features
 
 quick = settings(max_examples=30, deadline=None)

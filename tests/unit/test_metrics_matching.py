@@ -17,7 +17,7 @@ from sf2f_bench.metrics.matching_table import STRATA, matching_metrics
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.retrieval import ranks, reciprocal_ranks
 from sf2f_bench.metrics.verification import EqualErrorRates, TrialRates, equal_error_rate, verification_auc
-from sf2f_bench.stats import half_samples
+from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import BenchError, Features, Score
 
 N, D, GALLERY, KS = 60, 6, 20, (1, 5, 10, 20)

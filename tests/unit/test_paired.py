@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from sf2f_bench.metrics.verification import verification_auc, verification_auc_leave_one_out
-from sf2f_bench.paired import Measured, compare_scores, seeds_interval
-from sf2f_bench.stats import half_samples, pseudo_values
+from sf2f_bench.statistics.intervals import half_samples, pseudo_values
+from sf2f_bench.statistics.paired import Measured, compare_scores, seeds_interval
 from sf2f_bench.types import BenchError
 
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines import anchors
-from sf2f_bench import paper_runs
-from sf2f_bench.metrics import paper
-from sf2f_bench.paper_protocol import Predictions, paper_scores
-from sf2f_bench.paper_runs import random_segments
-from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER, PROTOCOLS, RUNS
-from sf2f_bench.recording import Provenance, save_record
-from sf2f_bench.records import load
-from sf2f_bench.scoring import metric_versions, score
+from sf2f_bench.protocols.bench.scoring import metric_versions, score
+from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER, PROTOCOLS, RUNS
+from sf2f_bench.protocols.paper import metrics as paper
+from sf2f_bench.protocols.paper import runs as paper_runs
+from sf2f_bench.protocols.paper.runs import random_segments
+from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores
+from sf2f_bench.results.records import load
+from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.types import Answer, BenchError
 from tests.tiny import TinyFrontend
 from tests.unit.paper_world import BENCHMARK, CARD, PEOPLE, Painter, Pictures, draw, values

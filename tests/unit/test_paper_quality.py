@@ -15,11 +15,11 @@ from scipy.stats import entropy
 from baselines import anchors
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.files import seed_of
-from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.quality import mutual_information_score
-from sf2f_bench.paper_protocol import Predictions, paper_scores, random_photos
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import RUNS
+from sf2f_bench.protocols.names import RUNS
+from sf2f_bench.protocols.paper import metrics as paper
+from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores, random_photos
 from sf2f_bench.types import BenchError
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.paper_world import BENCHMARK, PEOPLE, Painter, Pictures, draw, values

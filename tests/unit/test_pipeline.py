@@ -12,11 +12,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from sf2f_bench import benchmarks, pipeline, stages
+from sf2f_bench import benchmarks
 from sf2f_bench.config import RunConfig
 from sf2f_bench.metrics.table import MeanReciprocalRank, Recall
 from sf2f_bench.progress import Reporter
-from sf2f_bench.records import load_all
+from sf2f_bench.results.records import load_all
+from sf2f_bench.runs import pipeline, stages
 from sf2f_bench.types import BenchError, NotHere
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.test_evaluation import BENCHMARK, PixelExtractor
@@ -71,7 +72,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(stages.EXTRACTORS, "get", lambda name: ModuleExtractor)
     monkeypatch.setattr(pipeline, "extractor_named", extractor_of)
     monkeypatch.setattr(pipeline, "LogFilterbank", TinyFrontend)
-    monkeypatch.setattr("sf2f_bench.scoring.metrics_for", few_metrics)
+    monkeypatch.setattr("sf2f_bench.protocols.bench.scoring.metrics_for", few_metrics)
     (tmp_path / "mine.py").write_text(MINE)
 
     def run(**options):

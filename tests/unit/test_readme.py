@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sf2f_bench.protocols import BENCH
-from sf2f_bench.records import load_all
+from sf2f_bench.protocols.names import BENCH
 from sf2f_bench.report import summary
+from sf2f_bench.results.records import load_all
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 120

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sf2f_bench.recording import _voices
+from sf2f_bench.runs.recording import _voices
 from sf2f_bench.types import MediaError
 
 

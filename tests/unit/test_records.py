@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from record_factory import FACES, benchmark, record, saved, training_curve
 
-from sf2f_bench.records import AbsentScore, ScoreRecord, SideFiles, load, load_all, save
+from sf2f_bench.results.records import AbsentScore, ScoreRecord, SideFiles, load, load_all, save
 from sf2f_bench.types import BenchError
 
 VALUES = pd.DataFrame({"identity": ["a", "b"], "cosine|judge": [0.1 + 0.2, 1 / 3]})
@@ -114,7 +114,7 @@ def test_the_json_is_written_last(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("sf2f_bench.records.write_json", fail)
+    monkeypatch.setattr("sf2f_bench.results.records.write_json", fail)
     with pytest.raises(OSError, match="disk full"):
         save(record(), tmp_path, VALUES)
     assert load_all(tmp_path) == []

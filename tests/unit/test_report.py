@@ -21,9 +21,9 @@ from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _strips, faces_figure
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.numbers import cell, number
-from sf2f_bench.report.selection import groups
 from sf2f_bench.report.tables import draw, markdown, markdown_table, print_groups, width_of
+from sf2f_bench.results.numbers import cell, number
+from sf2f_bench.results.selection import groups
 from sf2f_bench.types import BenchError
 
 NASTY = "a|b_c 50% & <d> [x] $1 #~^\\{}"

@@ -28,8 +28,8 @@ from sf2f_bench.report import tidy
 from sf2f_bench.report.contents import tables
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.plots import lengths_figure, strata_figure
-from sf2f_bench.report.selection import groups
 from sf2f_bench.report.tables import markdown, markdown_table
+from sf2f_bench.results.selection import groups
 
 
 @pytest.fixture(scope="module")

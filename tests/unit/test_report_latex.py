@@ -13,8 +13,8 @@ from test_report_rows import everyone_on_paper
 
 from sf2f_bench.report.latex import latex, latex_file
 from sf2f_bench.report.published import published
-from sf2f_bench.report.selection import groups
 from sf2f_bench.report.words import ETHICS, PUBLISHED
+from sf2f_bench.results.selection import groups
 
 COMMANDS = {  # that this file may use
     *("begin", "end", "centering", "scriptsize", "setlength", "tabcolsep", "caption", "toprule", "midrule"),

@@ -17,7 +17,7 @@ from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _grid, _strips, faces_figure
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.pictures import Drawing, Plan, worthwhile
-from sf2f_bench.report.selection import groups
+from sf2f_bench.results.selection import groups
 from sf2f_bench.types import BenchError
 
 

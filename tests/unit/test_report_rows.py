@@ -18,10 +18,10 @@ from sf2f_bench.report.contents import tables
 from sf2f_bench.report.html_pictures import scatter_figure
 from sf2f_bench.report.latex import latex_table
 from sf2f_bench.report.plots import metrics_figure, recall_figure
-from sf2f_bench.report.selection import groups
 from sf2f_bench.report.style import PANEL
 from sf2f_bench.report.tables import markdown_table
 from sf2f_bench.report.training_plots import training_figure
+from sf2f_bench.results.selection import groups
 
 # ---------------------------------------------------------------- two protocols
 

@@ -17,12 +17,12 @@ from record_factory import (
 )
 from test_report import said, shown
 
-from sf2f_bench import stats
-from sf2f_bench.paired import seeds_interval
-from sf2f_bench.records import AbsentScore, Finding
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.selection import groups
 from sf2f_bench.report.verdicts import share
+from sf2f_bench.results.records import AbsentScore, Finding
+from sf2f_bench.results.selection import groups
+from sf2f_bench.statistics import intervals
+from sf2f_bench.statistics.paired import seeds_interval
 
 
 def alarms(records):
@@ -34,7 +34,7 @@ def test_what_hearing_is_worth_with_its_paired_interval(tmp_path):
     recalls = random.random(300)
     floor = np.clip(recalls - 0.2 + random.normal(0, 0.05, 300), 0, 1)
     own, other = saved(full_record(), tmp_path, recalls=recalls), saved(shuffled(), tmp_path, recalls=floor)
-    low, high = stats.mean_interval(recalls - floor, np.random.default_rng(0), (-1.0, 1.0))
+    low, high = intervals.mean_interval(recalls - floor, np.random.default_rng(0), (-1.0, 1.0))
     text = said([own, other])
     assert (
         "sf2f-64 (width 0.25): hearing the right person is worth .265 of recall@10 (its own shuffled voices: .100), "

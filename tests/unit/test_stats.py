@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from sf2f_bench.stats import (
+from sf2f_bench.statistics.intervals import (
     HALVES,
     binomial_interval,
     half_sample_error,

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from sf2f_bench.metrics.table import FrechetDistance, MedianRank, VerificationAUC
-from sf2f_bench.records import ScoreRecord, SideFiles, load, save
+from sf2f_bench.results.records import ScoreRecord, SideFiles, load, save
+from sf2f_bench.results.validation import record_paths, validate
 from sf2f_bench.types import BenchError, Features
-from sf2f_bench.validation import record_paths, validate
 from tests.unit.record_factory import record, training_curve
 
 JUDGE = "embedded-judge/1@1065e875/bilinear-64"

@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from reference_model import official, sf2f
-from sf2f_bench import BenchError, weights_import
+from sf2f_bench import BenchError
 from sf2f_bench.files import load_tensors
-from sf2f_bench.weights_import import import_checkpoint
+from sf2f_bench.runs import weights_import
+from sf2f_bench.runs.weights_import import import_checkpoint
 
 STATE = OrderedDict({"encoder.weight": torch.arange(6.0).view(2, 3), "encoder.bias": torch.ones(2)})
 

@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 
 import sf2f_bench
-from sf2f_bench import records
-from sf2f_bench.evaluation import Evaluation
-from sf2f_bench.protocols import SEGMENTS
-from sf2f_bench.scoring import Scores
+from sf2f_bench.evaluation.test_people import Evaluation
+from sf2f_bench.protocols.bench.scoring import Scores
+from sf2f_bench.protocols.names import SEGMENTS
+from sf2f_bench.results import records
 from sf2f_bench.types import SPLITS, Dataset, MediaError, ModelCard
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _environment(device: str) -> records.Environment:
 
 def _commit() -> str | None:
     """The commit of the checkout that this code runs from; None for an installed package."""
-    folder = Path(__file__).parents[1]
+    folder = Path(sf2f_bench.__file__).parents[1]
     if not (folder / ".git").exists():
         return None
     asked = subprocess.run(

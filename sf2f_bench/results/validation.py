@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sf2f_bench.records import SIDE_FILES, RunRecord, ScoreRecord, load
-from sf2f_bench.stats import HALVES, half_sample_error
+from sf2f_bench.results.records import SIDE_FILES, RunRecord, ScoreRecord, load
+from sf2f_bench.statistics.intervals import HALVES, half_sample_error
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BENCH = "sf2f-bench/1"  # the sound one: see `sf2f_bench.evaluation`
-PAPER = "sf2f-paper/1"  # as SF2F's code and supplement do it: see `sf2f_bench.paper_protocol`
+BENCH = "sf2f-bench/1"  # the sound one: see `sf2f_bench.evaluation.test_people`
+PAPER = "sf2f-paper/1"  # as SF2F's code and supplement do it: see `sf2f_bench.protocols.paper.scoring`
 PROTOCOLS = (BENCH, PAPER)
 
 HEADLINE_K = 10  # of recall@k in verdicts: the benchmark's largest k that does not exceed it

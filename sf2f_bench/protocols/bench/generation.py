@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from sf2f_bench.data.prepared import PreparedStore
-from sf2f_bench.evaluation import generate_faces
+from sf2f_bench.evaluation.segments import segments_of, takes_of, windows_of_seconds
+from sf2f_bench.evaluation.test_people import generate_faces
 from sf2f_bench.files import load_tensors, save_tensors
-from sf2f_bench.segments import segments_of, takes_of, windows_of_seconds
 from sf2f_bench.types import Answer, SpeechToFace
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 
-from sf2f_bench import records
-from sf2f_bench.attributes import attribute_scores
-from sf2f_bench.attributes import notes as attribute_notes
 from sf2f_bench.benchmarks import Benchmark
-from sf2f_bench.evaluation import Evaluation, take
+from sf2f_bench.evaluation.attribute_judges import attribute_scores
+from sf2f_bench.evaluation.attribute_judges import notes as attribute_notes
+from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
-from sf2f_bench.metrics import paper
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
-from sf2f_bench.protocols import BENCH, PAPER, SECONDS, headline_k
+from sf2f_bench.protocols.names import BENCH, PAPER, SECONDS, headline_k
+from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.registry import METRICS
+from sf2f_bench.results import records
 from sf2f_bench.types import Answer, Features, Metric, Score
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
 
     whole: False for faces of the row above handed to other people: only what depends on who is who.
     """
-    assert evaluation.benchmark.protocol == BENCH, "sf2f_bench.paper_protocol scores the other protocol"
+    assert evaluation.benchmark.protocol == BENCH, (
+        "sf2f_bench.protocols.paper.scoring scores the other protocol"
+    )
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:

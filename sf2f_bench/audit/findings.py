@@ -10,10 +10,10 @@ from itertools import combinations
 
 import numpy as np
 
-from sf2f_bench.data import duplicates
+from sf2f_bench.audit import duplicates
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.metrics.retrieval import expected_recall
-from sf2f_bench.records import Finding
+from sf2f_bench.results.records import Finding
 from sf2f_bench.types import SPLITS, Dataset, Identity
 
 VERSION = 1  # raise it when the same data give other findings: it belongs in the key of kept ones

@@ -37,11 +37,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sf2f_bench import records
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import seed_of
-from sf2f_bench.metrics import paper
-from sf2f_bench.paper_runs import (
+from sf2f_bench.protocols.bench.scoring import Scores, role_of
+from sf2f_bench.protocols.names import PAPER
+from sf2f_bench.protocols.paper import metrics as paper
+from sf2f_bench.protocols.paper.runs import (
     FACENET,
     INCEPTION,
     PREDICTIONS_VERSION,
@@ -54,8 +55,7 @@ from sf2f_bench.paper_runs import (
     random_of,
     stacked,
 )
-from sf2f_bench.protocols import PAPER
-from sf2f_bench.scoring import Scores, role_of
+from sf2f_bench.results import records
 from sf2f_bench.types import Answer, BenchError
 
 if TYPE_CHECKING:

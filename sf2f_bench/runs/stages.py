@@ -13,20 +13,20 @@ from typing import Any
 
 import torch
 
-from sf2f_bench import records
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore, prepare, store_key
 from sf2f_bench.data.training import TrainingData
-from sf2f_bench.drawing import DRAWINGS, Drawn, draw
-from sf2f_bench.evaluation import Evaluation
+from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import hash_of, load_tensors, save_tensors, seed_of
-from sf2f_bench.paper_protocol import PREDICTIONS_VERSION, Predictions, predict
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import PAPER, RUNS
+from sf2f_bench.protocols.bench.generation import DRAWINGS, Drawn, draw
+from sf2f_bench.protocols.bench.scoring import metric_versions
+from sf2f_bench.protocols.names import PAPER, RUNS
+from sf2f_bench.protocols.paper.scoring import PREDICTIONS_VERSION, Predictions, predict
 from sf2f_bench.registry import DATASETS, EXTRACTORS
-from sf2f_bench.scoring import metric_versions
+from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import AudioFrontend, BenchError, Dataset, DatasetSource, SpeechToFace
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from sf2f_bench.paired import Basis, Measured
-from sf2f_bench.records import RunRecord, ScoreRecord
-from sf2f_bench.report.selection import SHUFFLED, label_of
+from sf2f_bench.results.records import RunRecord, ScoreRecord
+from sf2f_bench.results.selection import SHUFFLED, label_of
+from sf2f_bench.statistics.paired import Basis, Measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

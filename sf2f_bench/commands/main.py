@@ -93,9 +93,9 @@ def run(config: Path | None, **options: Any) -> None:
     benchmark_of(settings)  # a wrong word is named before the slow imports
     from rich.console import Console
 
-    from sf2f_bench.pipeline import run as run_all
     from sf2f_bench.progress import Reporter
     from sf2f_bench.report.tables import summary
+    from sf2f_bench.runs.pipeline import run as run_all
 
     made = run_all(settings, Reporter())
     if made is None:  # another process of this run speaks
@@ -114,8 +114,8 @@ def report(results: Path, out: Path | None) -> None:
     """
     from rich.console import Console
 
-    from sf2f_bench.records import load_all
     from sf2f_bench.report import write_report
+    from sf2f_bench.results.records import load_all
 
     found = load_all(results, without=("reference",))
     written = write_report(found, out or results / "report", Console())
@@ -134,7 +134,7 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
     settings = load_config(config, options)
     from sf2f_bench.benchmarks import benchmark_named
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.stages import dataset_of, prepare_store
+    from sf2f_bench.runs.stages import dataset_of, prepare_store
     from sf2f_bench.types import SPLITS
 
     benchmark = benchmark_named(settings.benchmark)

@@ -16,11 +16,11 @@ import pandas as pd
 from scipy import stats
 
 from sf2f_bench.files import seed_of
-from sf2f_bench.paired import SIGNIFICANT, compare_scores
-from sf2f_bench.records import load, load_all
 from sf2f_bench.registry import unknown
-from sf2f_bench.report.selection import Group, Row, difference, groups, label_of
-from sf2f_bench.report.sides import Key, Side, other_identities, pair_of
+from sf2f_bench.results.records import load, load_all
+from sf2f_bench.results.selection import Group, Row, difference, groups, label_of
+from sf2f_bench.results.sides import Key, Side, other_identities, pair_of
+from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
 from sf2f_bench.types import BenchError
 
 Verdict = Literal["better", "worse", "no difference shown"]

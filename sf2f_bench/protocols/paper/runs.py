@@ -1,6 +1,6 @@
 """The ten runs of protocol `sf2f-paper/1`: what the networks see of a system's faces.
 
-The protocol and its quirks are described in `sf2f_bench.paper_protocol`.
+The protocol and its quirks are described in `sf2f_bench.protocols.paper.scoring`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from sf2f_bench.data.prepared import PreparedStore
-from sf2f_bench.evaluation import Evaluation, generate_faces
+from sf2f_bench.evaluation.segments import cut_segments, segment_places
+from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
-from sf2f_bench.metrics import paper
-from sf2f_bench.protocols import PAPER, RUNS
-from sf2f_bench.segments import cut_segments, segment_places
+from sf2f_bench.protocols.names import PAPER, RUNS
+from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.types import AudioFrontend, BenchError, SpeechToFace
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from sf2f_bench.types import Answer, AttributeJudge, BenchError, NotHere, Score
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sf2f_bench.evaluation import Evaluation
+    from sf2f_bench.evaluation.test_people import Evaluation
     from sf2f_bench.types import ByteArray, FloatArray
 
 REFERENCE_PHOTOS = 5  # of a person, at most, where the judge's verdict on them is the reference

@@ -26,11 +26,11 @@ from sf2f_bench.audio.vad import PADDING_MS, speech_runs, voiced_frames
 from sf2f_bench.data.media import Recording
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.workers import on_this_machine
+from sf2f_bench.evaluation.segments import segment_places
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
 from sf2f_bench.files import write_atomically, write_json
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import SEGMENT_FRAMES, SEGMENTS
-from sf2f_bench.segments import segment_places
+from sf2f_bench.protocols.names import SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import SAMPLE_RATE, BenchError, Dataset
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _people(store: PreparedStore, split: str) -> list[Person]:
 def windows_of(person: Person, frames: int) -> list[Window]:
     """The windows of `frames` frames that draw a person's face, and those of the two takes, in protocol order.
 
-    See `sf2f_bench.segments`: the face hears `evaluation_segments`, the takes hear `takes_of`.
+    See `sf2f_bench.evaluation.segments`: the face hears `evaluation_segments`, the takes hear `takes_of`.
     """
     windows = [
         Window("face", number, *place) for number, place in enumerate(segment_places(person.lengths, frames))

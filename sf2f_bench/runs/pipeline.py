@@ -1,6 +1,6 @@
 """A run: every row of a benchmark trained, drawn, scored and recorded. The only orchestrator.
 
-data -> store -> model -> faces -> scores -> record; the artefacts on the way are `sf2f_bench.stages`.
+data -> store -> model -> faces -> scores -> record; the artefacts on the way are `sf2f_bench.runs.stages`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sf2f_bench.attributes import AttributeProbe
 from sf2f_bench.audio import LogFilterbank
-from sf2f_bench.audit import VERSION as AUDIT_VERSION
-from sf2f_bench.audit import audit
+from sf2f_bench.audit.findings import VERSION as AUDIT_VERSION
+from sf2f_bench.audit.findings import audit
 from sf2f_bench.benchmarks import ABLATIONS, Benchmark, benchmark_of
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
-from sf2f_bench.evaluation import Evaluation
-from sf2f_bench.external import read_faces
+from sf2f_bench.evaluation.attribute_judges import AttributeProbe
+from sf2f_bench.evaluation.test_people import Evaluation
+from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
-from sf2f_bench.paper_protocol import Predictions, paper_scores
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols import BENCH, LEFT_OUT, PAPER
-from sf2f_bench.recording import Provenance, save_record
-from sf2f_bench.records import Finding, RunRecord, load
+from sf2f_bench.protocols.bench.scoring import score
+from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER
+from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
-from sf2f_bench.scoring import score
-from sf2f_bench.stages import Run, dataset_of, drawn, keys_of, predictions, prepared, record_key, trained
-from sf2f_bench.systems import build
+from sf2f_bench.results.records import Finding, RunRecord, load
+from sf2f_bench.runs.recording import Provenance, save_record
+from sf2f_bench.runs.stages import Run, dataset_of, drawn, keys_of, predictions, prepared, record_key, trained
+from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import (
     Anchor,
@@ -81,7 +81,7 @@ def score_external(
 ) -> list[RunRecord]:
     """Score a folder of faces that another program drew, beside the benchmark's anchors; returns the records.
 
-    faces: ``FOLDER/<identity>/*.png``, see `sf2f_bench.external.read_faces`. Raises BenchError as that does, and
+    faces: ``FOLDER/<identity>/*.png``, see `exchange.faces_in.read_faces`. Raises BenchError as that does, and
     for `sf2f-paper/1`, which needs ten runs of a system and not its pictures.
     """
     benchmark = benchmark_of(config)

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
-from sf2f_bench.segments import segments_of
 from sf2f_bench.types import (
     AttributeJudge,
     AudioFrontend,

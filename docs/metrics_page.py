@@ -1,4 +1,4 @@
-"""The page of metrics, written from the metrics themselves: ``python -m sf2f_bench.documentation > docs/metrics.md``.
+"""The page of metrics, written from the metrics themselves: ``python -m docs.metrics_page > docs/metrics.md``.
 
 A metric's docstring says what it is, and in paragraphs that begin with a label of `LABELS` what a reader must know.
 What it does not say is taken from the functions that its `Computed by` names. A test compares page and metrics.
@@ -15,10 +15,11 @@ from functools import cached_property
 from typing import Any
 
 from sf2f_bench.benchmarks import BENCHMARKS, Benchmark
-from sf2f_bench.metrics import attributes, paper
-from sf2f_bench.protocols import BENCH, PAPER
+from sf2f_bench.metrics import attributes
+from sf2f_bench.protocols.bench.scoring import AtLength, metrics_by_length
+from sf2f_bench.protocols.names import BENCH, PAPER
+from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.registry import METRICS
-from sf2f_bench.scoring import AtLength, metrics_by_length
 
 LABELS = ("Formula", "Range", "Direction", "Source", "Pitfall", "Computed by")
 LABEL = re.compile(rf"^({'|'.join(LABELS)}): ", re.MULTILINE)
@@ -45,7 +46,7 @@ CELLS: dict[
 
 HEAD = f"""# Metrics
 
-<!-- Written by python -m sf2f_bench.documentation from the metrics' docstrings. Change those, not this page. -->
+<!-- Written by python -m docs.metrics_page from the metrics' docstrings. Change those, not this page. -->
 
 Every metric as the records name it, with the galleries and ks of `{EXAMPLE}`. In formulas N is the number of test
 identities that take part (n in the tables), D the number of features, C of classes. *Needs* says what an answer

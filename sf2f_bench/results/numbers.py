@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sf2f_bench.records import ScoreRecord
+from sf2f_bench.results.records import ScoreRecord
 
 Format = Literal["share", "rank", "size"]
 Error = Literal["interval", "spread", "none"]

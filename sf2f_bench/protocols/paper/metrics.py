@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval, similarity
-from sf2f_bench.stats import mean_interval
+from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, Score
 
 if TYPE_CHECKING:

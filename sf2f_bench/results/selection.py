@@ -10,9 +10,9 @@ from functools import cached_property, wraps
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
-from sf2f_bench.metrics.paper import gallery_count
-from sf2f_bench.protocols import PAPER, headline_k
-from sf2f_bench.records import RunRecord, ScoreRecord
+from sf2f_bench.protocols.names import PAPER, headline_k
+from sf2f_bench.protocols.paper.metrics import gallery_count
+from sf2f_bench.results.records import RunRecord, ScoreRecord
 from sf2f_bench.types import BenchError
 
 Made = TypeVar("Made")

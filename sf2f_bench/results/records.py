@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from sf2f_bench.files import write_atomically, write_json
-from sf2f_bench.side_media import read_strip, read_voices, write_strip, write_voices
+from sf2f_bench.results.side_media import read_strip, read_voices, write_strip, write_voices
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:

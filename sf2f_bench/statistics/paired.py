@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import optimize, special, stats
 
-from sf2f_bench.stats import BATCH_ELEMENTS, half_sample_error, half_samples, paired_difference
+from sf2f_bench.statistics.intervals import BATCH_ELEMENTS, half_sample_error, half_samples, paired_difference
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from sf2f_bench.stats import Interval
+    from sf2f_bench.statistics.intervals import Interval
 
     Array = NDArray[np.float64]
     Error = tuple[float, float]  # variance, degrees of freedom

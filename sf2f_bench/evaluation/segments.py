@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sf2f_bench.data.prepared import PreparedStore
-from sf2f_bench.protocols import SECONDS, SEGMENT_FRAMES, SEGMENTS
+from sf2f_bench.protocols.names import SECONDS, SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import AudioFrontend, BenchError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Faces made elsewhere in, voices out."""

@@ -1,0 +1,1 @@
+"""Protocol `sf2f-bench/1`."""

@@ -1,0 +1,1 @@
+"""Saved records: reading, checking, grouping and comparing them. Nothing here imports torch."""

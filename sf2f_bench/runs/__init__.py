@@ -1,0 +1,1 @@
+"""A run: from names to trained systems, faces, scores and saved records."""
