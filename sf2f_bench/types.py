@@ -185,9 +185,27 @@ class AudioFrontend(Protocol):
 # ---------------------------------------------------------------- systems
 
 
+Place = Literal["floor", "system", "reference", "ceiling"]
+# What an anchor stands for, whatever its name: it guesses; it knows an attribute of the person and nothing else; it is
+# a straight line from the voice; it knows what voice and face share; it shows another photo of the person; it is a
+# system's own faces, each given to another identity.
+Purpose = Literal[
+    "", "chance", "known-attribute", "straight-line", "shared-factors", "true-photo", "shuffled"
+]
+FittedTo = Literal["nothing", "training-loss", "judge"]
+
+
 @dataclass(frozen=True)
 class ModelCard:
-    """A system as the tables name it."""
+    """A system or an anchor as tables, verdicts and the gate read it; its name decides nothing.
+
+    place: the block of a table it stands in ("reference": a system that others are compared with); order: within
+    its block, lowest first. ablation_of: the name of the system that it is without one part, and `change` says which,
+    in words: "without L1 loss". fitted_to: the network whose space its faces or queries were fitted to. tolerance:
+    where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
+    that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
+    gender". off_scale: bars of other rows are scaled without it.
+    """
 
     name: str
     version: str
@@ -198,6 +216,15 @@ class ModelCard:
     reference: str = ""  # citation or URL of what it implements
     trained_on: str = "the benchmark's training split"
     limits: str = ""
+    place: Place = "system"
+    order: int = 100
+    ablation_of: str = ""
+    change: str = ""
+    fitted_to: FittedTo = "training-loss"
+    tolerance: float | None = None
+    purpose: Purpose = ""
+    words: str = ""
+    off_scale: bool = False
 
     @property
     def label(self) -> str:
@@ -283,6 +310,91 @@ class Anchor(Protocol):
 
 # ---------------------------------------------------------------- measuring
 
+Role = Literal["judge", "training-loss", "further", "none"]
+Family = Literal["identity", "verification", "quality", "distribution", "diversity", "attribute", "other"]
+Format = Literal["share", "rank", "size"]  # ".365", "14.5", three figures
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Drop tolerated before a metric counts as a regression.
+
+    amount: in the metric's own unit, or where `relative` as a share of the reference's value. reason: why so much.
+    """
+
+    amount: float
+    reason: str = "stated by the user"
+    relative: bool = False
+
+    def of(self, reference: float) -> float:
+        """In the metric's own unit, where the reference has this value."""
+        return self.amount * abs(reference) if self.relative else self.amount
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A reason not to trust a row: its whole interval lies above or below a limit.
+
+    of_true_photos: the limit is this share of the value that true photos have. text: what has happened then, as the
+    end of a sentence: "it has collapsed to a few faces that it generates for everybody".
+    """
+
+    limit: float
+    above: bool
+    text: str
+    of_true_photos: bool = False
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """All that is needed to show, order, bound and judge a metric's numbers; every record keeps it.
+
+    quantity: the field's term without parameters, "recall"; parameters: what tells metrics of one quantity apart, by
+    the words "k", "gallery" (a size, or "full"), "similarity", "stratum", "seconds", "parts", "runs", "faces".
+    heading: of its column (empty: its name); headings: what the numbers of published networks are called instead, by
+    `ExtractorCard.convention`: ``{"inception": "FID"}``. factor: what tables multiply by. bounds: smallest and largest
+    value, None where there is none. chance: the value of guessing. margin, decides, shown: for the gate; by which
+    roles of extractor a fall fails it, and by which it is listed. headline: what verdicts and pictures are about.
+    tables: ``{table of the protocol: priority}``, the highest leaves last where room is short; None: the table of
+    further metrics; empty: none, only files. smooth: rounding moves it a little, where a count jumps.
+    """
+
+    quantity: str = ""
+    family: Family = "other"
+    parameters: Mapping[str, str | int | float] = field(default_factory=dict)
+    heading: str = ""
+    headings: Mapping[str, str] = field(default_factory=dict)
+    format: Format = "share"
+    factor: float = 1.0
+    bounds: tuple[float | None, float | None] = (None, None)
+    chance: float | None = None
+    margin: Margin = Margin(0.05, "of a share")
+    decides: tuple[Role, ...] = ()
+    shown: tuple[Role, ...] = ()
+    headline: bool = False
+    tables: Mapping[str, int] | None = None
+    alarm: Alarm | None = None
+    smooth: bool = True
+
+
+@dataclass(frozen=True)
+class ExtractorCard:
+    """A network that looks at faces, as tables and notes read it; every record keeps it.
+
+    title: how its table begins, "By Inception, which tells pictures apart and not people"; order: among the tables
+    of further networks, lowest first. trained_on, licence: of its weights. convention: whose names its numbers have,
+    see `MetricCard.headings`. synthetic: trained on synthetic faces, so its numbers on real photos are no result.
+    files: names of its files of weights, for `sf2f-bench weights`.
+    """
+
+    title: str = "By a further network"
+    order: int = 100
+    trained_on: str = "not stated"
+    licence: str = "not stated"
+    convention: str = ""
+    synthetic: bool = False
+    files: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -357,6 +469,7 @@ class Metric(Protocol):
     # "training_photos", and strata by letter: "G", "N", "A", "GNA".
     needs: tuple[str, ...]
     min_n: int
+    # `card`, a MetricCard, is optional: a metric without one has a column of its own in the table of further metrics.
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Compare row by row; rows are the same identities in the same order."""

@@ -28,7 +28,7 @@ from pydantic import (
 
 from sf2f_bench.files import write_atomically, write_json
 from sf2f_bench.results.side_media import read_strip, read_voices, write_strip, write_voices
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
@@ -84,6 +84,17 @@ class SystemPart(_Part):
     description: str = ""
     limits: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
+    # The rest of its `ModelCard`.
+    trained_on: str = ""
+    place: Place = "system"
+    order: int = 100
+    ablation_of: str = ""
+    change: str = ""
+    fitted_to: FittedTo = "training-loss"
+    tolerance: float | None = None
+    purpose: Purpose = ""
+    words: str = ""
+    off_scale: bool = False
 
 
 def column_of(metric: str, extractor: str | None) -> str:
@@ -97,7 +108,7 @@ class ScoreRecord(_Part):
     metric: str  # "recall@10/g100"
     version: int
     extractor: str | None
-    extractor_role: Literal["judge", "training-loss", "further", "none"]
+    extractor_role: Role
     value: FiniteFloat
     n: Annotated[int, Field(ge=1)]
     interval: tuple[FiniteFloat, FiniteFloat] | None = None  # 95 %
@@ -106,6 +117,7 @@ class ScoreRecord(_Part):
     basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = (
         None  # of paired tests; see `Score`
     )
+    _card: MetricCard = PrivateAttr(default_factory=MetricCard)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -121,6 +133,11 @@ class ScoreRecord(_Part):
     def column(self) -> str:
         """Where the record's tables keep its values; see `column_of`."""
         return column_of(self.metric, self.extractor)
+
+    @property
+    def card(self) -> MetricCard:
+        """What the metric says of itself, from the record that the score stands in."""
+        return self._card
 
 
 class AbsentScore(_Part):
@@ -187,6 +204,8 @@ class RunRecord(_Part):
     absent: tuple[AbsentScore, ...] = ()
     environment: Environment
     weights: dict[str, str] = Field(default_factory=dict)  # extractor id -> sha256
+    metrics: dict[str, MetricCard] = Field(default_factory=dict)  # name -> card, of every score
+    extractors: dict[str, ExtractorCard] = Field(default_factory=dict)  # id -> card
     cost: Cost
     files: SideFiles = SideFiles()
     created: AwareDatetime
@@ -201,6 +220,7 @@ class RunRecord(_Part):
             if (score.metric, score.extractor) in seen:
                 raise ValueError(f"{score.metric} by {score.extractor} stands twice in one record")
             seen.add((score.metric, score.extractor))
+            score._card = self.metrics.get(score.metric, MetricCard())
         return self
 
     @property
