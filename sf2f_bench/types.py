@@ -36,10 +36,10 @@ class MediaError(BenchError):
     """One recording or photo that cannot be used; `prepare` lists it and goes on."""
 
 
-class NotHere(BenchError):  # noqa: N818 - a state of this machine, not a fault
-    """An optional network's file or package is not on this machine.
+class Unavailable(BenchError):  # noqa: N818 - a state of this machine, not a fault
+    """An optional network's weights or package are not installed.
 
-    What needs it is left out and the table says why; nothing stands in for it. reason: the message as a record
+    What needs them is left out, the table says why, and nothing is used instead. reason: the message as a record
     may keep it, without the folders of this machine.
     """
 
@@ -495,7 +495,7 @@ class Metric(Protocol):
 class FeatureExtractor(Protocol):
     """A frozen network that looks at faces; made by name, ``Extractor("vggface2-resnet50")``.
 
-    Making one raises NotHere where its weights or its package are not on this machine. One that may serve as a
+    Making one raises Unavailable where its weights or its package are not on this machine. One that may serve as a
     training loss also has `module`, a torch module with
     ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``.
     """
@@ -503,6 +503,8 @@ class FeatureExtractor(Protocol):
     id: str  # includes the weights' hash, the crop and the resize rule
     sha256: str  # of the weights
     recognises: bool  # tells people apart; False: pictures only
+    # `card`, an ExtractorCard, is optional. It is read from the class, so that it is known where weights are missing;
+    # a class that makes several extractors has a class method ``card_of(name)`` beside the made one's `card`.
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 ``[B, 3, H, W]`` -> (embeddings ``[B, D]``, class probabilities ``[B, C]`` or None), float32."""

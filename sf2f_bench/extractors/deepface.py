@@ -27,7 +27,7 @@ import numpy as np
 from sf2f_bench.extractors import deepface_worker
 from sf2f_bench.extractors.weights import WeightFile, check_file, folders, places, remedy, sha256_of
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,11 +172,11 @@ def _home(name: str) -> Path:
 def files_of(asker: str, names: Sequence[str]) -> dict[str, Path]:
     """The checked files of networks, by the files' names; nothing is ever downloaded.
 
-    Raises NotHere where a file or a package is missing, and BenchError for a file that is another one.
+    Raises Unavailable where a file or a package is missing, and BenchError for a file that is another one.
     """
     for network in (NETWORKS[name] for name in names):
         if network.package and find_spec(network.package) is None:
-            raise NotHere(
+            raise Unavailable(
                 f"{asker} needs the package {network.package}, which is not installed: "
                 f"pip install '{network.install}'."
             )
@@ -184,7 +184,9 @@ def files_of(asker: str, names: Sequence[str]) -> dict[str, Path]:
     found = {file.name: _here(file) for file in files}
     if missing := [file for file in files if found[file.name] is None]:
         names = ", ".join(file.name for file in missing)
-        raise NotHere(_remedy(asker, missing), f"not on this machine: {names} (`sf2f-bench weights list`)")
+        raise Unavailable(
+            _remedy(asker, missing), f"not on this machine: {names} (`sf2f-bench weights list`)"
+        )
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -259,15 +261,21 @@ class DeepFaceExtractor:
     """A recogniser of deepface as the harness uses it: `DeepFaceExtractor("deepface:ArcFace")`.
 
     No face is searched for or turned upright: the benchmark's faces are cropped already. Raises BenchError for
-    another name, NotHere for a file or a package that is missing.
+    another name, Unavailable for a file or a package that is missing.
     """
 
     recognises = True
 
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        """The card of ``deepface:ArcFace`` or another recogniser; raises BenchError for an unknown name."""
+        file = weight_file(_recogniser(name))
+        return ExtractorCard(
+            order=2, trained_on="not stated by deepface", licence=file.licence, files=(file.name,)
+        )
+
     def __init__(self, name: str) -> None:
-        family, _, network = name.partition(":")
-        if family != "deepface" or network not in RECOGNISERS:
-            raise BenchError(unknown("recogniser of deepface", network or name, list(RECOGNISERS)))
+        self.card, network = self.card_of(name), _recogniser(name)
         files = files_of(name, [network])
         self.network, self.size = network, RECOGNISERS[network].size
         self.sha256 = sha256_of(*files.values())
@@ -292,18 +300,33 @@ class DeepFaceExtractor:
         return torch.nn.functional.normalize(torch.from_numpy(np.concatenate(seen)), dim=1), None
 
 
+def _recogniser(name: str) -> str:
+    """``deepface:ArcFace -> ArcFace``. Raises BenchError for what is no recogniser of deepface."""
+    family, _, network = name.partition(":")
+    if family != "deepface" or network not in RECOGNISERS:
+        raise BenchError(unknown("recogniser of deepface", network or name, list(RECOGNISERS)))
+    return network
+
+
 class DeepFaceAttributes:
     """Gender, age and ethnicity by deepface's networks: `DeepFaceAttributes("deepface:attributes")`.
 
     Ethnicity is one of the six words that its training data use: asian, indian, black, white, middle eastern,
-    latino hispanic. Three VGG-Face networks: 1.6 GB of memory. Raises NotHere unless the files of all three are here.
+    latino hispanic. Three VGG-Face networks: 1.6 GB of memory. Raises Unavailable unless all three files are here.
     """
 
     NAME = "deepface:attributes"
 
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        """The card of `NAME`; raises BenchError for another name."""
+        if name != cls.NAME:
+            raise BenchError(unknown("attribute judge of deepface", name, [cls.NAME]))
+        files = tuple(weight_file(network).name for network in ATTRIBUTES)
+        return ExtractorCard(order=2, trained_on="not stated by deepface", licence=VGG_TERMS, files=files)
+
     def __init__(self, name: str = NAME) -> None:
-        if name != self.NAME:
-            raise BenchError(unknown("attribute judge of deepface", name, [self.NAME]))
+        self.card = self.card_of(name)
         files = files_of(name, list(ATTRIBUTES))
         self.size = ATTRIBUTES["Gender"].size
         hashes = [sha256_of(path) for path in files.values()]
