@@ -87,8 +87,6 @@ def metrics_of(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric
 class Recall:
     """Recall@k, expected over all galleries of one size (None: all identities), ties by expectation.
 
-    headline_k: the k of the verdicts.
-
     Range: 0..1; chance k / gallery size, knowing only the gender about twice that.
     Direction: higher is better.
     Computed by: `retrieval.ranks`, `retrieval.expected_recall`.
@@ -98,7 +96,7 @@ class Recall:
     k: int
     gallery_size: int | None = None
     similarity: retrieval.Similarity = "cosine"
-    headline_k: int = 0
+    headline_k: int = 0  # the k of the verdicts, which has columns
     version: int = 1
     higher_is_better: bool = True
     needs: tuple[str, ...] = ("ranking",)
