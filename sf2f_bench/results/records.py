@@ -98,6 +98,7 @@ class SystemPart(_Part):
     purpose: Purpose = ""
     words: str = ""
     off_scale: bool = False
+    faces_of: str = ""
 
 
 def stated(card: Any) -> Any:
