@@ -28,7 +28,7 @@ from sf2f_bench.protocols.paper.scoring import PREDICTIONS_VERSION, Predictions,
 from sf2f_bench.registry import DATASETS, EXTRACTORS
 from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
-from sf2f_bench.types import AudioFrontend, BenchError, Dataset, DatasetSource, SpeechToFace
+from sf2f_bench.types import AudioFrontend, BenchError, Dataset, DatasetSource, SpeechToFace, with_width
 
 STAGES = {"train": 2, "generate": 2, "score": 2}  # a change of what a stage computes raises its version
 
@@ -151,8 +151,13 @@ def record_key(run: Run, faces: str) -> str:
 
 
 def _train_key(run: Run, system: Any) -> str:
-    facts = {"data": run.store.data_hash, "system": system.card.label, "version": system.card.version}
-    if system.card.kind == "anchor":
+    card = system.card  # its name, not its label: another title in tables is no other training
+    facts = {
+        "data": run.store.data_hash,
+        "system": with_width(card.name, card.width),
+        "version": card.version,
+    }
+    if card.kind == "anchor":
         return hash_of(facts)
     base = getattr(system, "starts_from", None)
     return hash_of(
