@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
 
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ExtractorCard
 
 
 class Registry:
@@ -57,3 +57,15 @@ def extractor_named(name: str) -> Any:
     Raises BenchError for an unknown name, NotHere where its weights or its package are not on this machine.
     """
     return EXTRACTORS.get(name.partition(":")[0])(name)
+
+
+def extractor_card(name: str) -> ExtractorCard:
+    """The card of the extractor of that name, which is not made: its weights may be missing.
+
+    One made under several names has a class method ``card_of(name)``, any other a class attribute `card`; a
+    plug-in without either gets the defaults. Raises BenchError for an unknown name.
+    """
+    made_by = EXTRACTORS.get(name.partition(":")[0])
+    if hasattr(made_by, "card_of"):
+        return made_by.card_of(name)
+    return getattr(made_by, "card", ExtractorCard())

@@ -487,6 +487,8 @@ class FeatureExtractor(Protocol):
     id: str  # includes the weights' hash, the crop and the resize rule
     sha256: str  # of the weights
     recognises: bool  # tells people apart; False: pictures only
+    # `card`, an ExtractorCard, is optional. It is read from the class, so that it is known where weights are missing;
+    # a class that makes several extractors has a class method ``card_of(name)`` beside the made one's `card`.
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 ``[B, 3, H, W]`` -> (embeddings ``[B, D]``, class probabilities ``[B, C]`` or None), float32."""
