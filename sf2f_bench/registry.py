@@ -54,7 +54,7 @@ METRICS = Registry("set of metrics", "sf2f_bench.metrics")  # (gallery size, ks,
 def extractor_named(name: str) -> Any:
     """The extractor of that name; ``deepface:Dlib`` is made by the family `deepface`.
 
-    Raises BenchError for an unknown name, NotHere where its weights or its package are not on this machine.
+    Raises BenchError for an unknown name, Unavailable where its weights or its package are not on this machine.
     """
     return EXTRACTORS.get(name.partition(":")[0])(name)
 

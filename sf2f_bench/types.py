@@ -36,10 +36,10 @@ class MediaError(BenchError):
     """One recording or photo that cannot be used; `prepare` lists it and goes on."""
 
 
-class NotHere(BenchError):  # noqa: N818 - a state of this machine, not a fault
-    """An optional network's file or package is not on this machine.
+class Unavailable(BenchError):  # noqa: N818 - a state of this machine, not a fault
+    """An optional network's weights or package are not installed.
 
-    What needs it is left out and the table says why; nothing stands in for it. reason: the message as a record
+    What needs them is left out, the table says why, and nothing is used instead. reason: the message as a record
     may keep it, without the folders of this machine.
     """
 
@@ -479,7 +479,7 @@ class Metric(Protocol):
 class FeatureExtractor(Protocol):
     """A frozen network that looks at faces; made by name, ``Extractor("vggface2-resnet50")``.
 
-    Making one raises NotHere where its weights or its package are not on this machine. One that may serve as a
+    Making one raises Unavailable where its weights or its package are not on this machine. One that may serve as a
     training loss also has `module`, a torch module with
     ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``.
     """

@@ -20,7 +20,7 @@ import torch
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.metrics.arrays import unit_rows
 from sf2f_bench.metrics.attributes import METRICS, AttributeMetric
-from sf2f_bench.types import Answer, AttributeJudge, BenchError, NotHere, Score
+from sf2f_bench.types import Answer, AttributeJudge, BenchError, Score, Unavailable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class AttributeProbe:
     Gender by logistic regression, age by ridge regression on unit embeddings, everybody of equal weight, the
     regularisation chosen by cross-validation over people. It judges only what the data set knows of enough
     training people (five of each gender; ten ages), and says nothing of ethnicity. It errs: see `judge_error`. Raises
-    NotHere where the training split knows neither.
+    Unavailable where the training split knows neither.
     """
 
     VERSION = 1
@@ -62,7 +62,7 @@ class AttributeProbe:
         }
         self.attributes = tuple(name for name, known in enough.items() if known)
         if not self.attributes:
-            raise NotHere(
+            raise Unavailable(
                 f"{evaluation.store.card.name} knows gender or age of too few training people to fit a probe: "
                 f"it needs {FOLDS} of each gender or {2 * FOLDS} ages."
             )

@@ -27,7 +27,7 @@ import numpy as np
 from sf2f_bench.extractors import deepface_worker
 from sf2f_bench.extractors.weights import WeightFile, check_file, folders, places, remedy, sha256_of
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, ExtractorCard, NotHere
+from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,11 +172,11 @@ def _home(name: str) -> Path:
 def files_of(asker: str, names: Sequence[str]) -> dict[str, Path]:
     """The checked files of networks, by the files' names; nothing is ever downloaded.
 
-    Raises NotHere where a file or a package is missing, and BenchError for a file that is another one.
+    Raises Unavailable where a file or a package is missing, and BenchError for a file that is another one.
     """
     for network in (NETWORKS[name] for name in names):
         if network.package and find_spec(network.package) is None:
-            raise NotHere(
+            raise Unavailable(
                 f"{asker} needs the package {network.package}, which is not installed: "
                 f"pip install '{network.install}'."
             )
@@ -184,7 +184,9 @@ def files_of(asker: str, names: Sequence[str]) -> dict[str, Path]:
     found = {file.name: _here(file) for file in files}
     if missing := [file for file in files if found[file.name] is None]:
         names = ", ".join(file.name for file in missing)
-        raise NotHere(_remedy(asker, missing), f"not on this machine: {names} (`sf2f-bench weights list`)")
+        raise Unavailable(
+            _remedy(asker, missing), f"not on this machine: {names} (`sf2f-bench weights list`)"
+        )
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -259,7 +261,7 @@ class DeepFaceExtractor:
     """A recogniser of deepface as the harness uses it: `DeepFaceExtractor("deepface:ArcFace")`.
 
     No face is searched for or turned upright: the benchmark's faces are cropped already. Raises BenchError for
-    another name, NotHere for a file or a package that is missing.
+    another name, Unavailable for a file or a package that is missing.
     """
 
     recognises = True
@@ -310,7 +312,7 @@ class DeepFaceAttributes:
     """Gender, age and ethnicity by deepface's networks: `DeepFaceAttributes("deepface:attributes")`.
 
     Ethnicity is one of the six words that its training data use: asian, indian, black, white, middle eastern,
-    latino hispanic. Three VGG-Face networks: 1.6 GB of memory. Raises NotHere unless the files of all three are here.
+    latino hispanic. Three VGG-Face networks: 1.6 GB of memory. Raises Unavailable unless all three files are here.
     """
 
     NAME = "deepface:attributes"

@@ -30,7 +30,7 @@ from sf2f_bench.extractors.weights import (
 )
 from sf2f_bench.faces import IMAGENET_MEAN, IMAGENET_STD
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, ExtractorCard, NotHere
+from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
 
 SIZE = 224  # pixels, the side of the picture that the network looks at
 REPOSITORY = "facebookresearch_dinov2_main"  # the folder that torch.hub makes for the repository
@@ -55,7 +55,7 @@ class DinoV2Extractor:
     """DINOv2 ViT-S/14 as the harness uses it: `DinoV2Extractor("dinov2-vits14")`.
 
     Runs the code of the hub repository that lies on this machine. Raises BenchError for another name and for
-    weights that are not the published ones, NotHere where repository or weights are missing.
+    weights that are not the published ones, Unavailable where repository or weights are missing.
     """
 
     NAME = "dinov2-vits14"
@@ -93,13 +93,13 @@ class DinoV2Extractor:
 
 
 def check_present(repository: Path, weights: str) -> None:
-    """Raise NotHere, naming both places, unless the repository's code and the weights are on this machine."""
+    """Raise Unavailable, naming both places, unless the repository's code and the weights are on this machine."""
     file = FILES[weights]
     has_code, has_weights = (repository / "hubconf.py").is_file(), find(file) is not None
     if has_code and has_weights:
         return
     state = {True: "is there", False: "is missing"}
-    raise NotHere(
+    raise Unavailable(
         f"DINOv2 needs two things. Its code {state[has_code]}: put the repository {SOURCE} at {repository} (that "
         f"code will run, so look at what you put there). Its weights {weights}: this file {state[has_weights]}, "
         f"looked for in {', '.join(map(str, places(file)))}. {'' if has_weights else remedy(file)}".rstrip(),

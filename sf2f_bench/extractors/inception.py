@@ -57,7 +57,7 @@ class InceptionExtractor:
 
     Pictures are resized as pytorch-fid does it, bilinearly without antialiasing; TensorFlow of 2015 put the grid of
     its bilinear resizing elsewhere, so values differ a little from those of the first FID code. Raises BenchError
-    for another name and for weights that are not the published ones, NotHere where they are missing.
+    for another name and for weights that are not the published ones, Unavailable where they are missing.
     """
 
     NAME = "inception-2015"

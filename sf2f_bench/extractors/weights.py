@@ -20,7 +20,7 @@ import numpy as np
 
 from sf2f_bench.data.mel_pickles import ArrayUnpickler
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, MediaError, NotHere
+from sf2f_bench.types import BenchError, MediaError, Unavailable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,7 +144,7 @@ def find(file: WeightFile) -> Path | None:
 def weights_file(name: str) -> Path:
     """The checked file of published weights, or its conversion to safetensors where that is there instead.
 
-    Raises BenchError for a name that is not in `FILES` and for a file that is cut short or another one, NotHere
+    Raises BenchError for a name that is not in `FILES` and for a file that is cut short or another one, Unavailable
     for a file that is missing. A conversion has no published checksum: it is taken as it is, and its own hash goes
     into the id.
     """
@@ -153,7 +153,7 @@ def weights_file(name: str) -> Path:
     file = FILES[name]
     path = find(file)
     if path is None:
-        raise NotHere(
+        raise Unavailable(
             f"{file.description}: the file {name} is not there. {remedy(file)} "
             f"Or set {FOLDER_VARIABLE} to the folder that holds it; "
             "`sf2f-bench weights list` shows all files and their licences.",

@@ -43,8 +43,8 @@ from sf2f_bench.types import (
     FeatureExtractor,
     ModelCard,
     ModelSettings,
-    NotHere,
     SpeechToFace,
+    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _findings(
     return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
 
 
-def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict[str, NotHere]]:
+def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict[str, Unavailable]]:
     """The networks that score, by key, and those that are not on this machine, by name with the reason.
 
     Only the network of the training loss is needed to go on: what judges may come later, without a new training.
@@ -200,30 +200,30 @@ def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict
     else:
         names |= {name: name for name in benchmark.further}
     found: dict[str, FeatureExtractor] = {}
-    missing: dict[str, NotHere] = {}
+    missing: dict[str, Unavailable] = {}
     for key, name in names.items():
         try:
             found[key] = extractor_named(name)
-        except NotHere as error:
+        except Unavailable as error:
             if key == "training-loss":
                 raise
             missing[name] = error
     return found, missing
 
 
-def _add_attribute_judges(evaluation: Evaluation, missing: dict[str, NotHere]) -> None:
+def _add_attribute_judges(evaluation: Evaluation, missing: dict[str, Unavailable]) -> None:
     """A probe on the judge where the data know what to teach it, and the benchmark's own judge of attributes."""
     if evaluation.benchmark.protocol == PAPER:
         return
     if "judge" in evaluation.extractors:
         with contextlib.suppress(
-            NotHere
+            Unavailable
         ):  # the data know neither gender nor age: there is nothing to be asked
             evaluation.attribute_judges.append(AttributeProbe(evaluation))
     if name := evaluation.benchmark.attribute_judge:
         try:
             evaluation.attribute_judges.append(ATTRIBUTE_JUDGES.get(name.partition(":")[0])(name))
-        except NotHere as error:
+        except Unavailable as error:
             missing[name] = error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 
 Subject = TypeVar("Subject")
 
@@ -17,12 +17,12 @@ def expect(holds: bool, expected: str, came: object, remedy: str) -> None:
 
 
 def run_checks(name: str, checks: Sequence[Callable[[Subject], None]], subject: Subject) -> None:
-    """Run them in order. Raises BenchError that names the first failed check; NotHere passes as it is."""
+    """Run them in order. Raises BenchError that names the first failed check; Unavailable passes as it is."""
     for check in checks:
         title = check.__name__.replace("_", " ")
         try:
             check(subject)
-        except NotHere:
+        except Unavailable:
             raise
         except BenchError as error:
             raise BenchError(f"{name}, check '{title}': {error}") from error

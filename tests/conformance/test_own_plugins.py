@@ -7,7 +7,7 @@ import pytest
 from sf2f_bench.benchmarks import ABLATIONS
 from sf2f_bench.registry import DATASETS, EXTRACTORS, METRICS, MODELS, extractor_named
 from sf2f_bench.testing import check_dataset, check_extractor, check_metric, check_model
-from sf2f_bench.types import DatasetSource, NotHere
+from sf2f_bench.types import DatasetSource, Unavailable
 from tests.layouts import lay_out_hq_voxceleb
 
 FEW = {"train": 2, "val": 2, "test": 2}
@@ -53,6 +53,6 @@ def test_no_data_set_is_forgotten():
 def test_extractors(name):
     try:
         extractor = extractor_named(name)
-    except NotHere as error:
+    except Unavailable as error:
         pytest.skip(error.reason)
     check_extractor(extractor)

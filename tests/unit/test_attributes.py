@@ -24,7 +24,7 @@ from sf2f_bench.evaluation.attribute_judges import (
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.metrics.attributes import METRICS, AgeDifference, WordAgreement
 from sf2f_bench.progress import Reporter
-from sf2f_bench.types import Answer, BenchError, NotHere
+from sf2f_bench.types import Answer, BenchError, Unavailable
 from tests.tiny import TinyDataset, TinyFrontend
 
 RNG = np.random.default_rng
@@ -366,7 +366,7 @@ def test_a_probe_judges_only_what_the_data_knows(world):
         attribute_scores(evaluation, AttributeProbe(evaluation), Answer(faces=evaluation.true_photos))
     )
     assert list(scores) == ["gender-agreement"]
-    with pytest.raises(NotHere, match="tiny knows gender or age of too few training people"):
+    with pytest.raises(Unavailable, match="tiny knows gender or age of too few training people"):
         AttributeProbe(world(known=()))
 
 

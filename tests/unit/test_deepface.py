@@ -26,7 +26,7 @@ from sf2f_bench.extractors.deepface import (
     weight_file,
 )
 from sf2f_bench.extractors.weights import FOLDER_VARIABLE, all_files, sha256_of
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 from tests.unit.weight_files import randomise
 
 # Five pictures of 4 x 4 random patches: noise would look the same to any network.
@@ -127,7 +127,7 @@ def test_an_unknown_recogniser_is_answered_with_the_nearest():
 
 
 def test_a_missing_file_is_named_with_its_address_and_folder(empty):
-    with pytest.raises(NotHere) as said:
+    with pytest.raises(Unavailable) as said:
         DeepFaceExtractor("deepface:ArcFace")
     for word in (
         "arcface_weights.pth",
@@ -140,7 +140,7 @@ def test_a_missing_file_is_named_with_its_address_and_folder(empty):
 
 def test_attributes_name_all_files_that_are_missing(empty):
     (empty / "weights" / "age_model_weights.pth").write_bytes(b"here")
-    with pytest.raises(NotHere, match="2 files are not on this machine") as said:
+    with pytest.raises(Unavailable, match="2 files are not on this machine") as said:
         DeepFaceAttributes()
     for word in ("gender_model_weights.pth", "race_model_single_batch.pth", str(empty / "weights")):
         assert word in str(said.value)
@@ -151,9 +151,9 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(
         deepface, "find_spec", lambda name: None if name in ("dlib", "insightface") else found(name)
     )
-    with pytest.raises(NotHere, match=r"needs the package dlib.*pip install 'sf2f-bench\[dlib\]'"):
+    with pytest.raises(Unavailable, match=r"needs the package dlib.*pip install 'sf2f-bench\[dlib\]'"):
         DeepFaceExtractor("deepface:Dlib")
-    with pytest.raises(NotHere, match="pip install 'insightface'"):
+    with pytest.raises(Unavailable, match="pip install 'insightface'"):
         DeepFaceExtractor("deepface:Buffalo_L")
 
 

@@ -14,7 +14,7 @@ from weight_files import publish
 from sf2f_bench.extractors import frozen
 from sf2f_bench.extractors.dinov2 import REPOSITORY, DinoV2Extractor
 from sf2f_bench.extractors.weights import FOLDER_VARIABLE, sha256_of
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 
 # As the real one: a function by the network's name, which fetches weights unless told not to.
 HUBCONF = """
@@ -173,7 +173,7 @@ def test_what_is_missing_is_said_with_both_places(
         put_code(machine)
     if present == "weights":
         put_weights(tmp_path / "chosen", monkeypatch)
-    with pytest.raises(NotHere, match=message) as caught:
+    with pytest.raises(Unavailable, match=message) as caught:
         DinoV2Extractor()
     for place in (machine / REPOSITORY, tmp_path / "chosen", machine / "checkpoints"):
         assert str(place) in str(caught.value)

@@ -14,7 +14,7 @@ import pytest
 
 from docs.metrics_page import LABELS, Described, families_of, metrics_of_protocol, page
 from sf2f_bench.protocols.names import BENCH, PAPER
-from sf2f_bench.types import NotHere
+from sf2f_bench.types import Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES = [family for protocol in (BENCH, PAPER) for family in families_of(protocol)]
@@ -184,7 +184,7 @@ def own(value):
     """The function or class behind a value, where it is one of the package; behind caches and properties too."""
     value = inspect.unwrap(value) if callable(value) else value
     value = value.fget if isinstance(value, property) else value
-    kind = isinstance(value, types.FunctionType | type) and value is not NotHere
+    kind = isinstance(value, types.FunctionType | type) and value is not Unavailable
     return value if kind and value.__module__.startswith("sf2f_bench") else None
 
 

@@ -13,7 +13,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from sf2f_bench.extractors import frozen
 from sf2f_bench.extractors.inception import Inception2015, InceptionExtractor
 from sf2f_bench.extractors.weights import FILES, FOLDER_VARIABLE, sha256_of
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 from tests.unit.weight_files import loaded, publish, write_random
 
 
@@ -116,7 +116,9 @@ def test_scoring_runs_in_full_precision_whatever_training_allows(
 def test_missing_weights_are_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HOME", "TORCH_HOME", FOLDER_VARIABLE):
         monkeypatch.setenv(variable, str(tmp_path))
-    with pytest.raises(NotHere, match=r"6726825d\.pth is not there.*weights fetch pt_inception.*github\.com"):
+    with pytest.raises(
+        Unavailable, match=r"6726825d\.pth is not there.*weights fetch pt_inception.*github\.com"
+    ):
         InceptionExtractor()
 
 

@@ -18,7 +18,7 @@ from sf2f_bench.metrics.table import MeanReciprocalRank, Recall
 from sf2f_bench.progress import Reporter
 from sf2f_bench.results.records import load_all
 from sf2f_bench.runs import pipeline, stages
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.test_evaluation import BENCHMARK, PixelExtractor
 
@@ -109,7 +109,7 @@ class ModuleExtractor(PixelExtractor):
 
 def extractor_of(name):
     if name == "elsewhere":
-        raise NotHere("the file elsewhere.pth is not there")
+        raise Unavailable("the file elsewhere.pth is not there")
     return ModuleExtractor(name)
 
 
@@ -194,7 +194,7 @@ def test_a_network_that_is_not_here_is_named_and_nothing_stands_in_for_it(world)
 
 
 def test_training_does_not_begin_without_the_network_of_its_loss(world):
-    with pytest.raises(NotHere, match=r"elsewhere\.pth"):
+    with pytest.raises(Unavailable, match=r"elsewhere\.pth"):
         world(perceptual="elsewhere")
 
 

@@ -16,7 +16,7 @@ from weight_files import publish, randomise, write_python_2_pickle
 from sf2f_bench.extractors import frozen
 from sf2f_bench.extractors.vggface2 import VggFace2, VggFace2Extractor
 from sf2f_bench.extractors.weights import sha256_of
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 
 FACTS = Path(__file__).parents[1] / "golden" / "model_facts.json"
 BGR, RGB = VggFace2Extractor.NAMES
@@ -135,7 +135,7 @@ def test_a_conversion_to_safetensors_gives_the_same_and_says_its_own_hash(
 def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SF2F_BENCH_WEIGHTS", str(tmp_path))
-    with pytest.raises(NotHere, match=r"resnet50_ft_weight\.pkl is not there.*drive\.google\.com"):
+    with pytest.raises(Unavailable, match=r"resnet50_ft_weight\.pkl is not there.*drive\.google\.com"):
         VggFace2Extractor()
 
 

@@ -27,7 +27,7 @@ from sf2f_bench.extractors.weights import (
     sha256_of,
     weights_file,
 )
-from sf2f_bench.types import BenchError, NotHere
+from sf2f_bench.types import BenchError, Unavailable
 
 NAME = "toy.pt"
 CONTENT = b"the weights as they were published"
@@ -70,7 +70,7 @@ def test_without_a_choice_weights_lie_in_the_cache(chosen: Path, monkeypatch: py
 
 
 def test_a_missing_file_says_what_it_is_and_where_to_get_it(chosen: Path) -> None:
-    with pytest.raises(NotHere) as caught:
+    with pytest.raises(Unavailable) as caught:
         weights_file(NAME)
     for part in (
         NAME,
@@ -85,7 +85,7 @@ def test_a_missing_file_says_what_it_is_and_where_to_get_it(chosen: Path) -> Non
 
 def test_what_a_browser_must_get_names_no_command(chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FILES, NAME, replace(FILES[NAME], url="https://drive.google.com/file/d/1/view"))
-    with pytest.raises(NotHere, match=r"By hand: get toy\.pt from https://drive\.google\.com") as caught:
+    with pytest.raises(Unavailable, match=r"By hand: get toy\.pt from https://drive\.google\.com") as caught:
         weights_file(NAME)
     assert "weights fetch" not in str(caught.value)
 
@@ -106,7 +106,7 @@ def test_a_wrong_file_is_no_missing_one(chosen: Path) -> None:
     (chosen / NAME).write_bytes(b"anything")
     with pytest.raises(BenchError) as caught:
         weights_file(NAME)
-    assert not isinstance(caught.value, NotHere)
+    assert not isinstance(caught.value, Unavailable)
 
 
 def test_an_unknown_name_gets_the_nearest_one(chosen: Path) -> None:
