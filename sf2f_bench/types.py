@@ -205,7 +205,7 @@ class ModelCard:
     where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
     that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
     gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
-    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the name of the system whose faces it shows.
+    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the name of the system that it is made of.
     """
 
     name: str
@@ -376,6 +376,8 @@ class MetricCard:
     place stand as in the record. "length" holds metrics of the first "seconds" of speech; the same metric of all
     speech is its last column. smooth: rounding moves it a little, where a count jumps. error: what stands beside the
     value. heading_with_n: the heading ends in ``n=300``, because n decides the value. plotted: has bars of its own.
+    caveat: what to know before comparing its numbers, one sentence in which ``{n}`` and ``{part}`` stand for the number
+    of identities and the size of one of its "parts".
     """
 
     quantity: str = ""
@@ -398,6 +400,7 @@ class MetricCard:
     error: Error = "interval"
     heading_with_n: bool = False
     plotted: bool = False
+    caveat: str = ""
 
     @property
     def term(self) -> str:

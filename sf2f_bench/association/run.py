@@ -25,10 +25,10 @@ from sf2f_bench.benchmarks import benchmark_named
 from sf2f_bench.files import load_tensors, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
-from sf2f_bench.report.notes import of_drawn_faces
+from sf2f_bench.report.notes import of_synthetic_faces
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
-from sf2f_bench.types import BenchError, FeatureExtractor, ModelSettings, SpeechToFace
+from sf2f_bench.types import BenchError, ExtractorCard, FeatureExtractor, ModelSettings, SpeechToFace
 
 if TYPE_CHECKING:
     from sf2f_bench.association.media import Seen
@@ -197,7 +197,7 @@ def associate_system(
         package=sf2f_bench.__version__,
         device=machine.device.type,
         created=datetime.now(UTC),
-        notes=tuple(_notes(people, found, looking.id)),
+        notes=tuple(_notes(people, found, looking)),
     )
 
 
@@ -220,7 +220,7 @@ def _trained(model: str, settings: ModelSettings) -> SpeechToFace:
     return system  # type: ignore[return-value]
 
 
-def _notes(people: People, lists: Sequence[AssociationList], judge: str) -> list[str]:
+def _notes(people: People, lists: Sequence[AssociationList], judge: FeatureExtractor) -> list[str]:
     """What a reader must know before believing these numbers."""
     listed = people.of(pd.concat([item.faces for item in lists])).unique()
     split = people.table.set_index("id")["split"].loc[listed]
@@ -228,6 +228,6 @@ def _notes(people: People, lists: Sequence[AssociationList], judge: str) -> list
         f"{(split == 'train').sum()} of the {len(listed)} people of these lists are in hq-voxceleb's training rows: "
         "for a system that was trained there only the lines of test people are about people it never heard."
     ]
-    if text := of_drawn_faces(judge):
+    if text := of_synthetic_faces(judge.id, getattr(judge, "card", ExtractorCard())):
         notes.append(text)
     return notes

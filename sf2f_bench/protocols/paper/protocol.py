@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sf2f_bench.protocols.names import BENCH, PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.protocols.protocol import EvaluationProtocol, TableSpec
+from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
 from sf2f_bench.types import ModelCard, Role
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class PaperProtocol(EvaluationProtocol):
     )
     headline_role: ClassVar[Role] = "training-loss"
     tables = (
-        TableSpec("retrieval", _retrieval_title, "training-loss", error="spread", main=True, plotted_from=8),
-        TableSpec("likeness", _likeness_title, "any extractor", error="spread", main=True, plotted_from=6),
+        TableSpec("retrieval", _retrieval_title, by="training-loss", main=True),
+        TableSpec("likeness", _likeness_title, by="any extractor", main=True),
+        FURTHER_METRICS,
     )
 
     def galleries(self, part: BenchmarkPart) -> int:
