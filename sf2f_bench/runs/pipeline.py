@@ -52,8 +52,8 @@ from sf2f_bench.types import (
     FeatureExtractor,
     ModelCard,
     ModelSettings,
-    PerceptualExtractor,
     SpeechToFace,
+    TorchExtractor,
     Unavailable,
 )
 
@@ -135,7 +135,7 @@ def open_run(
     missing: dict[str, Unavailable] = {}
     extractors = _extractors(benchmark, missing)
     for extractor in extractors.values():
-        if isinstance(extractor, PerceptualExtractor):
+        if isinstance(extractor, TorchExtractor):
             extractor.module.to(machine.device)
     judges = _attribute_judges(benchmark, extractors, missing) if protocol.asks_attribute_judges else []
     own = LogFilterbank()

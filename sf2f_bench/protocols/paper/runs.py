@@ -19,7 +19,7 @@ from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
 from sf2f_bench.protocols.names import CLASSIFIER, INCEPTION, JUDGE, PAPER, RUNS, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.types import AudioFrontend, BenchError, SpeechToFace
+from sf2f_bench.types import AudioFrontend, BenchError, FusesSegments, SpeechToFace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
