@@ -26,7 +26,7 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols.bench.scoring import score
+from sf2f_bench.protocols.bench.scoring import metric_versions, score
 from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER
 from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
@@ -147,6 +147,8 @@ def _recorded(run: Run, seed: int, key: str) -> Path | None:
 
 def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: Reporter) -> Run:
     dataset = dataset_of(config, benchmark)
+    # A metric that cannot be made is named before the data are prepared; at most so many people are left then.
+    metric_versions(benchmark, len(dataset.identities("test")))
     extractors, missing = _extractors(benchmark)
     for extractor in extractors.values():
         if isinstance(extractor, TorchExtractor):
@@ -209,6 +211,11 @@ def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict
             if key == "training-loss":
                 raise
             missing[name] = error
+    if not hasattr(getattr(found["training-loss"], "module", None), "features"):
+        raise BenchError(
+            f"{benchmark.training_loss} cannot serve as a training loss, its module has no features(): choose another "
+            "--perceptual, such as facenet-vggface2"
+        )
     return found, missing
 
 
@@ -223,7 +230,7 @@ def _add_attribute_judges(evaluation: Evaluation, missing: dict[str, Unavailable
             evaluation.attribute_judges.append(AttributeProbe(evaluation))
     if name := evaluation.benchmark.attribute_judge:
         try:
-            evaluation.attribute_judges.append(ATTRIBUTE_JUDGES.get(name.partition(":")[0])(name))
+            evaluation.attribute_judges.append(ATTRIBUTE_JUDGES.by_family(name))
         except Unavailable as error:
             missing[name] = error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -25,7 +25,7 @@ from sf2f_bench.protocols.bench.generation import DRAWINGS, Drawn, draw
 from sf2f_bench.protocols.bench.scoring import metric_versions
 from sf2f_bench.protocols.names import PAPER, RUNS
 from sf2f_bench.protocols.paper.scoring import PREDICTIONS_VERSION, Predictions, predict
-from sf2f_bench.registry import DATASETS, EXTRACTORS
+from sf2f_bench.registry import DATASETS, extractor_named
 from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import (
@@ -36,6 +36,7 @@ from sf2f_bench.types import (
     HasWeights,
     SpeechToFace,
     StartsFromAnother,
+    TorchExtractor,
 )
 
 STAGES = {"train": 2, "generate": 2, "score": 2}  # a change of what a stage computes raises its version
@@ -84,7 +85,7 @@ def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
     source = DatasetSource(
         _absolute(config.root), _absolute(config.voices), _absolute(config.faces), seed=0, limits=limits
     )
-    return DATASETS.get(benchmark.dataset)(source)
+    return DATASETS.build(benchmark.dataset, source)
 
 
 def _absolute(folder: Path | None) -> Path | None:
@@ -169,10 +170,9 @@ def _train_key(run: Run, system: Any) -> str:
             "data": run.store_for(system.frontend).data_hash,
             "recipe": dict(system.recipe),
             "starts_from": _train_key(run, base) if base else None,
-            "seed": run.config.seed,
+            **run.config.training_key(),
             "perceptual": run.evaluation.extractors["training-loss"].id,
             "device": run.device.type,
-            "precision": run.config.precision,
             "stage": STAGES["train"],
         }
     )
@@ -221,7 +221,7 @@ def _context(
     run: Run, system: SpeechToFace, key: str, folder: Path, start: dict[str, torch.Tensor] | None
 ) -> TrainContext:
     name = run.benchmark.training_loss
-    perceptual = run.machine.setup_frozen(EXTRACTORS.get(name)(name).module)
+    perceptual = run.machine.setup_frozen(cast("TorchExtractor", extractor_named(name)).module)
     store = run.store_for(system.frontend)
     seen = TrainingData(store, system.frontend, run.config.seed, run.device, "val", resident=False)
     return TrainContext(

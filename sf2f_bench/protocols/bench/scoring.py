@@ -16,7 +16,7 @@ from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
 from sf2f_bench.protocols.names import BENCH, PAPER, SECONDS, headline_k
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.registry import METRICS
+from sf2f_bench.registry import installed_metrics
 from sf2f_bench.results import records
 from sf2f_bench.types import Answer, Features, Metric, Score
 
@@ -92,10 +92,7 @@ def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> li
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    factories = [METRICS.get(name) for name in METRICS]
-    found = [
-        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
-    ]
+    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
     return (
         found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
     )
