@@ -6,6 +6,8 @@ harness counts ties by their expectation, so both rows are exact and nothing is 
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
@@ -18,8 +20,13 @@ RIDGE_STRENGTHS = np.logspace(-1, 4, 11)
 ORACLE_FACES = 16  # drawn per identity for the mean embedding of the shared-factor oracle
 
 
-def _card(name: str, description: str, trained_on: str = "nothing") -> ModelCard:
-    return ModelCard(name, "1", "anchor", description, trained_on=trained_on)
+def _card(
+    name: str, description: str, place: Literal["floor", "ceiling"], order: int, **more: Any
+) -> ModelCard:
+    """The card of an anchor, `order` within its block of a table; trained on nothing unless `more` says otherwise."""
+    return ModelCard(
+        name, "1", "anchor", description, place=place, order=order, **{"trained_on": "nothing", **more}
+    )
 
 
 def _listener(evaluation: Evaluation, role: str) -> Pipeline:
@@ -31,7 +38,7 @@ def _listener(evaluation: Evaluation, role: str) -> Pipeline:
 class Chance:
     """Knows nothing: all of the gallery is tied."""
 
-    card = _card("chance", "knows nothing; exact")
+    card = _card("chance", "knows nothing; exact", "floor", 0, tolerance=1e-6, purpose="chance")
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """Always."""
@@ -46,7 +53,15 @@ class Chance:
 class GenderOracle:
     """Knows the speaker's gender and nothing else: all of one gender are tied."""
 
-    card = _card("gender-oracle", "knows the true gender and nothing else; exact")
+    card = _card(
+        "gender-oracle",
+        "knows the true gender and nothing else; exact",
+        "floor",
+        1,
+        tolerance=1e-6,
+        purpose="known-attribute",
+        words="knowing only the gender",
+    )
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """Where every test identity's gender is known."""
@@ -63,7 +78,14 @@ class GenderOracle:
 class MeanFace:
     """Draws the mean of all training photos for everybody."""
 
-    card = _card("mean-face", "the mean training photo for everybody", "the training split's photos")
+    card = _card(
+        "mean-face",
+        "the mean training photo for everybody",
+        "floor",
+        2,
+        trained_on="the training split's photos",
+        fitted_to="nothing",
+    )
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """Always."""
@@ -86,7 +108,10 @@ class NearestTrainingFace:
     card = _card(
         "nearest-training-face",
         "a photo of the training identity nearest to a ridge regression on voice statistics",
-        "the training split",
+        "floor",
+        4,  # after a system's own shuffled voices
+        trained_on="the training split",
+        fitted_to="nothing",
     )
 
     def applies(self, evaluation: Evaluation) -> str | None:
@@ -106,7 +131,11 @@ class LinearListener:
     card = _card(
         "linear-listener",
         "ridge regression from voice statistics straight to the extractor's embedding; no face is drawn",
-        "the training split, in the judge's own space",
+        "ceiling",
+        0,
+        trained_on="the training split, in the judge's own space",
+        fitted_to="nothing",
+        purpose="straight-line",
     )
 
     def applies(self, evaluation: Evaluation) -> str | None:
@@ -127,7 +156,12 @@ class SharedFactorOracleFace:
     """Knows the true shared factors of a synthetic world: draws them, everything else at its mean."""
 
     card = _card(
-        "shared-factor-oracle-face", "the face drawn from the true shared factors, all else at its mean"
+        "shared-factor-oracle-face",
+        "the face drawn from the true shared factors, all else at its mean",
+        "ceiling",
+        1,
+        fitted_to="nothing",
+        purpose="shared-factors",
     )
 
     def applies(self, evaluation: Evaluation) -> str | None:
@@ -153,6 +187,10 @@ class SharedFactorOracleEmbedding(SharedFactorOracleFace):
     card = _card(
         "shared-factor-oracle-embedding",
         f"mean embedding of {ORACLE_FACES} faces with the true shared factors and random face-only factors",
+        "ceiling",
+        1,
+        fitted_to="nothing",
+        purpose="shared-factors",
     )
 
     def answer(self, evaluation: Evaluation) -> Answer:
@@ -168,7 +206,16 @@ class SharedFactorOracleEmbedding(SharedFactorOracleFace):
 class RealPhotoOracle:
     """Another photo of the same person: the ceiling, and the test of the judge itself."""
 
-    card = _card("real-photo-oracle", "another real photo of the same person (held out of the gallery)")
+    card = _card(
+        "real-photo-oracle",
+        "another real photo of the same person (held out of the gallery)",
+        "ceiling",
+        2,
+        fitted_to="nothing",
+        tolerance=1e-4,
+        purpose="true-photo",
+        off_scale=True,
+    )
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """Where test identities have two photos; those with one are left out of this row."""

@@ -10,6 +10,7 @@ class WithoutL1(SF2F):
 
     name = "sf2f-64-without-l1"
     first_stage = f"{name}-first-stage"
+    order, change = 0, "without L1 loss"
     changes = {"weights": {"pixel": 0.0}}  # noqa: RUF012
 
 
@@ -18,6 +19,7 @@ class WithoutGan(SF2F):
 
     name = "sf2f-64-without-gan"
     first_stage = f"{name}-first-stage"
+    order, change = 1, "without image GAN"
     changes = {"weights": {"adversarial": 0.0}}  # noqa: RUF012
 
 
@@ -26,6 +28,7 @@ class WithoutIdentity(SF2F):
 
     name = "sf2f-64-without-identity"
     first_stage = f"{name}-first-stage"
+    order, change = 2, "without identity loss"
     changes = {"weights": {"identity": 0.0}}  # noqa: RUF012
 
 
@@ -34,6 +37,7 @@ class WithoutPerceptual(SF2F):
 
     name = "sf2f-64-without-perceptual"
     first_stage = f"{name}-first-stage"
+    order, change = 3, "without perceptual loss"
     changes = {"weights": {"perceptual": 0.0}}  # noqa: RUF012
 
 
@@ -42,6 +46,7 @@ class PlainEncoder(SF2F):
 
     name = "sf2f-64-plain-encoder"
     first_stage = f"{name}-first-stage"
+    order, change = 4, "with plain encoder"
     changes = {"encoder": "plain"}  # noqa: RUF012
 
 
@@ -50,4 +55,5 @@ class PlainDecoder(SF2F):
 
     name = "sf2f-64-plain-decoder"
     first_stage = f"{name}-first-stage"
+    order, change = 5, "with plain decoder"
     changes = {"decoder": "plain"}  # noqa: RUF012

@@ -248,7 +248,8 @@ class FirstStage:
 class SF2F:
     """SF2F as a system of the benchmark; its subclasses name the variants.
 
-    first_stage: the name of the system without fuser; changes: what an ablation alters in the recipe.
+    first_stage: the name of the system without fuser. Of an ablation, changes: what it alters in the recipe;
+    change: the same in words; order: its place among the ablations of a table.
     A variant that fuses starts from the trained first stage, which it shares with the variant that does not.
     """
 
@@ -257,6 +258,8 @@ class SF2F:
     image_size = 64
     fuses = True
     changes: Mapping[str, Any] = {}
+    change = ""
+    order = 100
 
     def __init__(self, settings: ModelSettings, fuses: bool | None = None) -> None:
         if settings.image_size != self.image_size:
@@ -280,6 +283,10 @@ class SF2F:
             width=self.recipe["width"],
             reference="arXiv 2006.05888",
             limits=self._limits(),
+            ablation_of=(SF2F.name if self.fuses else SF2F.first_stage) if self.changes else "",
+            change=self.change,
+            order=self.order,
+            title=f"{SF2F.first_stage} {self.change}" if self.changes else "",
         )
 
     def _description(self) -> str:
@@ -287,15 +294,7 @@ class SF2F:
         text += (
             ", attention over 20 voice segments" if self.fuses else ", mean embedding of 20 voice segments"
         )
-        return f"{text}; {self.changes_in_words}" if self.changes else text
-
-    @property
-    def changes_in_words(self) -> str:
-        """What an ablation leaves out or puts in."""
-        lost = [f"without the {name} loss" for name in self.changes.get("weights", {})]
-        return ", ".join(
-            [*lost, *(f"{name} {value}" for name, value in self.changes.items() if name != "weights")]
-        )
+        return f"{text}; {self.change}" if self.change else text
 
     def _limits(self) -> str:
         recipe = self.recipe

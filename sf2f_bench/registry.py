@@ -108,7 +108,7 @@ class Registry:
 
     def by_family(self, name: str) -> Any:
         """What the family of a name makes of it: ``deepface:Dlib`` is made by `deepface`; see `build`."""
-        thing = self.call(name, self.get(name if is_file(name) else name.partition(":")[0]), name)
+        thing = self.call(name, self.get(family_of(name)), name)
         self.check(name, thing)
         return thing
 
@@ -177,6 +177,18 @@ def extractor_named(name: str) -> FeatureExtractor:
     return EXTRACTORS.by_family(name)
 
 
+def extractor_card(name: str) -> ExtractorCard:
+    """The card of the extractor of that name, which is not made: its weights may be missing.
+
+    One made under several names has a class method ``card_of(name)``, any other a class attribute `card`; a
+    plug-in without either gets the defaults. Raises BenchError for an unknown name.
+    """
+    made_by = EXTRACTORS.get(family_of(name))
+    if hasattr(made_by, "card_of"):
+        return made_by.card_of(name)
+    return getattr(made_by, "card", ExtractorCard())
+
+
 def installed_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[Metric]:
     """The metrics of all installed sets, for galleries of this size, these k and so many test identities.
 
@@ -201,6 +213,11 @@ def place_of(thing: Any) -> str:
     except (OSError, TypeError):
         return f"{name} ({getattr(thing, '__module__', 'no module')})"
     return f"{name} ({_shown(str(file))}:{line})"
+
+
+def family_of(name: str) -> str:
+    """``deepface:Dlib`` -> ``deepface``; the name itself where it is of no family, or of a file."""
+    return name if is_file(name) else name.partition(":")[0]
 
 
 def is_file(name: str) -> bool:

@@ -208,7 +208,8 @@ class ModelCard:
     in words: "without L1 loss". fitted_to: the network whose space its faces or queries were fitted to. tolerance:
     where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
     that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
-    gender". off_scale: bars of other rows are scaled without it.
+    gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
+    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows.
     """
 
     name: str
@@ -229,11 +230,18 @@ class ModelCard:
     purpose: Purpose = ""
     words: str = ""
     off_scale: bool = False
+    title: str = ""
+    faces_of: str = ""
 
     @property
     def label(self) -> str:
         """The name in every table: ``sf2f-64 (width 0.25)``."""
-        return self.name if self.width in (None, 1.0) else f"{self.name} (width {self.width:g})"
+        return with_width(self.title or self.name, self.width)
+
+
+def with_width(name: str, width: float | None) -> str:
+    """``sf2f-64 (width 0.25)``; the name alone at the published width and for what has none."""
+    return name if width in (None, 1.0) else f"{name} (width {width:g})"
 
 
 @dataclass(frozen=True)
@@ -332,6 +340,7 @@ class Answer:
     takes: ByteArray | None = None
 
 
+@runtime_checkable
 class Anchor(Protocol):
     """A row that needs no training of a generator: chance, oracles, mean face."""
 
@@ -374,13 +383,17 @@ class Alarm:
     """A reason not to trust a row: its whole interval lies above or below a limit.
 
     of_true_photos: the limit is this share of the value that true photos have. text: what has happened then, as the
-    end of a sentence: "it has collapsed to a few faces that it generates for everybody".
+    end of a sentence: "it has collapsed to a few faces that it generates for everybody". beside: quantities whose
+    values the sentence gives too. expected: what is said instead of an anchor, which nobody has to distrust for it:
+    "expected here: this baseline shows training photos by design"; empty: nothing is.
     """
 
     limit: float
     above: bool
     text: str
     of_true_photos: bool = False
+    beside: tuple[str, ...] = ()
+    expected: str = ""
 
 
 @dataclass(frozen=True)
@@ -524,6 +537,8 @@ class FeatureExtractor(Protocol):
     id: str  # includes the weights' hash, the crop and the resize rule
     sha256: str  # of the weights
     recognises: bool  # tells people apart; False: pictures only
+    # `card`, an ExtractorCard, is optional. It is read from the class, so that it is known where weights are missing;
+    # a class that makes several extractors has a class method ``card_of(name)`` beside the made one's `card`.
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 ``[B, 3, H, W]`` -> (embeddings ``[B, D]``, class probabilities ``[B, C]`` or None), float32."""

@@ -27,7 +27,7 @@ import numpy as np
 from sf2f_bench.extractors import deepface_worker
 from sf2f_bench.extractors.weights import WeightFile, check_file, folders, places, remedy, sha256_of
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, Unavailable
+from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -266,10 +266,16 @@ class DeepFaceExtractor:
 
     recognises = True
 
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        """The card of ``deepface:ArcFace`` or another recogniser; raises BenchError for an unknown name."""
+        file = weight_file(_recogniser(name))
+        return ExtractorCard(
+            order=2, trained_on="not stated by deepface", licence=file.licence, files=(file.name,)
+        )
+
     def __init__(self, name: str) -> None:
-        family, _, network = name.partition(":")
-        if family != "deepface" or network not in RECOGNISERS:
-            raise BenchError(unknown("recogniser of deepface", network or name, list(RECOGNISERS)))
+        self.card, network = self.card_of(name), _recogniser(name)
         files = files_of(name, [network])
         self.network, self.size = network, RECOGNISERS[network].size
         self.sha256 = sha256_of(*files.values())
@@ -294,6 +300,14 @@ class DeepFaceExtractor:
         return torch.nn.functional.normalize(torch.from_numpy(np.concatenate(seen)), dim=1), None
 
 
+def _recogniser(name: str) -> str:
+    """``deepface:ArcFace -> ArcFace``. Raises BenchError for what is no recogniser of deepface."""
+    family, _, network = name.partition(":")
+    if family != "deepface" or network not in RECOGNISERS:
+        raise BenchError(unknown("recogniser of deepface", network or name, list(RECOGNISERS)))
+    return network
+
+
 class DeepFaceAttributes:
     """Gender, age and ethnicity by deepface's networks: `DeepFaceAttributes("deepface:attributes")`.
 
@@ -303,9 +317,16 @@ class DeepFaceAttributes:
 
     NAME = "deepface:attributes"
 
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        """The card of `NAME`; raises BenchError for another name."""
+        if name != cls.NAME:
+            raise BenchError(unknown("attribute judge of deepface", name, [cls.NAME]))
+        files = tuple(weight_file(network).name for network in ATTRIBUTES)
+        return ExtractorCard(order=2, trained_on="not stated by deepface", licence=VGG_TERMS, files=files)
+
     def __init__(self, name: str = NAME) -> None:
-        if name != self.NAME:
-            raise BenchError(unknown("attribute judge of deepface", name, [self.NAME]))
+        self.card = self.card_of(name)
         files = files_of(name, list(ATTRIBUTES))
         self.size = ATTRIBUTES["Gender"].size
         hashes = [sha256_of(path) for path in files.values()]

@@ -30,7 +30,7 @@ from sf2f_bench.extractors.weights import (
 )
 from sf2f_bench.faces import IMAGENET_MEAN, IMAGENET_STD
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, Unavailable
+from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
 
 SIZE = 224  # pixels, the side of the picture that the network looks at
 REPOSITORY = "facebookresearch_dinov2_main"  # the folder that torch.hub makes for the repository
@@ -63,6 +63,13 @@ class DinoV2Extractor:
     FILE = "dinov2_vits14_pretrain.pth"
 
     recognises = False
+    card = ExtractorCard(
+        title="By DINOv2, which tells pictures apart and not people",
+        order=3,
+        trained_on="LVD-142M, without labels",
+        licence=FILES[FILE].licence,
+        files=(FILE,),
+    )
 
     def __init__(self, name: str = NAME) -> None:
         if name != self.NAME:

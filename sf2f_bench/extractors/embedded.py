@@ -23,7 +23,7 @@ from torchvision.transforms.v2.functional import resize
 
 from sf2f_bench.extractors.frozen import look
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ExtractorCard
 
 SIZE = 64  # pixels, the side of the picture that the networks look at
 
@@ -221,8 +221,16 @@ class EmbeddedExtractor:
 
     recognises = True
 
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        """The card of an embedded network; raises BenchError for an unknown name. Its file ships with the package."""
+        spec = spec_of(name)
+        people = f"{spec.identities:,} synthetic people, {spec.photos} rendered photos of each"
+        return ExtractorCard(trained_on=people, licence="Apache-2.0", synthetic=True)
+
     def __init__(self, name: str) -> None:
         spec = spec_of(name)
+        self.card = self.card_of(name)
         self.sha256 = spec.sha256
         self.id = f"{spec.name}/{spec.version}@{spec.sha256[:8]}/bilinear-{SIZE}"
         self.module = network_from(_weights(spec), spec)

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sf2f_bench.extractors.frozen import frozen, look
-from sf2f_bench.extractors.weights import load_checked, read_tensors, sha256_of, weights_file
+from sf2f_bench.extractors.weights import FILES, load_checked, read_tensors, sha256_of, weights_file
 from sf2f_bench.faces import vgg_crop
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ExtractorCard
 
 CLASSES = 8631  # identities of VGGFace2's training set
 EMBEDDING = 512
@@ -189,6 +189,7 @@ class FaceNetExtractor:
     FILE = "20180402-114759-vggface2.pt"
 
     recognises = True
+    card = ExtractorCard(trained_on="VGGFace2, 8,631 people", licence=FILES[FILE].licence, files=(FILE,))
 
     def __init__(self, name: str = NAME) -> None:
         if name != self.NAME:

@@ -13,9 +13,9 @@ from torch import Tensor
 from torchvision.models import Inception3
 
 from sf2f_bench.extractors.frozen import frozen, look
-from sf2f_bench.extractors.weights import load_checked, read_tensors, sha256_of, weights_file
+from sf2f_bench.extractors.weights import FILES, load_checked, read_tensors, sha256_of, weights_file
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ExtractorCard
 
 CLASSES = 1008  # of 2015's TensorFlow: ImageNet's 1000 and a few unused outputs
 SIZE = 299  # pixels, the side of the picture that the network looks at
@@ -65,6 +65,14 @@ class InceptionExtractor:
     FILE = "pt_inception-2015-12-05-6726825d.pth"
 
     recognises = False
+    card = ExtractorCard(
+        title="By Inception, which tells pictures apart and not people",
+        order=0,
+        trained_on="ImageNet, 1,008 classes",
+        licence=FILES[FILE].licence,
+        convention="inception",
+        files=(FILE,),
+    )
 
     def __init__(self, name: str = NAME) -> None:
         if name != self.NAME:

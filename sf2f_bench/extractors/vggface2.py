@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sf2f_bench.extractors.frozen import frozen, look
-from sf2f_bench.extractors.weights import load_checked, read_tensors, sha256_of, weights_file
+from sf2f_bench.extractors.weights import FILES, load_checked, read_tensors, sha256_of, weights_file
 from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ExtractorCard
 
 CLASSES = 8631  # identities of VGGFace2's training set
 SIZE = 224  # pixels, the side of the picture that the network looks at
@@ -103,9 +103,23 @@ class VggFace2Extractor:
 
     recognises = True
 
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        """The card of one of `NAMES`; raises BenchError for another name."""
+        if name not in cls.NAMES:
+            raise BenchError(unknown("VGGFace2 extractor", name, list(cls.NAMES)))
+        channels = ", its channels in the order of the published code" if name.endswith("-rgb") else ""
+        return ExtractorCard(
+            title=f"By VGGFace2's classifier{channels}",
+            order=1,
+            trained_on="MS-Celeb-1M, then VGGFace2, 8,631 people",
+            licence=FILES[cls.FILE].licence,
+            convention="vggface2",
+            files=(cls.FILE,),
+        )
+
     def __init__(self, name: str = NAMES[0]) -> None:
-        if name not in self.NAMES:
-            raise BenchError(unknown("VGGFace2 extractor", name, list(self.NAMES)))
+        self.card = self.card_of(name)
         path = weights_file(self.FILE)
         self.sha256 = sha256_of(path)
         self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/bilinear-{SIZE}"

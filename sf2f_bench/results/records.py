@@ -95,6 +95,7 @@ class SystemPart(_Part):
     purpose: Purpose = ""
     words: str = ""
     off_scale: bool = False
+    faces_of: str = ""
 
 
 def column_of(metric: str, extractor: str | None) -> str:

@@ -1,0 +1,123 @@
+"""Protocol `sf2f-bench/1`: a judge that took no part in training, all galleries, one photo held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sf2f_bench.files import seed_of
+from sf2f_bench.protocols.names import BENCH
+from sf2f_bench.protocols.protocol import EvaluationProtocol, TableSpec
+from sf2f_bench.types import Answer, SpeechToFace
+
+if TYPE_CHECKING:
+    import torch
+
+    from sf2f_bench.benchmarks import Benchmark
+    from sf2f_bench.data.prepared import PreparedStore
+    from sf2f_bench.evaluation.test_people import Evaluation
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.protocols.bench.scoring import Scores
+    from sf2f_bench.protocols.paper.metrics import NamedMetric
+    from sf2f_bench.results.records import RunRecord
+
+STRATA = {"G": "gender", "N": "nationality", "A": "age", "GNA": "all three"}
+
+
+def _strata_title(records: Sequence[RunRecord], _: str) -> str:
+    known = {
+        card.parameters.get("stratum")
+        for record in records
+        for score in record.scores
+        if "strata" in ((card := score.card).tables or {})
+    }
+    letters = ", ".join(f"{word} ({letter})" for letter, word in STRATA.items() if letter in known)
+    return f"Within strata: people alike in {letters}, by the judge" if letters else "Matching, by the judge"
+
+
+def _attributes_title(_: Sequence[RunRecord], judge: str) -> str:
+    return f"By attribute: has the face the person's gender, ethnicity and age? By {judge}"
+
+
+def _further_title(records: Sequence[RunRecord], extractor: str) -> str:
+    cards = [record.extractors[extractor] for record in records if extractor in record.extractors]
+    return f"{cards[0].title}: {extractor}" if cards else extractor
+
+
+class BenchProtocol(EvaluationProtocol[Answer]):
+    """`sf2f-bench/1`."""
+
+    name = BENCH
+    description = (
+        "Each system hears the first 20 windows of 1.25 s of a test identity's recordings and generates one face. "
+        "A judge that took no part in any training compares it with the mean over the person's true photos, of which "
+        "one is held out of everything. recall@k is how often the right person is among the k nearest, expected over "
+        "all galleries that the test identities allow; ties count by their expectation."
+    )
+    legend = "In brackets 95 % intervals; ± standard deviation over parts;"
+    is_default = True
+    asks_attribute_judges = True
+    shuffles_voices = True
+    tables = (
+        TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True, plotted_from=6),
+        TableSpec(
+            "likeness",
+            "How alike? Similarity and distributions, by the judge",
+            main=True,
+            plotted_from=5,
+        ),
+        TableSpec("strata", _strata_title),
+        TableSpec("distribution", "Distribution of faces, by the judge"),
+        TableSpec("attributes", _attributes_title, by="each attribute judge"),
+        TableSpec("length", "By length of speech, by the judge", rows="by length"),
+        TableSpec("more", "Further metrics, by the judge", main=True),
+        TableSpec("further", _further_title, by="each further extractor"),
+        TableSpec(
+            "training-loss",
+            "By the network of the training loss, shown beside the judge because it flatters",
+            by="training-loss",
+        ),
+    )
+
+    def further_extractors(self, benchmark: Benchmark) -> dict[str, str]:
+        """The benchmark's own and the user's, each by its name."""
+        return {name: name for name in benchmark.further}
+
+    def metrics(self, benchmark: Benchmark, identities: int) -> list[NamedMetric]:
+        """The installed metrics, the audio-length curve, and the attributes."""
+        from sf2f_bench.protocols.bench.scoring import all_metrics
+
+        return all_metrics(benchmark, identities)
+
+    def generate(
+        self,
+        evaluation: Evaluation,
+        system: SpeechToFace,
+        store: PreparedStore,
+        device: torch.device,
+        seed: int,
+        reporter: Reporter,
+        path: Path,
+    ) -> None:
+        """Faces from all segments, from less speech, and from two recordings apart."""
+        import torch
+
+        from sf2f_bench.protocols.bench.generation import FACES_PER_IDENTITY, generate, save
+
+        noise = torch.Generator(device=device).manual_seed(seed_of(seed, "generate"))
+        total = FACES_PER_IDENTITY * len(evaluation.identities)
+        with reporter.bar(f"generate {system.card.label} (faces)", total) as bar:
+            save(generate(system, store, device, noise, bar.advance), path)
+
+    def load(self, path: Path) -> Answer:
+        """As `Answer`, with `shorter` and `takes`."""
+        from sf2f_bench.protocols.bench.generation import load
+
+        return load(path)
+
+    def score(self, evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
+        """By every extractor and every attribute judge."""
+        from sf2f_bench.protocols.bench.scoring import score
+
+        return score(evaluation, answer, whole)
