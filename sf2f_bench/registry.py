@@ -128,7 +128,7 @@ class Registry:
     def check(self, name: str, thing: Any, contract: type | None = None) -> None:
         """Raise BenchError that names what a plug-in's object is missing of its contract, or of another one."""
         members = members_of(contract or self.contract)
-        where = f"{self.kind} {name}: {place_of(type(thing))}"
+        where = f"{self.kind} {name}: {place_of(thing)}"
         remedy = f"see {(contract or self.contract).__name__} in sf2f_bench/types.py"
         if missing := [member for member in members if not hasattr(thing, member)]:
             raise BenchError(f"{where} has no {', '.join(missing)}: add what is missing, {remedy}")
@@ -200,14 +200,16 @@ def installed_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> 
         for metric in METRICS.call(name, METRICS.load(entry), gallery_size, ks, identities):
             METRICS.check(name, metric)
             if (other := found.setdefault(metric.name, metric)) is not metric:
-                places = " and ".join(place_of(type(one)) for one in (other, metric))
+                places = " and ".join(map(place_of, (other, metric)))
                 raise BenchError(f"two metrics are called {metric.name}, {places}: rename one of them")
     return list(found.values())
 
 
 def place_of(thing: Any) -> str:
-    """``Mine (mine.py:12)``: where a class or function is defined."""
-    name = getattr(thing, "__qualname__", type(thing).__qualname__)
+    """``Mine (mine.py:12)``: where a class or function, or the class of anything else, is defined."""
+    if not hasattr(thing, "__qualname__"):
+        thing = type(thing)
+    name = thing.__qualname__
     try:
         file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
     except (OSError, TypeError):
@@ -257,6 +259,23 @@ def _owner(entry: EntryPoint) -> str:
 
 
 # ---------------------------------------------------------------- faults
+
+
+def unfit(what: str, made_by: Any, came: Any, wanted: str) -> BenchError:
+    """The error for a plug-in that gave something else than its contract says."""
+    return BenchError(
+        f"{what}: {place_of(made_by)} gave {described(came)}, expected {wanted}; the checks of sf2f_bench.testing show "
+        "such faults in seconds"
+    )
+
+
+def described(thing: Any) -> str:
+    """``float32 [3, 64]`` of an array or a tensor, the type of anything else."""
+    if hasattr(thing, "dtype") and hasattr(thing, "shape"):
+        return f"{thing.dtype} {list(thing.shape)}"
+    if isinstance(thing, tuple | list):
+        return f"{type(thing).__name__} of {', '.join(map(described, thing)) or 'nothing'}"
+    return f"a {type(thing).__name__}"
 
 
 @contextmanager

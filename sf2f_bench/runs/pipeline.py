@@ -26,7 +26,7 @@ from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
-from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
+from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
 from sf2f_bench.results.records import Finding, RunRecord, load
 from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.runs.stages import (
@@ -264,8 +264,24 @@ def _add_anchor(run: Run, anchor: Anchor, records: _Records) -> None:
     if records.add_existing(0, key):
         return
     answer, seconds = _timed(lambda: anchor.answer(run.evaluation))
+    _check_answer(run, anchor, answer)
     provenance = Provenance(key, anchor.card, {}, 0, run.config.budget, run.device.type, seconds)
     records.add_new(_scored(run, provenance, answer))
+
+
+def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
+    """Raise BenchError unless an anchor gave one row for each identity that it answers for."""
+    what = f"anchor {anchor.card.name}"
+    if not isinstance(answer, Answer):
+        raise unfit(what, anchor, answer, "an Answer")
+    count = len(run.evaluation.identities) if answer.rows is None else int(answer.rows.sum())
+    if (faces := answer.faces) is not None:
+        if faces.dtype != np.uint8 or faces.ndim != 4 or len(faces) != count:
+            raise unfit(what, anchor, faces, f"faces uint8 [{count}, 3, H, W]")
+        return
+    given = [*(answer.embeddings or {}).values(), *(answer.ranking or ())]
+    if not given or any(np.ndim(rows) != 2 or len(rows) != count for rows in given):
+        raise unfit(what, anchor, given, f"rows [{count}, D]")
 
 
 def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
