@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -127,23 +128,24 @@ class Registry:
 
     def check(self, name: str, thing: Any, contract: type | None = None) -> None:
         """Raise BenchError that names what a plug-in's object is missing of its contract, or of another one."""
-        members = members_of(contract or self.contract)
-        where = f"{self.kind} {name}: {place_of(thing)}"
-        remedy = f"see {(contract or self.contract).__name__} in sf2f_bench/types.py"
+        contract = contract or self.contract
+        if (fault := self._fault(thing, members_of(contract))) is not None:
+            remedy = f"change it, see {contract.__name__} in sf2f_bench/types.py"
+            raise BenchError(f"{self.kind} {name}: {place_of(thing)} {fault}: {remedy}")
+
+    def _fault(self, thing: Any, members: dict[str, Any]) -> str | None:
         if missing := [member for member in members if not hasattr(thing, member)]:
-            raise BenchError(f"{where} has no {', '.join(missing)}: add what is missing, {remedy}")
+            return f"has no {', '.join(missing)}"
         for member, template in members.items():
             if inspect.isfunction(template) and not _accepts(getattr(thing, member), template):
-                wanted = f"{member}{inspect.signature(template)}"
-                raise BenchError(
-                    f"{where}: expected the method {wanted}, which cannot be called so: {remedy}"
-                )
+                return f"cannot be called as {member}{inspect.signature(template)}"
         card = getattr(thing, "card", None)
         if self.card and ("card" in members or card is not None) and not isinstance(card, self.card):
-            came = f"expected card to be a {self.card.__name__}, got {type(card).__name__}"
-            raise BenchError(f"{where}: {came}: {remedy}")
+            return f"has a card that is {described(card)}, expected a {self.card.__name__}"
+        return None
 
 
+@cache
 def members_of(contract: type) -> dict[str, Any]:
     """Attributes (None) and methods (the Protocol's own functions) that a Protocol asks for."""
     methods = {
@@ -197,7 +199,11 @@ def installed_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> 
     """
     found: dict[str, Metric] = {}
     for name, entry in METRICS.entries().items():
-        for metric in METRICS.call(name, METRICS.load(entry), gallery_size, ks, identities):
+        make = METRICS.load(entry)
+        metrics = METRICS.call(name, make, gallery_size, ks, identities)
+        if not isinstance(metrics, list | tuple):
+            raise unfit(f"{METRICS.kind} {name}", make, metrics, "a list of metrics")
+        for metric in metrics:
             METRICS.check(name, metric)
             if (other := found.setdefault(metric.name, metric)) is not metric:
                 places = " and ".join(map(place_of, (other, metric)))
