@@ -252,7 +252,7 @@ def _anchor_row(run: Run, anchor: Anchor, rows: _Rows) -> None:
 def _system_row(run: Run, system: SpeechToFace, rows: _Rows) -> None:
     """The system's record, and under `sf2f-bench/1` that of its faces handed to other people."""
     keys = keys_of(run, system)
-    if run.machine.agree(run.machine.is_main and _complete(run, system, keys["record"])):
+    if run.machine.broadcast(run.machine.is_main and _complete(run, system, keys["record"])):
         if run.machine.is_main:
             rows.has(run, run.config.seed, keys["record"])
             rows.has(run, run.config.seed, _shuffled_key(keys["record"]))

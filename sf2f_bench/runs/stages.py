@@ -124,10 +124,10 @@ def prepared(
 ) -> PreparedStore:
     """The store, prepared by the main process and opened by all."""
     if not machine.is_main:
-        machine.agree(None)
+        machine.barrier()
     store = prepare_store(config, benchmark, dataset, reporter, frontend=frontend)
     if machine.is_main:
-        machine.agree(None)
+        machine.barrier()
     return store
 
 
@@ -189,7 +189,7 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
     key = _train_key(run, system)
     done = run.config.cache / "models" / f"{key}.safetensors"
     checkpoints = run.config.cache / "training" / key
-    if not run.machine.agree(done.exists()):
+    if not run.machine.broadcast(done.exists()):
         before: dict[str, Any] = {"curve": [], "seconds": 0.0}
         start = None
         if isinstance(system, StartsFromAnother) and (base := system.starts_from):
@@ -209,7 +209,7 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
             save_tensors(done, system.state_dict(), facts)
             if context.best_file.exists():
                 context.best_file.replace(done.with_name(f"{key}-best.safetensors"))
-        run.machine.agree(None)
+        run.machine.barrier()
     state, facts = load_tensors(done)
     system.load_state_dict(state)
     if run.machine.is_main:
