@@ -435,7 +435,8 @@ class ExtractorCard:
     title: how its table begins, "By Inception, which tells pictures apart and not people"; order: among the tables
     of further networks, lowest first. trained_on, licence: of its weights. convention: whose names its numbers have,
     see `MetricCard.headings`. synthetic: trained on synthetic faces, so its numbers on real photos are no result.
-    files: names of its files of weights, for `sf2f-bench weights`.
+    files: its files of weights, for `sf2f-bench weights`: names, or addresses that may end in their checksum,
+    ``https://example.org/net.safetensors#sha256=...``.
     """
 
     title: str = "By a further network"

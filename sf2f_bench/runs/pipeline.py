@@ -293,7 +293,7 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     shuffles = run.protocol.shuffles_voices and not system.card.ablation_of
     wanted = [keys["record"], *([shuffled_key(keys["record"])] if shuffles else [])]
     complete = run.machine.is_main and all(records.existing(seed, key) for key in wanted)
-    if run.machine.agree(complete):  # as the main process finds it, so that all train or none does
+    if run.machine.broadcast(complete):  # as the main process finds it, so that all train or none does
         for key in wanted if run.machine.is_main else ():
             records.add_existing(seed, key)
         return

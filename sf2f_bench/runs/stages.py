@@ -140,10 +140,10 @@ def prepared_stores(
         if frontend.id in stores:
             continue
         if not machine.is_main:
-            machine.agree(None)
+            machine.barrier()
         store = prepare_store(config, benchmark, dataset, reporter, frontend=frontend)
         if machine.is_main:
-            machine.agree(None)
+            machine.barrier()
         first = next(iter(stores.values()), store)
         if store.identities("test") != first.identities("test"):
             raise BenchError(
@@ -229,9 +229,9 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
-    if not run.machine.agree(_model(run, key).exists()):
+    if not run.machine.broadcast(_model(run, key).exists()):
         _train(run, system, key, checkpoints)
-        run.machine.agree(None)  # the file is complete before anybody reads it
+        run.machine.barrier()  # the file is complete before anybody reads it
     state, facts = load_tensors(_model(run, key))
     system.load_state_dict(state)
     if run.machine.is_main:
