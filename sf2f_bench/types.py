@@ -205,7 +205,7 @@ class ModelCard:
     where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
     that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
     gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
-    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the name of the system whose faces it shows.
+    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows.
     """
 
     name: str

@@ -31,7 +31,7 @@ from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER
 from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
 from sf2f_bench.results.records import Finding, RunRecord, load
-from sf2f_bench.runs.recording import Provenance, save_record
+from sf2f_bench.runs.recording import Provenance, save_record, shuffled
 from sf2f_bench.runs.stages import Run, dataset_of, drawn, keys_of, predictions, prepared, record_key, trained
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
@@ -49,8 +49,6 @@ from sf2f_bench.types import (
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
-
-SHUFFLED = "shuffled-voices:"  # begins the name of the row of a system's faces handed to other people
 
 
 def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
@@ -304,18 +302,9 @@ def _shuffled_row(run: Run, card: ModelCard, answer: Answer, seed: int, key: str
     circle = np.random.default_rng(seed_of("shuffled voices", count)).permutation(count)
     others = np.empty(count, np.int64)
     others[circle] = np.roll(circle, 1)  # one circle through everybody: nobody keeps their own
-    shuffled = replace(
-        card,
-        name=f"{SHUFFLED}{card.name}",
-        kind="anchor",
-        place="floor",
-        order=3,
-        purpose="shuffled",
-        title=f"{card.title or card.name}, shuffled voices",
-        faces_of=card.name,
-        description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
+    provenance = Provenance(
+        _shuffled_key(key), shuffled(card), {}, seed, run.config.budget, run.device.type, 0.0
     )
-    provenance = Provenance(_shuffled_key(key), shuffled, {}, seed, run.config.budget, run.device.type, 0.0)
     rows.made(_scored(run, provenance, Answer(faces=answer.faces[others], rows=answer.rows), None))
 
 
@@ -333,7 +322,7 @@ def _scored(
             found = paper_scores(run.evaluation, answer)
         else:
             assert isinstance(answer, Answer)
-            found = score(run.evaluation, answer, whole=not provenance.card.name.startswith(SHUFFLED))
+            found = score(run.evaluation, answer, whole=provenance.card.purpose != "shuffled")
         bar.advance()
     provenance = replace(
         provenance,

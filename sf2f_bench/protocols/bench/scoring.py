@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -94,15 +95,18 @@ class Scores:
         )
 
 
+def installed_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[Metric]:
+    """The metrics of every installed package, for galleries of this size, these k and so many test identities."""
+    factories = [METRICS.get(name) for name in METRICS]
+    return [metric for make in factories for metric in make(gallery_size, ks, identities)]
+
+
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
     """The installed metrics that an extractor is asked for, for the benchmark's galleries and so many identities.
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    factories = [METRICS.get(name) for name in METRICS]
-    found = [
-        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
-    ]
+    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
     return (
         found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
     )
@@ -147,22 +151,27 @@ class AtLength:
         )
 
 
-def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
+def metrics_by_length(gallery_size: int, ks: Sequence[int]) -> list[Metric]:
     """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
-    headline = headline_k(benchmark.ks)
-    recall = Recall(headline, benchmark.gallery_size, headline_k=headline)
+    headline = headline_k(ks)
+    recall = Recall(headline, gallery_size, headline_k=headline)
     return cast("list[Metric]", [recall, TrueIdentity("cosine")])
+
+
+def recorded_metrics(
+    protocol: str, gallery_size: int, ks: Sequence[int], identities: int
+) -> list[paper.NamedMetric]:
+    """Every metric that a record of the protocol may hold."""
+    if protocol == PAPER:
+        return list(paper.all_metrics(gallery_size, ks, identities))
+    found: list[paper.NamedMetric] = list(installed_metrics(gallery_size, ks, identities))
+    found += [AtLength(metric, point) for metric in metrics_by_length(gallery_size, ks) for point in SECONDS]
+    return [*found, *ATTRIBUTE_METRICS]
 
 
 def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, int]]:
     """Name and version of every metric of the benchmark's protocol: what a record's key must hold."""
-    found: list[paper.NamedMetric]
-    if benchmark.protocol == PAPER:
-        found = list(paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities))
-    else:
-        found = list(metrics_for(benchmark, identities))
-        found += [AtLength(metric, point) for metric in metrics_by_length(benchmark) for point in SECONDS]
-        found += ATTRIBUTE_METRICS
+    found = recorded_metrics(benchmark.protocol, benchmark.gallery_size, benchmark.ks, identities)
     return [(metric.name, metric.version) for metric in found]
 
 
@@ -249,7 +258,7 @@ def _score_by_length(evaluation: Evaluation, found: Scores, real: Features, answ
     judge = evaluation.extractors["judge"]
     for seconds, faces in answer.shorter.items():
         fake = Features(real.identities, evaluation.embed("judge", faces)[0])
-        for metric in metrics_by_length(evaluation.benchmark):
+        for metric in metrics_by_length(evaluation.benchmark.gallery_size, evaluation.benchmark.ks):
             random = np.random.default_rng(seed_of(metric.name, judge.id))
             result = _measure(metric, real, fake, random)
             if not isinstance(result, str):
