@@ -60,7 +60,7 @@ def extractor_named(name: str) -> Any:
 
 
 def extractor_card(name: str, registry: Registry = EXTRACTORS) -> ExtractorCard:
-    """The card of the extractor (or attribute judge) of that name, which is not made: its weights may be missing.
+    """The card of an extractor (or of a judge, by its registry), which is not made: its weights may be missing.
 
     One made under several names has a class method ``card_of(name)``, any other a class attribute `card`; a
     plug-in without either gets the defaults. Raises BenchError for an unknown name.

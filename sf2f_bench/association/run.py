@@ -28,7 +28,14 @@ from sf2f_bench.registry import extractor_named
 from sf2f_bench.report.notes import of_drawn_faces
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
-from sf2f_bench.types import BenchError, FeatureExtractor, ModelSettings, SpeechToFace
+from sf2f_bench.types import (
+    BenchError,
+    FeatureExtractor,
+    HasWeights,
+    ModelSettings,
+    SpeechToFace,
+    TorchExtractor,
+)
 
 if TYPE_CHECKING:
     from sf2f_bench.association.media import Seen
@@ -168,8 +175,8 @@ def associate_system(
         raise BenchError(
             f"{looking.id} tells pictures apart and not people: choose a face recogniser as --judge"
         )
-    if network := getattr(looking, "module", None):
-        network.to(machine.device)
+    if isinstance(looking, TorchExtractor):
+        looking.module.to(machine.device)
     count = sum(len(item.voices) + len(item.faces) for item in found)
     reporter.say(f"{len(found)} lists that name {count:,} recordings and photos")
     random = torch.Generator(device=machine.device).manual_seed(seed_of("associate"))
@@ -210,13 +217,12 @@ def _folder(folder: Path, option: str) -> Path:
 def _trained(model: str, settings: ModelSettings) -> SpeechToFace:
     """The system with its weights. Raises BenchError where none are named."""
     system = build(model, settings)
-    weights = getattr(system, "weights", None)
-    if weights is None:
+    if not isinstance(system, HasWeights) or system.weights is None:
         raise BenchError(
             f"--model {model} has no weights to draw with: name a system with its file, such as sf2f-64@FILE "
             "(of `sf2f-bench weights import`, or a trained one from the models folder of a run's cache)"
         )
-    system.load_state_dict(load_tensors(weights)[0])  # type: ignore[union-attr]
+    system.load_state_dict(load_tensors(system.weights)[0])  # type: ignore[union-attr]
     return system  # type: ignore[return-value]
 
 

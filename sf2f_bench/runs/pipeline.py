@@ -44,6 +44,7 @@ from sf2f_bench.types import (
     ModelCard,
     ModelSettings,
     SpeechToFace,
+    TorchExtractor,
     Unavailable,
 )
 
@@ -146,8 +147,8 @@ def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: R
     dataset = dataset_of(config, benchmark)
     extractors, missing = _extractors(benchmark)
     for extractor in extractors.values():
-        if network := getattr(extractor, "module", None):
-            network.to(machine.device)
+        if isinstance(extractor, TorchExtractor):
+            extractor.module.to(machine.device)
     frontend = LogFilterbank()
     store = prepared(config, machine, benchmark, dataset, reporter, frontend)
     if len(store.left_out):

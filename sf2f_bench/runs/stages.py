@@ -28,7 +28,15 @@ from sf2f_bench.protocols.paper.scoring import PREDICTIONS_VERSION, Predictions,
 from sf2f_bench.registry import DATASETS, EXTRACTORS
 from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
-from sf2f_bench.types import AudioFrontend, BenchError, Dataset, DatasetSource, SpeechToFace
+from sf2f_bench.types import (
+    AudioFrontend,
+    BenchError,
+    Dataset,
+    DatasetSource,
+    HasWeights,
+    SpeechToFace,
+    StartsFromAnother,
+)
 
 STAGES = {"train": 2, "generate": 2, "score": 2}  # a change of what a stage computes raises its version
 
@@ -154,7 +162,7 @@ def _train_key(run: Run, system: Any) -> str:
     facts = {"data": run.store.data_hash, "system": system.card.label, "version": system.card.version}
     if system.card.kind == "anchor":
         return hash_of(facts)
-    base = getattr(system, "starts_from", None)
+    base = system.starts_from if isinstance(system, StartsFromAnother) else None
     return hash_of(
         {
             **facts,
@@ -175,8 +183,8 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
 
     A system that starts from another one has that one trained first; its curve and seconds include it.
     """
-    if (given := getattr(system, "weights", None)) is not None:
-        system.load_state_dict(load_tensors(given)[0])
+    if isinstance(system, HasWeights) and system.weights is not None:
+        system.load_state_dict(load_tensors(system.weights)[0])
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     done = run.config.cache / "models" / f"{key}.safetensors"
@@ -184,7 +192,7 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
     if not run.machine.agree(done.exists()):
         before: dict[str, Any] = {"curve": [], "seconds": 0.0}
         start = None
-        if base := getattr(system, "starts_from", None):
+        if isinstance(system, StartsFromAnother) and (base := system.starts_from):
             before = trained(run, base)
             start, _ = load_tensors(run.config.cache / "models" / f"{_train_key(run, base)}.safetensors")
         context = _context(run, system, key, checkpoints, start)

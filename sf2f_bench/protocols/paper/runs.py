@@ -20,7 +20,7 @@ from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
 from sf2f_bench.protocols.names import PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.types import AudioFrontend, BenchError, SpeechToFace
+from sf2f_bench.types import AudioFrontend, BenchError, FusesSegments, SpeechToFace
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
@@ -109,7 +109,7 @@ def predict(
     store = store or evaluation.store
     names = [identity.id for identity in evaluation.identities]
     _check_same_people(names, store, system.frontend)
-    fuses = getattr(system, "fuses", True)
+    fuses = system.fuses if isinstance(system, FusesSegments) else True
     seen, shown = [], []
     for run in range(RUNS):
         frames = system.frontend.segment_frames
