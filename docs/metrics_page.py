@@ -198,7 +198,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _lengths(benchmark: Benchmark) -> str:
-    metrics = metrics_by_length(benchmark.gallery_size, benchmark.ks)
+    metrics = metrics_by_length(benchmark)
     example = AtLength(metrics[0], 1.25)
     names = " and ".join(f"`{metric.name}`" for metric in metrics)
     return (

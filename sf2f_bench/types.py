@@ -340,6 +340,7 @@ class Answer:
     takes: ByteArray | None = None
 
 
+@runtime_checkable
 class Anchor(Protocol):
     """A row that needs no training of a generator: chance, oracles, mean face."""
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
-from sf2f_bench.protocols.bench.scoring import card_of, recorded_metrics
+from sf2f_bench.protocols.bench.scoring import card_of
+from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
 from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_json, write
 from sf2f_bench.runs.recording import SHUFFLED, shuffled, system_part
@@ -72,10 +74,9 @@ def migrated_content(path: Path, content: Content) -> tuple[Content, list[str]]:
 
 def _metric_cards(record: RunRecord, unknown: list[str]) -> dict[str, MetricCard]:
     part = record.benchmark
-    known = {
-        metric.name: card_of(metric)
-        for metric in recorded_metrics(part.protocol, part.gallery_size, part.ks, part.identities.test)
-    }
+    benchmark = Benchmark(part.name, part.dataset, gallery_size=part.gallery_size, ks=part.ks)
+    metrics = protocol_named(part.protocol).metrics(benchmark, part.identities.test)
+    known = {metric.name: card_of(metric) for metric in metrics}
     names = list(dict.fromkeys(score.metric for score in record.scores))
     unknown += [f"metric {name}" for name in names if name not in known]
     return {name: known.get(name, MetricCard()) for name in names}

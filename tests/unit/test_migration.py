@@ -13,6 +13,7 @@ from record_factory import benchmark, paper_record, record, saved, scores
 
 from sf2f_bench.commands.migrate import migrate as command
 from sf2f_bench.metrics.attributes import AgeDifference
+from sf2f_bench.protocols.bench.protocol import BenchProtocol
 from sf2f_bench.registry import extractor_card
 from sf2f_bench.results.records import SystemPart, load
 from sf2f_bench.runs import migration
@@ -175,7 +176,7 @@ class TheirsWithCard(Theirs):
     ("metric", "card"), [(Theirs(), MetricCard()), (TheirsWithCard(), TheirsWithCard.card)]
 )
 def test_a_strangers_metric(tmp_path, monkeypatch, metric, card):
-    monkeypatch.setattr(migration, "recorded_metrics", lambda *_: [metric])
+    monkeypatch.setattr(BenchProtocol, "metrics", lambda *_: [metric])
     odd = record().scores[0].model_copy(update={"metric": "their-metric"})
     path = old_record(tmp_path, record(scores=[odd]))
     assert not [name for name in migrate(path).unknown if name.startswith("metric")]

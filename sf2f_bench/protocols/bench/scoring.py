@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -15,7 +14,7 @@ from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
-from sf2f_bench.protocols.names import BENCH, PAPER, SECONDS, headline_k
+from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.registry import METRICS
 from sf2f_bench.results import records
@@ -95,18 +94,15 @@ class Scores:
         )
 
 
-def installed_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[Metric]:
-    """The metrics of every installed package, for galleries of this size, these k and so many test identities."""
-    factories = [METRICS.get(name) for name in METRICS]
-    return [metric for make in factories for metric in make(gallery_size, ks, identities)]
-
-
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
     """The installed metrics that an extractor is asked for, for the benchmark's galleries and so many identities.
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
+    factories = [METRICS.get(name) for name in METRICS]
+    found = [
+        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
+    ]
     return (
         found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
     )
@@ -151,28 +147,17 @@ class AtLength:
         )
 
 
-def metrics_by_length(gallery_size: int, ks: Sequence[int]) -> list[Metric]:
+def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
     """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
-    headline = headline_k(ks)
-    recall = Recall(headline, gallery_size, headline_k=headline)
+    headline = headline_k(benchmark.ks)
+    recall = Recall(headline, benchmark.gallery_size, headline_k=headline)
     return cast("list[Metric]", [recall, TrueIdentity("cosine")])
 
 
-def recorded_metrics(
-    protocol: str, gallery_size: int, ks: Sequence[int], identities: int
-) -> list[paper.NamedMetric]:
-    """Every metric that a record of the protocol may hold."""
-    if protocol == PAPER:
-        return list(paper.all_metrics(gallery_size, ks, identities))
-    found: list[paper.NamedMetric] = list(installed_metrics(gallery_size, ks, identities))
-    found += [AtLength(metric, point) for metric in metrics_by_length(gallery_size, ks) for point in SECONDS]
-    return [*found, *ATTRIBUTE_METRICS]
-
-
-def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, int]]:
-    """Name and version of every metric of the benchmark's protocol: what a record's key must hold."""
-    found = recorded_metrics(benchmark.protocol, benchmark.gallery_size, benchmark.ks, identities)
-    return [(metric.name, metric.version) for metric in found]
+def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+    """Every metric that a record of the protocol may hold, for so many test identities."""
+    curve = [AtLength(metric, seconds) for metric in metrics_by_length(benchmark) for seconds in SECONDS]
+    return [*metrics_for(benchmark, identities), *curve, *ATTRIBUTE_METRICS]
 
 
 def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
@@ -258,7 +243,7 @@ def _score_by_length(evaluation: Evaluation, found: Scores, real: Features, answ
     judge = evaluation.extractors["judge"]
     for seconds, faces in answer.shorter.items():
         fake = Features(real.identities, evaluation.embed("judge", faces)[0])
-        for metric in metrics_by_length(evaluation.benchmark.gallery_size, evaluation.benchmark.ks):
+        for metric in metrics_by_length(evaluation.benchmark):
             random = np.random.default_rng(seed_of(metric.name, judge.id))
             result = _measure(metric, real, fake, random)
             if not isinstance(result, str):
