@@ -286,6 +286,7 @@ class SF2F:
             ablation_of=(SF2F.name if self.fuses else SF2F.first_stage) if self.changes else "",
             change=self.change,
             order=self.order,
+            title=f"{SF2F.first_stage} {self.change}" if self.changes else "",
         )
 
     def _description(self) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import Field as DataclassField
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -23,6 +25,7 @@ from pydantic import (
     FiniteFloat,
     PrivateAttr,
     ValidationError,
+    field_serializer,
     model_validator,
 )
 
@@ -95,6 +98,22 @@ class SystemPart(_Part):
     purpose: Purpose = ""
     words: str = ""
     off_scale: bool = False
+    faces_of: str = ""
+
+
+def stated(card: Any) -> Any:
+    """The fields of a card (or of a part of it) that are not their default, so that a record stays small."""
+    if not is_dataclass(card) or isinstance(card, type):
+        return dict(card) if isinstance(card, Mapping) else card
+    return {
+        part.name: stated(value)
+        for part in fields(card)
+        if (value := getattr(card, part.name)) != _default(part)
+    }
+
+
+def _default(part: DataclassField[Any]) -> Any:
+    return part.default if part.default_factory is MISSING else part.default_factory()
 
 
 def column_of(metric: str, extractor: str | None) -> str:
@@ -222,6 +241,10 @@ class RunRecord(_Part):
             seen.add((score.metric, score.extractor))
             score._card = self.metrics.get(score.metric, MetricCard())
         return self
+
+    @field_serializer("metrics", "extractors")
+    def _without_defaults(self, cards: dict[str, Any]) -> dict[str, Any]:
+        return {name: stated(card) for name, card in cards.items()}
 
     @property
     def stem(self) -> str:

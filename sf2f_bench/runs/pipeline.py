@@ -308,6 +308,11 @@ def _shuffled_row(run: Run, card: ModelCard, answer: Answer, seed: int, key: str
         card,
         name=f"{SHUFFLED}{card.name}",
         kind="anchor",
+        place="floor",
+        order=3,
+        purpose="shuffled",
+        title=f"{card.title or card.name}, shuffled voices",
+        faces_of=card.name,
         description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
     )
     provenance = Provenance(_shuffled_key(key), shuffled, {}, seed, run.config.budget, run.device.type, 0.0)

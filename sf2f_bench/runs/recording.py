@@ -21,7 +21,15 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.protocols.bench.scoring import Scores
 from sf2f_bench.protocols.names import SEGMENTS
 from sf2f_bench.results import records
-from sf2f_bench.types import SPLITS, Dataset, MediaError, ModelCard
+from sf2f_bench.types import (
+    SPLITS,
+    AttributeJudge,
+    Dataset,
+    ExtractorCard,
+    FeatureExtractor,
+    MediaError,
+    ModelCard,
+)
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
@@ -71,6 +79,8 @@ def save_record(
         absent=tuple(found.absent),
         environment=_environment(provenance.device),
         weights={extractor.id: extractor.sha256 for extractor in evaluation.extractors.values()},
+        metrics=found.cards,
+        extractors=_extractor_cards(evaluation),
         cost=records.Cost(
             wall_seconds=provenance.wall_seconds,
             train_seconds=provenance.train_seconds,
@@ -163,7 +173,26 @@ def _system_part(provenance: Provenance) -> records.SystemPart:
         description=card.description,
         limits=card.limits,
         recipe=dict(provenance.recipe),
+        trained_on=card.trained_on,
+        place=card.place,
+        order=card.order,
+        ablation_of=card.ablation_of,
+        change=card.change,
+        fitted_to=card.fitted_to,
+        tolerance=card.tolerance,
+        purpose=card.purpose,
+        words=card.words,
+        off_scale=card.off_scale,
     )
+
+
+def _extractor_cards(evaluation: Evaluation) -> dict[str, ExtractorCard]:
+    """Of every network that was asked, by its id."""
+    asked: list[FeatureExtractor | AttributeJudge] = [
+        *evaluation.extractors.values(),
+        *evaluation.attribute_judges,
+    ]
+    return {network.id: getattr(network, "card", ExtractorCard()) for network in asked}
 
 
 def _environment(device: str) -> records.Environment:

@@ -1,0 +1,108 @@
+"""Protocol `sf2f-paper/1`: evaluation as SF2F's code does it, described in `sf2f_bench.protocols.paper.scoring`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from sf2f_bench.protocols.names import BENCH, PAPER, RUNS
+from sf2f_bench.protocols.paper import metrics as paper
+from sf2f_bench.protocols.protocol import EvaluationProtocol, TableSpec
+from sf2f_bench.types import ModelCard, Role
+
+if TYPE_CHECKING:
+    from sf2f_bench.results.records import BenchmarkPart, RunRecord
+
+WHY_NO_TRUE_PHOTO = (
+    "the published truth is the mean over ALL photos of a person, so none is left that could answer without finding "
+    "itself"
+)
+
+
+def _extractor_of(records: Sequence[RunRecord], *metrics: str) -> str | None:
+    """The id of the extractor that the first of these metrics with a score is by; None where no record has one."""
+    scores = [score for record in records for score in record.scores]
+    for metric in metrics:
+        found = {score.extractor for score in scores if score.metric == metric and score.extractor}
+        if found:
+            return min(found)
+    return None
+
+
+def _classifier_of(records: Sequence[RunRecord]) -> tuple[str | None, str]:
+    """(id of the classifier of the quality score, what its published score is called; "" for an unpublished one)."""
+    metric = paper.MutualInformation().name
+    classifier = _extractor_of(records, metric)
+    for record in records:
+        if classifier in record.extractors and metric in record.metrics:
+            headings = record.metrics[metric].headings
+            return classifier, headings.get(record.extractors[classifier].convention, "")
+    return classifier, ""
+
+
+def _gallery(part: BenchmarkPart) -> str:
+    return f"g{part.gallery_size}x{paper.gallery_count(part.identities.test, part.gallery_size)}"
+
+
+def _retrieval_title(records: Sequence[RunRecord], _: str) -> str:
+    gallery = _gallery(records[0].benchmark)
+    return f"Who is it? Recall in fixed galleries ({gallery}), by the network of the training loss"
+
+
+def _likeness_title(records: Sequence[RunRecord], _: str) -> str:
+    classifier, score = _classifier_of(records)
+    quality = f"{score} by {classifier}" if score else "mutual information (MI) by the judge"
+    inception = _extractor_of(records, paper.inception_score().name, paper.FrechetDistance().name)
+    title = f"How alike? By the network of the training loss; {quality}"
+    return f"{title}; FID and IS by {inception}" if inception else title
+
+
+class PaperProtocol(EvaluationProtocol):
+    """`sf2f-paper/1`."""
+
+    name = PAPER
+    description = (
+        "The published evaluation of SF2F, quirks and all: the network of the training loss scores, the truth is the "
+        "mean over all photos, galleries are few and fixed, runs differ in random crops. It is for comparison in kind "
+        "only."
+    )
+    legend = (
+        f"Means of {RUNS} runs with random crops, ± standard deviation over the runs; anchors answer once. 95 % "
+        "intervals over identities: scores.csv and the pictures."
+    )
+    headline_role: ClassVar[Role] = "training-loss"
+    tables = (
+        TableSpec("retrieval", _retrieval_title, "training-loss", error="spread", main=True, plotted_from=8),
+        TableSpec("likeness", _likeness_title, "any extractor", error="spread", main=True, plotted_from=6),
+    )
+
+    def galleries(self, part: BenchmarkPart) -> int:
+        """One to three: as many as the test identities fill."""
+        return paper.gallery_count(part.identities.test, part.gallery_size)
+
+    def notes(self, records: Sequence[RunRecord]) -> list[str]:
+        """What the numbers of the published evaluation carry along."""
+        part = records[0].benchmark
+        classifier, score = _classifier_of(records)
+        loss = min(
+            (s.extractor or "" for r in records for s in r.scores if s.extractor_role == "training-loss"),
+            default="none",
+        )
+        found = [
+            f"{PAPER} repeats the published evaluation, for comparison with published numbers in kind; judge systems "
+            f"by {BENCH}. The network of the training loss ({loss}) scores recall and distances here, as FaceNet does "
+            "in the paper, and flatters what was trained with it"
+            + ("." if score else f"; the judge ({classifier or 'none'}) stands for VGGFace2's classifier."),
+            "The runs differ in the crops of the same voices alone: their ± is no confidence interval.",
+        ]
+        searched = self.galleries(part) * part.gallery_size
+        if searched < part.identities.test:
+            found.append(
+                f"Recall rests on the first {searched} identities of the test list, the distances on all "
+                f"{part.identities.test}."
+            )
+        return [*found, f"The anchor of another true photo has no row: {WHY_NO_TRUE_PHOTO}."]
+
+    def left_out(self, anchor: ModelCard) -> str | None:
+        """Another true photo of the person would find itself in the published truth."""
+        return WHY_NO_TRUE_PHOTO if anchor.purpose == "true-photo" else None
