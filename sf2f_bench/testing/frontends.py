@@ -28,7 +28,7 @@ SETTINGS: dict[str, Rule] = {
     "filters": COUNT,
     "segment_frames": COUNT,
     "frames_per_second": (
-        lambda value: isinstance(value, int | float | np.number) and value > 0,
+        lambda value: isinstance(value, int | float | np.number) and bool(value > 0),
         "to be a positive number",
         "see AudioFrontend",
     ),
