@@ -28,7 +28,7 @@ from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
 from sf2f_bench.results.records import Finding, RunRecord, load
-from sf2f_bench.runs.recording import Provenance, save_record
+from sf2f_bench.runs.recording import Provenance, save_record, shuffled
 from sf2f_bench.runs.stages import (
     Run,
     base_of,
@@ -329,18 +329,7 @@ def _add_shuffled(
     circle = np.random.default_rng(seed_of("shuffled voices", count)).permutation(count)
     others = np.empty(count, np.int64)
     others[circle] = np.roll(circle, 1)  # one circle through all identities: none keeps its own face
-    shuffled = replace(
-        card,
-        name=f"shuffled-voices:{card.name}",
-        kind="anchor",
-        place="floor",
-        order=3,
-        purpose="shuffled",
-        title=f"{card.title or card.name}, shuffled voices",
-        faces_of=card.name,
-        description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
-    )
-    provenance = Provenance(key, shuffled, {}, seed, run.config.budget, run.device.type, 0.0)
+    provenance = Provenance(key, shuffled(card), {}, seed, run.config.budget, run.device.type, 0.0)
     handed_on = Answer(faces=answer.faces[others], rows=answer.rows)
     records.add_new(_scored(run, provenance, handed_on, whole=False))
 

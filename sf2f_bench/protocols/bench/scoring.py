@@ -18,7 +18,7 @@ from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
-from sf2f_bench.types import Answer, Features, Metric, Score
+from sf2f_bench.types import Answer, Features, Metric, MetricCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
@@ -33,6 +33,11 @@ LACKING = {
     "GNA": "not all of gender, nationality and age are known",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
 }
+
+
+def card_of(metric: object) -> MetricCard:
+    """What the metric says of itself; the default card for a metric that has none."""
+    return getattr(metric, "card", None) or MetricCard()
 
 
 class Identified(Protocol):
@@ -56,6 +61,7 @@ class Scores:
 
     scores: list[records.ScoreRecord] = field(default_factory=list)
     absent: list[records.AbsentScore] = field(default_factory=list)
+    cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     replicates: dict[str, np.ndarray] = field(default_factory=dict)
     rows: np.ndarray | None = None
@@ -65,6 +71,7 @@ class Scores:
         self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:
         """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
+        self.cards[metric.name] = card_of(metric)
         column = records.column_of(metric.name, extractor.id if extractor else None)
         basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
         if result.per_identity is not None:
@@ -120,11 +127,28 @@ class AtLength:
         """The metric's own."""
         return self.metric.higher_is_better
 
+    @property
+    def card(self) -> MetricCard:
+        """A point of the curve; the longest speech stays longest."""
+        whole, place = card_of(self.metric), SECONDS.index(self.seconds)
+        return replace(
+            whole,
+            parameters={**whole.parameters, "seconds": self.seconds},
+            heading=f"{whole.term} {self.seconds:g} s",
+            decides=(),
+            shown=(),
+            headline=False,
+            tables={"length": 10 + place if whole.headline else 0},
+            order={"length": place if whole.headline else 10 + place},
+            plotted=False,
+        )
+
 
 def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
     """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
     headline = headline_k(benchmark.ks)
-    return cast("list[Metric]", [Recall(headline, benchmark.gallery_size), TrueIdentity("cosine")])
+    recall = Recall(headline, benchmark.gallery_size, headline_k=headline)
+    return cast("list[Metric]", [recall, TrueIdentity("cosine")])
 
 
 def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
