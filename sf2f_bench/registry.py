@@ -59,13 +59,13 @@ def extractor_named(name: str) -> Any:
     return EXTRACTORS.get(name.partition(":")[0])(name)
 
 
-def extractor_card(name: str) -> ExtractorCard:
-    """The card of the extractor of that name, which is not made: its weights may be missing.
+def extractor_card(name: str, registry: Registry = EXTRACTORS) -> ExtractorCard:
+    """The card of an extractor (or of a judge, by its registry), which is not made: its weights may be missing.
 
     One made under several names has a class method ``card_of(name)``, any other a class attribute `card`; a
     plug-in without either gets the defaults. Raises BenchError for an unknown name.
     """
-    made_by = EXTRACTORS.get(name.partition(":")[0])
+    made_by = registry.get(name.partition(":")[0])
     if hasattr(made_by, "card_of"):
         return made_by.card_of(name)
     return getattr(made_by, "card", ExtractorCard())

@@ -26,7 +26,15 @@ from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
-from sf2f_bench.types import BenchError, ExtractorCard, FeatureExtractor, ModelSettings, SpeechToFace
+from sf2f_bench.types import (
+    BenchError,
+    ExtractorCard,
+    FeatureExtractor,
+    HasWeights,
+    ModelSettings,
+    SpeechToFace,
+    TorchExtractor,
+)
 
 NAMED_AT_MOST = 5  # files in an error
 REMEDY = (
@@ -163,8 +171,8 @@ def associate_system(
         raise BenchError(
             f"{eyes.id} tells pictures apart and not people: choose a face recogniser as --judge"
         )
-    if network := getattr(eyes, "module", None):
-        network.to(machine.device)
+    if isinstance(eyes, TorchExtractor):
+        eyes.module.to(machine.device)
     count = sum(len(item.voices) + len(item.faces) for item in found)
     reporter.say(f"{len(found)} lists that name {count:,} recordings and photos")
     random = torch.Generator(device=machine.device).manual_seed(seed_of("associate"))
@@ -205,13 +213,12 @@ def _folder(folder: Path, option: str) -> Path:
 def _trained(model: str, settings: ModelSettings) -> SpeechToFace:
     """The system with its weights. Raises BenchError where none are named."""
     system = build(model, settings)
-    weights = getattr(system, "weights", None)
-    if weights is None:
+    if not isinstance(system, HasWeights) or system.weights is None:
         raise BenchError(
             f"--model {model} has no weights to generate faces with: name a system with its file, such as "
             "sf2f-64@FILE (of `sf2f-bench weights import`, or a trained one from the models folder of a run's cache)"
         )
-    system.load_state_dict(load_tensors(weights)[0])  # type: ignore[union-attr]
+    system.load_state_dict(load_tensors(system.weights)[0])  # type: ignore[union-attr]
     return system  # type: ignore[return-value]
 
 

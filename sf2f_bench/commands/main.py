@@ -17,6 +17,7 @@ from sf2f_bench.commands.compare import compare
 from sf2f_bench.commands.export import export
 from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.list import list_command
+from sf2f_bench.commands.migrate import migrate
 from sf2f_bench.commands.new import new
 from sf2f_bench.commands.options import FOLDER, numbers, with_settings
 from sf2f_bench.commands.score import score
@@ -153,6 +154,7 @@ OTHERS = (
     export,
     export_voices,
     list_command,
+    migrate,
     new,
     score,
     validate,

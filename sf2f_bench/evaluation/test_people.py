@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import compress
@@ -33,6 +34,7 @@ from sf2f_bench.types import (
     FeatureExtractor,
     Features,
     Identity,
+    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -41,11 +43,15 @@ if TYPE_CHECKING:
 BATCH = 64  # pictures or voices at once
 REMEMBERED = 32  # sets of pictures whose embeddings are kept in memory
 FEATURES_VERSION = 2  # of what `_photos` keeps
-Seen = tuple["FloatArray", "FloatArray | None"]
+Extracted = tuple["FloatArray", "FloatArray | None"]
 
 
 class Evaluation:
     """The test identities' voices and true faces, the extractors, and the training split for anchors that fit.
+
+    attribute_judges: functions that make them from this evaluation, since a probe is fitted on its training photos;
+    one that raises Unavailable, because the data know nothing that it could be asked, is left out. missing: name of
+    a network that is unavailable -> the reason.
 
     Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
@@ -60,12 +66,12 @@ class Evaluation:
         frontend: AudioFrontend,
         extractors: Mapping[str, FeatureExtractor],
         cache: Path,
+        attribute_judges: Sequence[Callable[[Evaluation], AttributeJudge]] = (),
+        missing: Mapping[str, str] | None = None,
     ) -> None:
         self.benchmark, self.store, self.dataset, self.frontend = benchmark, store, dataset, frontend
-        self.extractors = dict(extractors)
-        self.attribute_judges: list[AttributeJudge] = []
-        self.missing: dict[str, str] = {}  # name of a network that is not here -> why
-        self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
+        self.extractors, self.missing = dict(extractors), dict(missing or {})
+        self._extracted: OrderedDict[tuple[str, str], Extracted] = OrderedDict()
         self.cache, self.image_size = cache, store.image_size
         self.identities = store.identities("test")
         self.genders = [identity.gender for identity in self.identities]
@@ -74,6 +80,11 @@ class Evaluation:
                 f"galleries of {benchmark.gallery_size} need as many test identities, {store.card.name} "
                 f"has {len(self.identities)}: choose a smaller gallery (--gallery {len(self.identities)} --ks 1,2)"
             )
+        judges: list[AttributeJudge] = []
+        for make in attribute_judges:
+            with suppress(Unavailable):
+                judges.append(make(self))
+        self.attribute_judges = tuple(judges)
 
     @property
     def recognisers(self) -> list[str]:
@@ -126,20 +137,20 @@ class Evaluation:
 
     # ------------------------------------------------------------ features
 
-    def embed(self, key: str, images: ByteArray) -> Seen:
+    def embed(self, key: str, images: ByteArray) -> Extracted:
         """Embeddings ``[N, D]`` and class probabilities ``[N, C]`` (or None) of uint8 ``[N, 3, H, W]``."""
         what = (key, hashlib.sha256(images.tobytes()).hexdigest())
-        if what not in self._seen:
-            self._seen[what] = self._look(key, images)
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
-        return self._seen[what]
+        if what not in self._extracted:
+            self._extracted[what] = self._extract(key, images)
+            if len(self._extracted) > REMEMBERED:
+                self._extracted.popitem(last=False)
+        return self._extracted[what]
 
-    def _look(self, key: str, images: ByteArray) -> Seen:
+    def _extract(self, key: str, images: ByteArray) -> Extracted:
         extractor = self.extractors[key]
-        seen = [extractor(torch.from_numpy(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
-        embeddings = np.concatenate([embedding.cpu().numpy() for embedding, _ in seen])
-        parts = [probability.cpu().numpy() for _, probability in seen if probability is not None]
+        found = [extractor(torch.from_numpy(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
+        embeddings = np.concatenate([embedding.cpu().numpy() for embedding, _ in found])
+        parts = [probability.cpu().numpy() for _, probability in found if probability is not None]
         return embeddings, np.concatenate(parts) if parts else None
 
     def real(self, key: str) -> Features:
@@ -179,7 +190,7 @@ class Evaluation:
 
     def _photos(self, key: str, faces: Sequence[ByteArray]) -> dict[str, Any]:
         """Photos ``[M, D]`` at length 1 where the extractor recognises, their owners ``[M]``, and templates."""
-        embeddings, probabilities = self._look(key, np.concatenate(faces))
+        embeddings, probabilities = self._extract(key, np.concatenate(faces))
         counts = np.array([len(images) for images in faces])
         owners, starts = np.repeat(np.arange(len(faces)), counts), np.cumsum(counts) - counts
         if self.extractors[key].recognises:

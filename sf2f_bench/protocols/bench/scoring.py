@@ -14,7 +14,7 @@ from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
-from sf2f_bench.protocols.names import BENCH, PAPER, SECONDS, headline_k
+from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.registry import METRICS
 from sf2f_bench.results import records
@@ -154,16 +154,10 @@ def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
     return cast("list[Metric]", [recall, TrueIdentity("cosine")])
 
 
-def metric_versions(benchmark: Benchmark, identities: int) -> list[tuple[str, int]]:
-    """Name and version of every metric of the benchmark's protocol: what a record's key must hold."""
-    found: list[paper.NamedMetric]
-    if benchmark.protocol == PAPER:
-        found = list(paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities))
-    else:
-        found = list(metrics_for(benchmark, identities))
-        found += [AtLength(metric, point) for metric in metrics_by_length(benchmark) for point in SECONDS]
-        found += ATTRIBUTE_METRICS
-    return [(metric.name, metric.version) for metric in found]
+def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+    """Every metric that a record of the protocol may hold, for so many test identities."""
+    curve = [AtLength(metric, seconds) for metric in metrics_by_length(benchmark) for seconds in SECONDS]
+    return [*metrics_for(benchmark, identities), *curve, *ATTRIBUTE_METRICS]
 
 
 def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
