@@ -58,6 +58,8 @@ _HOMES = {
     ],
     "sf2f_bench.evaluation.test_people": ["Evaluation"],
     "sf2f_bench.training": ["Machine", "TrainContext"],
+    "sf2f_bench.training.recipes": ["learning_rate", "scaled", "scheduled"],
+    "sf2f_bench.training.renaming": ["filled", "renamed_tensors"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME_OF)]

@@ -209,7 +209,7 @@ class ModelCard:
     where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
     that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
     gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
-    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the name of the system whose faces it shows.
+    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows.
     """
 
     name: str
@@ -360,6 +360,9 @@ class Anchor(Protocol):
 Role = Literal["judge", "training-loss", "further", "none"]
 Family = Literal["identity", "verification", "quality", "distribution", "diversity", "attribute", "other"]
 Format = Literal["share", "rank", "size"]  # ".365", "14.5", three figures
+Error = Literal[
+    "interval", "spread", "none"
+]  # beside a value: "[.30, .43]" (its spread where it has none), "± .02"
 
 
 @dataclass(frozen=True)
@@ -401,13 +404,17 @@ class MetricCard:
     """All that is needed to show, order, bound and judge a metric's numbers; every record keeps it.
 
     quantity: the field's term without parameters, "recall"; parameters: what tells metrics of one quantity apart, by
-    the words "k", "gallery" (a size, or "full"), "similarity", "stratum", "seconds", "parts", "runs", "faces".
+    the words "k", "gallery" (a size, or "full"), "galleries" (so many fixed ones), "similarity" (where it is not the
+    cosine), "stratum", "distractors", "seconds", "parts", "neighbours", "faces", "deviation".
     heading: of its column (empty: its name); headings: what the numbers of published networks are called instead, by
     `ExtractorCard.convention`: ``{"inception": "FID"}``. factor: what tables multiply by. bounds: smallest and largest
     value, None where there is none. chance: the value of guessing. margin, decides, shown: for the gate; by which
     roles of extractor a fall fails it, and by which it is listed. headline: what verdicts and pictures are about.
     tables: ``{table of the protocol: priority}``, the highest leaves last where room is short; None: the table of
-    further metrics; empty: none, only files. smooth: rounding moves it a little, where a count jumps.
+    further metrics; empty: none, only files. order: ``{table: place of its column}``, lowest first; metrics of one
+    place stand as in the record. "length" holds metrics of the first "seconds" of speech; the same metric of all
+    speech is its last column. smooth: rounding moves it a little, where a count jumps. error: what stands beside the
+    value. heading_with_n: the heading ends in ``n=300``, because n decides the value. plotted: has bars of its own.
     """
 
     quantity: str = ""
@@ -424,8 +431,17 @@ class MetricCard:
     shown: tuple[Role, ...] = ()
     headline: bool = False
     tables: Mapping[str, int] | None = None
+    order: Mapping[str, int] = field(default_factory=dict)
     alarm: Alarm | None = None
     smooth: bool = True
+    error: Error = "interval"
+    heading_with_n: bool = False
+    plotted: bool = False
+
+    @property
+    def term(self) -> str:
+        """The quantity with its k: ``recall@10``."""
+        return f"{self.quantity}@{self.parameters['k']}" if "k" in self.parameters else self.quantity
 
 
 @dataclass(frozen=True)
@@ -435,7 +451,8 @@ class ExtractorCard:
     title: how its table begins, "By Inception, which tells pictures apart and not people"; order: among the tables
     of further networks, lowest first. trained_on, licence: of its weights. convention: whose names its numbers have,
     see `MetricCard.headings`. synthetic: trained on synthetic faces, so its numbers on real photos are no result.
-    files: names of its files of weights, for `sf2f-bench weights`.
+    files: its files of weights, for `sf2f-bench weights`: names, or addresses that may end in their checksum,
+    ``https://example.org/net.safetensors#sha256=...``.
     """
 
     title: str = "By a further network"

@@ -1,4 +1,4 @@
-"""`sf2f-bench check`: has anything become worse than the reference runs say?"""
+"""`sf2f-bench check`: judge new records against reference runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from sf2f_bench.gate import Judgement
-    from sf2f_bench.gate.judging import Line
+    from sf2f_bench.gate.judgement import JudgedMetric, Judgement
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 ROLES = {
     "judge": "by the judge",
     "training-loss": "by the network of the training loss",
-    "further": "by others",
+    "further": "by other networks",
 }
 STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
 
@@ -35,13 +34,13 @@ STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
     "margins",
     multiple=True,
     metavar="METRIC=VALUE",
-    help="How much worse is no regression yet, like 'recall@*=0.05' or kernel-distance=20%. Repeat for more.",
+    help="Drop tolerated before it is a regression, such as 'recall@*=0.05' or kernel-distance=20%. Repeatable.",
 )
-@click.option("--rules", "rules_file", type=FILE, help="TOML file of margins and of the metrics that decide.")
-@click.option("--guard-cost", is_flag=True, help="Time of training and memory count too, not as warnings.")
-@click.option("--markdown", "markdown_file", type=FILE, help="Write the judgement here, for a pull request.")
-@click.option("--junit", "junit_file", type=FILE, help="Likewise as JUnit XML, for a build server.")
-@click.option("--json", "json_file", type=FILE, help="Likewise as JSON, unrounded.")
+@click.option("--rules", "rules_file", type=FILE, help="TOML file of margins and deciding metrics.")
+@click.option("--guard-cost", is_flag=True, help="Fail for training time and memory too, instead of warning.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Write the result here, for a pull request.")
+@click.option("--junit", "junit_file", type=FILE, help="The same as JUnit XML, for a build server.")
+@click.option("--json", "json_file", type=FILE, help="The same as JSON, unrounded.")
 def check(
     results: Path,
     against: Path,
@@ -54,9 +53,10 @@ def check(
 ) -> None:
     """Judge the records in RESULTS against reference runs of the same systems.
 
-    Exit code 0: no regression; 1: a metric that decides is worse by more than its margin, or an anchor that no training
-    touches is not what it was; 2: it cannot be told, with the reason: records that are not comparable, too few
-    identities or seeds. A new training seed is no regression: the reference's seeds say how far one moves a number.
+    Exit code 0: no regression; 1: a deciding metric is worse by more than its margin, or an anchor that no training
+    affects has changed; 2: undecidable, and the reason is printed: records that cannot be compared, too few
+    identities or seeds. Another training seed is no regression: the reference's seeds show how far a seed moves a
+    number.
     """
     from rich.console import Console
 
@@ -87,36 +87,31 @@ def show(judgement: Judgement, console: Console) -> None:
         lines = [line for line in judgement.lines if line.system == system]
         for role in dict.fromkeys(line.extractor_role for line in lines):
             console.print(Text(ROLES.get(role, role), "italic"))
-            console.print(
-                _drawn([line for line in lines if line.extractor_role == role], console.width < 100)
-            )
+            chosen = [line for line in lines if line.extractor_role == role]
+            console.print(_table(chosen, narrow=console.width < 100))
     for sentence in sentences(judgement):
         console.print(Text(f"- {sentence}", "bold red" if sentence.startswith("REGRESSION") else ""))
     style = ("bold green", "bold red", "bold yellow")[judgement.exit_code]
     console.print(Text(f"{judgement.verdict} (exit code {judgement.exit_code})", style))
 
 
-def _drawn(lines: list[Line], narrow: bool) -> Table:
+def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
     from rich import box
     from rich.table import Table
 
     from sf2f_bench.gate.output import HEADINGS, cells
 
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    left_out = ("by", "noticeable") if narrow else ("by",)
-    shown = [i for i, heading in enumerate(HEADINGS) if heading not in left_out]
-    for i in shown:
-        right = HEADINGS[i] in ("reference", "new", "margin", "noticeable", "q")
-        heading = HEADINGS[i].replace("noticeable", "notice-\nable").replace("reference", "refer-\nence")
-        name = HEADINGS[i] == "metric"
-        drawn.add_column(
-            heading,
-            justify="right" if right else "left",
-            no_wrap=not name,
-            min_width=10 if name else None,
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in ("by", "noticeable" if narrow else "")]
+    for heading in (HEADINGS[i] for i in shown):
+        table.add_column(
+            heading.replace("noticeable", "notice-\nable").replace("reference", "refer-\nence"),
+            justify="right" if heading in ("reference", "new", "margin", "noticeable", "q") else "left",
+            no_wrap=heading != "metric",
+            min_width=10 if heading == "metric" else None,
             overflow="fold",
         )
     for line in lines:
         row = cells(line)
-        drawn.add_row(*(row[i] for i in shown), style=STYLES[line.verdict] if line.decides else "dim")
-    return drawn
+        table.add_row(*(row[i] for i in shown), style=STYLES[line.verdict] if line.decides else "dim")
+    return table

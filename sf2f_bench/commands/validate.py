@@ -1,4 +1,4 @@
-"""`sf2f-bench validate`: are records what they say they are?"""
+"""`sf2f-bench validate`: check that records are complete and consistent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(records: tuple[Path, ...]) -> None:
-    """Check RECORDS (files, or folders of them): schema, side files, hashes, and every number made anew.
+    """Check RECORDS (files or folders of them): schema, side files and hashes; recompute every number.
 
-    Prints a line a record, and every fault; exits with 1 where there is one. Records for the repository have to
-    pass (CONTRIBUTING).
+    Prints a line for each record and every fault; exits with 1 if there is one. Records for the repository must
+    pass (see CONTRIBUTING).
     """
     from sf2f_bench.results import validation
 

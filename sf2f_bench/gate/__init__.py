@@ -1,4 +1,4 @@
-"""New records judged against stored reference runs of several training seeds: has anything become worse?"""
+"""Judges new records against stored reference runs of several training seeds: has any system become worse?"""
 
 from sf2f_bench.gate.judgement import Judgement, check
 from sf2f_bench.gate.rules import Rules

@@ -1,4 +1,4 @@
-"""Time of training and memory against the reference runs, with wide margins: machines differ, and are shared."""
+"""Training time and memory against the reference runs, with wide margins: machines differ and are shared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sf2f_bench.results.selection import label_of
 from sf2f_bench.results.sides import Side
 
 LIMITS = {"train_seconds": 2.0, "peak_memory_mb": 1.5}  # times the worst reference run
-NAMES = {"train_seconds": ("training", "s"), "peak_memory_mb": ("peak memory", "MB")}
+WORDS = {"train_seconds": ("training", "s"), "peak_memory_mb": ("peak memory", "MB")}
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Excess:
     limit: float
 
     def __str__(self) -> str:
-        name, unit = NAMES[self.what]
+        name, unit = WORDS[self.what]
         return (
             f"{self.system}: {name} took {self.new:.0f} {unit}, {self.new / self.reference:.1f} times the worst "
             f"reference run ({self.reference:.0f} {unit}); the limit is {self.limit:g} times"
@@ -30,16 +30,13 @@ class Excess:
 
 
 def excesses(new: Side, reference: Side) -> list[Excess]:
-    """What the cheapest new run still costs beyond the limits; only where both sides ran on one kind of device."""
-    if {record.environment.device for record in (*new.records, *reference.records)} != {
-        reference.records[0].environment.device
-    }:
+    """The costs of the cheapest new run that are beyond the limits; none unless all ran on one kind of device."""
+    if len({record.environment.device for record in (*new.records, *reference.records)}) > 1:
         return []
-    label = label_of(reference.records[0])
     found = []
     for what, limit in LIMITS.items():
         now = min(getattr(record.cost, what) for record in new.records)
         before = max(getattr(record.cost, what) for record in reference.records)
         if now > limit * before > 0:
-            found.append(Excess(label, what, before, now, limit))
+            found.append(Excess(label_of(reference.records[0]), what, before, now, limit))
     return found

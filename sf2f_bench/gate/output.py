@@ -6,44 +6,36 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
-from sf2f_bench.gate.judgement import Judgement
-from sf2f_bench.gate.judging import Line
-from sf2f_bench.results.numbers import NOTHING, Format, number
+from sf2f_bench.gate.judgement import JudgedMetric, Judgement
+from sf2f_bench.results.numbers import NOTHING, number
 
 HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "noticeable", "q", "verdict")
 MARKS = {0: "✅", 1: "❌", 2: "❔"}
 
 
-def cells(line: Line) -> tuple[str, ...]:
-    """One line as tables print it, under `HEADINGS`; a difference above zero is better, whatever the metric."""
-    form = form_of(line)
-    digits = 3 if form == "share" else 2
-    low, high = (number(bound, form, digits) for bound in (line.lower, line.upper))
-    change = f"{number(line.difference, form, digits)} [{low}, {high}]"
+def cells(line: JudgedMetric) -> tuple[str, ...]:
+    """One metric as tables print it, under `HEADINGS`; a positive difference is better, whatever the metric."""
+    digits = 3 if line.format == "share" else 2
+
+    def shown(value: float, digits: int = digits) -> str:
+        return number(value, line.format, digits)
+
+    change = f"{shown(line.difference)} [{shown(line.lower)}, {shown(line.upper)}]"
     return (
         line.metric,
         line.extractor_role,
-        number(line.reference, form, 3),
-        number(line.new, form, 3),
+        shown(line.reference, 3),
+        shown(line.new, 3),
         "same numbers" if line.unchanged else f"{'+' if line.difference > 0 else ''}{change}",
-        number(line.margin, form, digits),
-        NOTHING if line.unchanged else number(line.noticeable, form, digits),
+        shown(line.margin),
+        NOTHING if line.unchanged else shown(line.noticeable),
         NOTHING if line.q is None else "<.001" if line.q < 0.001 else f"{line.q:.3f}".removeprefix("0"),
         line.verdict if line.decides else f"({line.verdict})",
     )
 
 
-def form_of(line: Line) -> Format:
-    """A share, a rank, or a size with figures."""
-    if line.metric.startswith("median-rank"):
-        return "rank"
-    return (
-        "share" if max(abs(line.reference), abs(line.new)) <= 1 and "distance" not in line.metric else "size"
-    )
-
-
 def sentences(judgement: Judgement) -> list[str]:
-    """The reasons of the verdict, then what it rests on."""
+    """The reasons for the verdict, then what it rests on."""
     found = [f"REGRESSION: {reason}" for reason in judgement.regressions]
     found += [f"CANNOT TELL: {reason}" for reason in judgement.unknowns]
     if not judgement.instrument.deviations:
@@ -53,10 +45,10 @@ def sentences(judgement: Judgement) -> list[str]:
     found += judgement.remarks
     if judgement.lines:
         found.append(
-            "Differences: new less reference, turned so that above zero is better, with 95 % intervals for new "
+            "Differences are new minus reference, signed so that positive is better, with 95 % intervals for new "
             "training seeds and new identities. Regressed: the whole interval is beyond the margin, and q < .05; "
-            "passed: its worse end is within it. Noticeable: the smallest fall whose whole interval would have been "
-            "beyond the margin. q: one-sided against the margin, after Benjamini and Hochberg over the "
+            "passed: its lower end is within the margin. Noticeable: the smallest drop whose whole interval would "
+            "have been beyond the margin. q: one-sided p against the margin, after Benjamini and Hochberg over the "
             f"{len(judgement.deciding)} metrics that decide; those in brackets do not."
         )
     return found
@@ -74,7 +66,7 @@ def markdown(judgement: Judgement) -> str:
 
 
 def facts(judgement: Judgement) -> dict[str, Any]:
-    """All numbers, unrounded, with the reasons."""
+    """All numbers, unrounded, with the reasons, for JSON."""
     return {
         "verdict": judgement.verdict,
         "exit_code": judgement.exit_code,
@@ -89,45 +81,36 @@ def facts(judgement: Judgement) -> dict[str, Any]:
 
 
 def junit(judgement: Judgement) -> str:
-    """One suite a system, one case a deciding metric; the instrument, the cost and what was refused are cases too.
+    """One suite a system, one case a deciding metric; the instrument, the cost and refused systems are cases too.
 
-    A regression is a failure, what could not be compared an error, an inconclusive metric a skipped case.
+    A regression is a failure, a system that cannot be compared an error, an inconclusive metric a skipped case.
     """
     root = ElementTree.Element("testsuites", name=f"sf2f-bench check, {judgement.title}")
     whole = ElementTree.SubElement(root, "testsuite", name="sf2f-bench check")
     instrument = _case(whole, "instrument", "the anchors")
     if judgement.instrument.deviations:
         _outcome(instrument, "failure", judgement.instrument.text)
-    elif judgement.instrument.lacking:
-        _outcome(instrument, "error", f"lacking: {', '.join(judgement.instrument.lacking)}")
+    elif judgement.instrument.missing:
+        _outcome(instrument, "error", f"missing: {', '.join(judgement.instrument.missing)}")
     for system, reason in judgement.refused.items():
         _outcome(_case(whole, system, "comparable"), "error", reason)
     for excess in judgement.cost:
-        _outcome(
-            _case(whole, excess.system, excess.what),
-            "failure" if judgement.guard_cost else "skipped",
-            str(excess),
-        )
+        kind = "failure" if judgement.guard_cost else "skipped"
+        _outcome(_case(whole, excess.system, excess.what), kind, str(excess))
     if not judgement.systems and not judgement.refused:
         _outcome(_case(whole, "systems", "judged"), "error", "nothing was judged")
-    for system in judgement.systems:
-        suite = ElementTree.SubElement(root, "testsuite", name=system)
-        for line in judgement.deciding:
-            if line.system == system:
-                _metric_case(suite, line)
+    suites = {system: ElementTree.SubElement(root, "testsuite", name=system) for system in judgement.systems}
+    for line in judgement.deciding:
+        _metric_case(suites[line.system], line)
+    counted = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
     for suite in (root, *root):
-        for name, tag in (
-            ("tests", "testcase"),
-            ("failures", "failure"),
-            ("errors", "error"),
-            ("skipped", "skipped"),
-        ):
+        for name, tag in counted.items():
             suite.set(name, str(len(list(suite.iter(tag)))))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _metric_case(suite: ElementTree.Element, line: Line) -> None:
+def _metric_case(suite: ElementTree.Element, line: JudgedMetric) -> None:
     case = _case(suite, line.system, f"{line.metric} by the {line.extractor_role}")
     text = ", ".join(f"{name} {cell}" for name, cell in zip(HEADINGS[2:], cells(line)[2:], strict=True))
     if line.verdict != "passed":

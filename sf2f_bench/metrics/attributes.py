@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from sf2f_bench.statistics.intervals import mean_interval
-from sf2f_bench.types import BenchError, Score
+from sf2f_bench.types import BenchError, Margin, MetricCard, Score
 
 UNIT = (0.0, 1.0)
 
@@ -41,6 +42,20 @@ class WordAgreement:
     def name(self) -> str:
         """``gender-agreement`` or ``ethnicity-agreement``."""
         return f"{self.attribute}-agreement"
+
+    @property
+    def card(self) -> MetricCard:
+        """Gender before ethnicity; the age stands last."""
+        is_gender = self.attribute == "gender"
+        return MetricCard(
+            self.name,
+            "attribute",
+            heading=f"{self.attribute} agreement",
+            bounds=UNIT,
+            tables={"attributes": 9 if is_gender else 7},
+            order={"attributes": 0 if is_gender else 1},
+            smooth=False,
+        )
 
     def __call__(
         self, reference: Sequence[str | None], judged: Sequence[str], rng: np.random.Generator
@@ -72,6 +87,17 @@ class AgeDifference:
     version: int = 1
     higher_is_better: bool = False
     min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "age-difference",
+        "attribute",
+        heading="age difference (years)",
+        format="size",
+        bounds=(0.0, None),
+        margin=Margin(1.0, "a year"),
+        tables={"attributes": 8},
+        order={"attributes": 2},
+        smooth=False,
+    )
 
     def __call__(
         self, reference: Sequence[float | None], judged: Sequence[float], rng: np.random.Generator

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
 from sf2f_bench.metrics import retrieval
 from sf2f_bench.metrics.matching import StratumRanks, expected_recall_within, ranks_within
 from sf2f_bench.metrics.precision import average_precisions
-from sf2f_bench.metrics.table import UNIT, check, mean_score, ranks_of, sample_score
+from sf2f_bench.metrics.table import RECALL_MARGIN, UNIT, check, mean_score, ranks_of, sample_score
 from sf2f_bench.metrics.verification import EqualErrorRates
 from sf2f_bench.protocols.names import headline_k
 from sf2f_bench.statistics.intervals import mean_interval
-from sf2f_bench.types import BenchError, Features, Metric, Score
+from sf2f_bench.types import BenchError, Features, Margin, Metric, MetricCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.metrics.arrays import Matrix
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CANDIDATES = range(2, 11)  # of 1:N matching, as the association literature has it
 STRATA = ("G", "N", "A", "GNA")
 CANDIDATES_WITHIN = (2, 10)  # of 1:N matching within a stratum
+RECALL_PRIORITIES = dict(zip(STRATA, (9, 6, 5, 8), strict=True))
+MATCHING_PRIORITIES = dict(zip(STRATA, (7, 1, 0, 2), strict=True))
 
 
 def matching_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric]:
@@ -87,6 +89,30 @@ class Matching:
         """As many identities as candidates."""
         return self.candidates
 
+    @property
+    def card(self) -> MetricCard:
+        """1:2 stands beside retrieval and within each stratum, 1:10 beside the strata."""
+        parameters: dict[str, str | int | float] = {"distractors": self.candidates - 1}
+        tables, place = {2: ({"retrieval": 0}, 4), 10: ({"strata": 4}, 8)}.get(self.candidates, ({}, 0))
+        if self.stratum:
+            parameters["stratum"] = self.stratum
+            tables = {"strata": MATCHING_PRIORITIES[self.stratum]} if self.candidates == 2 else {}
+            place = 4 + STRATA.index(self.stratum)
+        is_two = self.candidates == 2
+        return MetricCard(
+            "matching",
+            "identity",
+            parameters,
+            heading=f"matching 1:{self.candidates}" + (f" within {self.stratum}" if self.stratum else ""),
+            bounds=UNIT,
+            chance=1 / self.candidates,
+            margin=Margin(0.03, "as the AUC, which it estimates") if is_two else Margin(0.05, "as recall"),
+            shown=("judge",) if is_two and not self.stratum else (),
+            tables=tables,
+            order=dict.fromkeys(tables, place),
+            smooth=False,
+        )
+
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over those who take part; the interval is a bootstrap over them. NaN with n = 0 for nobody."""
         n = check(self, real, fake)
@@ -130,6 +156,22 @@ class RecallWithin:
         """As many identities as the gallery holds."""
         return max(2, self.gallery_size)
 
+    @property
+    def card(self) -> MetricCard:
+        """The headline's recall within a stratum."""
+        return MetricCard(
+            "recall",
+            "identity",
+            {"k": self.k, "gallery": self.gallery_size, "stratum": self.stratum},
+            heading=f"recall@{self.k} g{self.gallery_size} within {self.stratum}",
+            bounds=UNIT,
+            chance=min(1.0, self.k / self.gallery_size),
+            margin=RECALL_MARGIN,
+            tables={"strata": RECALL_PRIORITIES[self.stratum]},
+            order={"strata": STRATA.index(self.stratum)},
+            smooth=False,
+        )
+
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over those who take part; the interval is a bootstrap over them. NaN with n = 0 for nobody."""
         check(self, real, fake)
@@ -151,6 +193,18 @@ class MeanAveragePrecision:
     higher_is_better: bool = True
     needs: tuple[str, ...] = ("ranking", "photos")
     min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "mean-average-precision",
+        "identity",
+        {"gallery": "photos"},
+        heading="mAP",
+        bounds=UNIT,
+        margin=Margin(0.02, "a fifth of what a straight line from voice statistics reaches"),
+        shown=("judge",),
+        tables={"retrieval": -1},
+        order={"retrieval": 5},
+        smooth=False,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over identities with a photo; the interval is a bootstrap over them."""
@@ -175,6 +229,17 @@ class VerificationEqualErrorRate:
     higher_is_better: bool = False
     needs: tuple[str, ...] = ("ranking",)
     min_n: int = 4  # half-samples of two
+    card: ClassVar[MetricCard] = MetricCard(
+        "verification-eer",
+        "verification",
+        heading="verification EER",
+        bounds=UNIT,
+        chance=0.5,
+        margin=Margin(0.03, "as the AUC"),
+        tables={"strata": 3},
+        order={"strata": 9},
+        smooth=False,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all pairs; 0..1, guessing .5; the interval is from half-samples of the identities."""

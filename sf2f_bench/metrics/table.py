@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval, similarity, verification
+from sf2f_bench.protocols.names import headline_k
 from sf2f_bench.statistics.intervals import (
     half_sample_interval,
     half_samples,
@@ -22,7 +23,7 @@ from sf2f_bench.statistics.intervals import (
     median_interval,
     pseudo_values,
 )
-from sf2f_bench.types import BenchError, Features, Metric, Score
+from sf2f_bench.types import BenchError, Features, Margin, Metric, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 
 UNIT, SIGNED_UNIT = (0.0, 1.0), (-1.0, 1.0)
 AT_LEAST_ZERO, AT_LEAST_ONE = (0.0, np.inf), (1.0, np.inf)
+OWN_UNIT = "in a unit of the network's own"
+SHOWN_KS = (1, 5)  # columns beside the headline's k
+FRECHET_NAMES = {"inception": "FID", "vggface2": "FVFD"}  # by convention
+INFORMATION_NAMES = {"inception": "IS", "vggface2": "VGGFace Score"}
+RECALL_MARGIN = Margin(0.05, "half of what knowing the gender adds to chance at k = 10 of 100")
+COSINE_MARGIN = Margin(0.03, "a tenth of what a straight line from voice statistics reaches")
+INFORMATION_MARGIN = Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True)
+FRECHET_MARGIN = Margin(0.1, OWN_UNIT, relative=True)
 DISTANCES = {
     "cosine": similarity.cosine_similarity,
     "l1": similarity.l1_distance,
@@ -57,10 +66,11 @@ def metrics_of(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric
             raise BenchError(
                 f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
             )
+    top = headline_k(ks)
     metrics = [
-        *(Recall(k, gallery_size, "cosine") for k in ks),
-        *(Recall(k, gallery_size, "l1") for k in ks),
-        *(Recall(k, None, "cosine") for k in ks),
+        *(Recall(k, gallery_size, "cosine", top) for k in ks),
+        *(Recall(k, gallery_size, "l1", top) for k in ks),
+        *(Recall(k, None, "cosine", top) for k in ks),
         MedianRank(),
         MeanReciprocalRank(),
         *(TrueIdentity(name) for name in DISTANCES),
@@ -86,6 +96,7 @@ class Recall:
     k: int
     gallery_size: int | None = None
     similarity: retrieval.Similarity = "cosine"
+    headline_k: int = 0  # the k of the verdicts, which has columns
     version: int = 1
     higher_is_better: bool = True
     needs: tuple[str, ...] = ("ranking",)
@@ -100,6 +111,43 @@ class Recall:
     def min_n(self) -> int:
         """As many identities as the gallery holds, or k for the full one."""
         return max(2, self.gallery_size or self.k)
+
+    @property
+    def card(self) -> MetricCard:
+        """By cosine in galleries at few k, and at the headline's in the full one, it has a column."""
+        gallery = "full" if self.gallery_size is None else self.gallery_size
+        parameters: dict[str, str | int | float] = {"k": self.k, "gallery": gallery}
+        card = MetricCard(
+            "recall",
+            "identity",
+            parameters if self.similarity == "cosine" else {**parameters, "similarity": self.similarity},
+            heading=self.name.replace("/", " "),
+            bounds=UNIT,
+            chance=None if self.gallery_size is None else min(1.0, self.k / self.gallery_size),
+            margin=RECALL_MARGIN,
+            tables={},
+            smooth=False,
+        )
+        is_top = self.k == self.headline_k
+        if self.similarity != "cosine" or not (is_top or (self.k in SHOWN_KS and self.k < self.headline_k)):
+            return card
+        if self.gallery_size is None:
+            return (
+                replace(card, tables={"retrieval": 8}, order={"retrieval": 1}, plotted=True)
+                if is_top
+                else card
+            )
+        if not is_top:
+            return replace(card, tables={"retrieval": self.k}, order={"retrieval": 0})
+        return replace(
+            card,
+            headline=True,
+            decides=("judge",),
+            shown=("training-loss", "further"),
+            tables={"retrieval": 9, "training-loss": 9, "further": 0, "length": 14},
+            order={"retrieval": 0, "training-loss": 0, "further": 4, "length": 4},
+            plotted=True,
+        )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over identities; the interval is a bootstrap over them."""
@@ -125,6 +173,20 @@ class MedianRank:
     higher_is_better: bool = False
     needs: tuple[str, ...] = ("ranking",)
     min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "median-rank",
+        "identity",
+        {"gallery": "full"},
+        heading="median rank",
+        format="rank",
+        bounds=(1.0, None),
+        margin=Margin(0.1, "ranks grow with the gallery", relative=True),
+        shown=("judge",),
+        tables={"retrieval": 7},
+        order={"retrieval": 2},
+        smooth=False,
+        plotted=True,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Median over identities; the interval is distribution-free, absent below six identities."""
@@ -149,6 +211,18 @@ class MeanReciprocalRank:
     higher_is_better: bool = True
     needs: tuple[str, ...] = ("ranking",)
     min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "mean-reciprocal-rank",
+        "identity",
+        {"gallery": "full"},
+        heading="MRR",
+        bounds=UNIT,
+        margin=Margin(0.02, "as the mean average precision"),
+        tables={"retrieval": 6},
+        order={"retrieval": 3},
+        smooth=False,
+        plotted=True,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over identities; the interval is a bootstrap over them."""
@@ -177,6 +251,20 @@ class TrueIdentity:
         """The cosine is a similarity, the others are distances."""
         return self.name == "cosine"
 
+    @property
+    def card(self) -> MetricCard:
+        """The cosine has columns; the distances, which depend on the network's scale, have none."""
+        return replace(
+            likeness_card(self.name),
+            tables={"likeness": 9, "training-loss": 9, "further": 5, "length": 0}
+            if self.name == "cosine"
+            else {},
+            order={"likeness": 0, "training-loss": 1, "further": 5, "length": 14}
+            if self.name == "cosine"
+            else {},
+            plotted=self.name == "cosine",
+        )
+
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over identities; the interval is a bootstrap over them."""
         check(self, real, fake)
@@ -200,6 +288,14 @@ class InterIdentitySimilarity:
     higher_is_better: bool = False
     needs: tuple[str, ...] = ("embeddings",)
     min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "inter-identity-similarity",
+        "identity",
+        heading="cosine to others",
+        bounds=SIGNED_UNIT,
+        margin=Margin(0.03, "as the cosine"),
+        tables={},
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over pairs; the interval is a jackknife over identities."""
@@ -224,6 +320,18 @@ class VerificationAUC:
     higher_is_better: bool = True
     needs: tuple[str, ...] = ("ranking",)
     min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "verification-auc",
+        "verification",
+        heading="verification AUC",
+        bounds=UNIT,
+        chance=0.5,
+        margin=Margin(0.03, "an eighth of what knowing the gender adds to chance"),
+        decides=("judge", "training-loss"),
+        tables={"likeness": 8, "further": 1},
+        order={"likeness": 1, "further": 6},
+        plotted=True,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all pairs; the interval is a jackknife over identities."""
@@ -260,6 +368,25 @@ class MutualInformationScore:
         """Two faces a part in the half-samples too: with one the score is 1 whatever the face."""
         return 4 * self.parts
 
+    @property
+    def card(self) -> MetricCard:
+        """Its name in tables is that of the published network's score, where a published network gives it."""
+        return MetricCard(
+            "mutual-information",
+            "quality",
+            {"parts": self.parts},
+            heading="MI score",
+            headings=INFORMATION_NAMES,
+            format="size",
+            bounds=(1.0, None),
+            margin=INFORMATION_MARGIN,
+            decides=("judge",),
+            shown=("training-loss",),
+            tables={"likeness": 7, "training-loss": 7, "further": 6},
+            order={"likeness": 2, "training-loss": 2, "further": 3},
+            plotted=True,
+        )
+
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over the parts with their standard deviation; the interval is from half-samples.
 
@@ -295,6 +422,20 @@ class FrechetDistance:
     higher_is_better: bool = False
     needs: tuple[str, ...] = ("samples",)
     min_n: int = 4
+    card: ClassVar[MetricCard] = MetricCard(
+        "frechet-distance",
+        "distribution",
+        heading="Frechet",
+        headings=FRECHET_NAMES,
+        format="size",
+        bounds=(0.0, None),
+        margin=FRECHET_MARGIN,
+        shown=("judge", "further"),
+        tables={"likeness": 6, "further": 9},
+        order={"likeness": 3, "further": 0},
+        heading_with_n=True,
+        plotted=True,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all rows; the interval is from half-samples of the identities, both sides together."""
@@ -322,12 +463,49 @@ class KernelDistance:
     higher_is_better: bool = False
     needs: tuple[str, ...] = ("samples",)
     min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "kernel-distance",
+        "distribution",
+        heading="kernel distance x1000",
+        headings={"inception": "KID x1000"},
+        format="size",
+        factor=1000.0,
+        margin=Margin(0.2, f"{OWN_UNIT}, and of squares", relative=True),
+        decides=("judge",),
+        tables={"likeness": 5, "further": 7},
+        order={"likeness": 5, "further": 2},
+        plotted=True,
+    )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all rows; the interval is a jackknife over identities."""
         check(self, real, fake)
         value = distribution.kernel_distance(real.samples, fake.samples)
         return pair_score(value, distribution.kernel_distance_leave_one_out(real.samples, fake.samples), None)
+
+
+def likeness_card(kind: str) -> MetricCard:
+    """The cosine, L1 or L2 to the true identity, in no table."""
+    if kind == "cosine":
+        return MetricCard(
+            kind,
+            "identity",
+            heading="cosine",
+            bounds=SIGNED_UNIT,
+            margin=COSINE_MARGIN,
+            decides=("judge", "training-loss"),
+            shown=("further",),
+            tables={},
+        )
+    return MetricCard(
+        kind,
+        "identity",
+        heading=kind.upper(),
+        format="size",
+        bounds=(0.0, None),
+        margin=Margin(0.05, OWN_UNIT, relative=True),
+        tables={},
+    )
 
 
 def check(metric: object, real: Features, fake: Features) -> int:

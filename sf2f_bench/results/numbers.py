@@ -1,7 +1,8 @@
-"""Numbers as the tables print them."""
+"""Numbers as the tables print them, and lists as sentences do."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from sf2f_bench.results.records import ScoreRecord
@@ -53,3 +54,9 @@ def _without_leading_zero(text: str) -> str:
     if not digits.strip("0."):
         sign = ""
     return sign + (digits[1:] if digits.startswith("0.") else digits)
+
+
+def first_few(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first of some words, and how many more there are: ``a, b, c and 4 more``."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + more

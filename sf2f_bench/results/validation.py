@@ -1,4 +1,4 @@
-"""Is a saved record what it says it is? Schema, files, hashes, and every number from its per-identity values anew."""
+"""Checks saved records: schema, files, hashes, and every number recomputed from its per-identity values."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 KEY, SHA256 = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
 NAMED_WEIGHTS = re.compile(r"@([0-9a-f]{8})")  # in an extractor's id, the first digits of its weights' hash
 ROUNDING = 1e-9  # relative, below 1 absolute
-BOUNDS = (-1.0, 0.0, 1.0, 2.0)  # of the metrics: an interval may be cut off there
 
 
 @dataclass
-class Checked:
-    """What was found in one record; recomputed: how many of its scores, by their basis."""
+class ValidatedRecord:
+    """One record with its faults; recomputed: how many of its scores, by their basis."""
 
     path: Path
     record: RunRecord | None = None
@@ -49,9 +48,9 @@ class Checked:
 
 
 def record_paths(given: Iterable[Path]) -> list[Path]:
-    """The records among files and folders, at any depth; hidden ones are passed over.
+    """The records among files and folders, at any depth, except hidden ones.
 
-    Raises BenchError for what is not there and where nothing is found.
+    Raises BenchError for a path that does not exist and where nothing is found.
     """
     given = list(given)
     found: list[Path] = []
@@ -72,16 +71,16 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def validate(path: Path) -> Checked:
+def validate(path: Path) -> ValidatedRecord:
     """Read one record and its side files, and list every fault in words; nothing is changed.
 
-    A mean or median must be that of the per-identity values (relative 1e-9). The mean of pseudo-values is the
-    value less its jackknife bias, which is of order 1/n: it must lie within a standard error or 1/n of the value
-    (what a kernel distance near 0 passes easily), and the interval must be at least as wide as their spread makes
-    it, unless cut off at a bound. Of what rests on half-samples the replicates must be there and the interval as
-    wide as they make it; the value itself cannot be made anew from them.
+    A mean or median must be that of the per-identity values (relative 1e-9). The mean of pseudo-values is the value
+    minus its jackknife bias, which is of order 1/n: it must lie within a standard error or 1/n of the value (which a
+    kernel distance near 0 passes easily), and the interval must be at least as wide as their spread makes it, unless
+    cut off at a bound of the metric. For a score that rests on half-samples the replicates must be there and the
+    interval as wide as they make it; the value itself cannot be recomputed from them.
     """
-    found = Checked(path)
+    found = ValidatedRecord(path)
     try:
         found.record = load(path)
     except BenchError as error:
@@ -95,12 +94,12 @@ def validate(path: Path) -> Checked:
     return found
 
 
-def _record(found: Checked) -> RunRecord:
+def _record(found: ValidatedRecord) -> RunRecord:
     assert found.record is not None
     return found.record
 
 
-def _names(found: Checked) -> Iterator[str]:
+def _names(found: ValidatedRecord) -> Iterator[str]:
     record = _record(found)
     if found.path.stem != record.stem:
         yield f"the file should be called {record.stem}.json after its system, seed and key"
@@ -110,7 +109,7 @@ def _names(found: Checked) -> Iterator[str]:
             yield f"its {side} file {name} does not belong to it: expected {record.stem}.*"
 
 
-def _hashes(found: Checked) -> Iterator[str]:
+def _hashes(found: ValidatedRecord) -> Iterator[str]:
     record = _record(found)
     for what, value in (("key", record.key), ("data hash", record.benchmark.data_hash)):
         if not KEY.fullmatch(value):
@@ -131,7 +130,7 @@ def _hashes(found: Checked) -> Iterator[str]:
 # ---------------------------------------------------------------- numbers
 
 
-def _tables(found: Checked) -> Iterator[str]:
+def _tables(found: ValidatedRecord) -> Iterator[str]:
     record = _record(found)
     people, replicates = record.per_identity(), record.replicates()
     yield from _people(record, people)
@@ -148,7 +147,7 @@ def _tables(found: Checked) -> Iterator[str]:
 def score_faults(
     column: str, score: ScoreRecord, people: pd.DataFrame, replicates: pd.DataFrame | None
 ) -> Iterator[str]:
-    """What is wrong with one number, beside the tables in whose `column` its values or replicates stand."""
+    """The faults of one number, whose values or replicates are in `column` of the tables."""
     yield from _interval(column, score)
     if score.n > len(people):
         yield f"{column}: n = {score.n}, but there are {len(people)} identities"
@@ -156,7 +155,7 @@ def score_faults(
         yield from _replicates(column, score, replicates)
     elif score.basis is None:
         if column in people:
-            yield f"{column}: has per-identity values but no basis, as older versions wrote it; run again"
+            yield f"{column}: has per-identity values but no basis, as older versions wrote it; run the benchmark again"
     else:
         yield from _recomputed(column, score, people)
 
@@ -166,7 +165,7 @@ def _people(record: RunRecord, people: pd.DataFrame) -> Iterator[str]:
         yield "its per-identity file has no column 'identity'"
         return
     if people["identity"].duplicated().any():
-        yield "an identity stands twice in its per-identity file"
+        yield "an identity is in its per-identity file twice"
     if len(people) > record.benchmark.identities.test:
         yield f"{len(people)} identities have values, but the test split holds {record.benchmark.identities.test}"
 
@@ -176,13 +175,24 @@ def _unclaimed(table: pd.DataFrame, what: str, known: set[str]) -> Iterator[str]
         yield f"{column}: has {what}, but the record has no such score"
 
 
+def _slack(score: ScoreRecord) -> float:
+    return ROUNDING * max(1.0, abs(score.value))
+
+
+def _bounds(score: ScoreRecord) -> list[float]:
+    """The bounds that the metric has."""
+    return [bound for bound in score.card.bounds if bound is not None]
+
+
 def _interval(column: str, score: ScoreRecord) -> Iterator[str]:
-    if score.interval is None:
-        return
-    low, high = score.interval
-    slack = ROUNDING * max(1.0, abs(score.value))
+    lowest, highest = score.card.bounds
+    low, high = score.interval or (score.value, score.value)
+    slack = _slack(score)
     if not low - slack <= score.value <= high + slack:
         yield f"{column}: the interval {low:g} to {high:g} does not hold the value {score.value:g}"
+    for end in {low, score.value, high}:
+        if (lowest is not None and end < lowest - slack) or (highest is not None and end > highest + slack):
+            yield f"{column}: {end:g} is outside the metric's bounds, {lowest} to {highest}"
 
 
 def _replicates(column: str, score: ScoreRecord, replicates: pd.DataFrame | None) -> Iterator[str]:
@@ -214,15 +224,14 @@ def _recomputed(column: str, score: ScoreRecord, people: pd.DataFrame) -> Iterat
         return
     averages: dict[str | None, Callable[[Vector], float]] = {"mean": np.mean, "median": np.median}
     value = float(averages[score.basis](values))
-    if abs(value - score.value) > ROUNDING * max(1.0, abs(score.value)):
+    if abs(value - score.value) > _slack(score):
         yield f"{column}: the value is {score.value!r}, but the {score.basis} of its per-identity values is {value!r}"
 
 
 def _pseudo_values(column: str, score: ScoreRecord, values: Vector) -> Iterator[str]:
-    slack = ROUNDING * max(1.0, abs(score.value))
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-    bias = max(error, 1 / len(values))  # as much as may be
-    if abs(values.mean() - score.value) > bias + slack:
+    bias = max(error, 1 / len(values))  # at most
+    if abs(values.mean() - score.value) > bias + _slack(score):
         yield (
             f"{column}: the value is {score.value!r}, but its pseudo-values have the mean {values.mean():.6g}, "
             f"more than a standard error and than 1/n ({bias:.3g}) away"
@@ -232,16 +241,17 @@ def _pseudo_values(column: str, score: ScoreRecord, values: Vector) -> Iterator[
 
 
 def _too_narrow(column: str, score: ScoreRecord, error: float, draws: int, basis: str) -> Iterator[str]:
-    """Both ends must be a t-interval's way from the value, or further, unless cut off at a bound.
+    """Both ends must be a t-interval's reach from the value, or further, unless cut off at a bound.
 
-    Less than half an identity's worth from a bound intervals are binomial (`stats.mean_interval`): not looked at.
+    Less than half an identity's worth from a bound intervals are binomial (`intervals.mean_interval`): not checked.
     """
-    if score.interval is None or min(abs(score.value - bound) for bound in BOUNDS) * score.n < 0.5:
+    bounds = _bounds(score)
+    if score.interval is None or any(abs(score.value - bound) * score.n < 0.5 for bound in bounds):
         return
     reach = float(stats.t.ppf(0.975, draws - 1)) * error
     low, high = score.interval
-    slack = ROUNDING * max(1.0, abs(score.value))
-    if any(abs(end - score.value) < reach * (1 - 1e-6) - slack and end not in BOUNDS for end in (low, high)):
+    least = reach * (1 - 1e-6) - _slack(score)
+    if any(abs(end - score.value) < least and end not in bounds for end in (low, high)):
         yield (
             f"{column}: the interval {low:g} to {high:g} about {score.value:g} is narrower than the spread of its "
             f"{basis}, ±{reach:g}"
@@ -251,25 +261,25 @@ def _too_narrow(column: str, score: ScoreRecord, error: float, draws: int, basis
 # ---------------------------------------------------------------- curve and pictures
 
 
-def _curve(found: Checked) -> Iterator[str]:
+def _curve(found: ValidatedRecord) -> Iterator[str]:
     curve = _record(found).curve()
     if curve is None:
         return
     if not {"stage", "step"} <= set(curve.columns):
-        yield f"its training curve has the columns {list(curve.columns)[:5]}, expected 'stage' and 'step' among them"
+        yield f"its training curve has columns {list(curve.columns)[:5]}, without 'stage' or 'step'"
         return
     for stage, part in curve.groupby("stage", sort=False):
         if not part["step"].is_monotonic_increasing:
             yield f"the steps of {stage} in its training curve do not rise"
 
 
-def _strips(found: Checked) -> Iterator[str]:
+def _strips(found: ValidatedRecord) -> Iterator[str]:
     record = _record(found)
     names, size = record.files.face_identities, record.benchmark.image_size
     strips: Sequence[Literal["faces", "true_faces"]] = ("faces", "true_faces")
     present = [side for side in strips if record.path_of(side)]
     if present and not record.benchmark.media_shareable:
-        yield f"the media of {record.benchmark.dataset} may not be shared, but {', '.join(present)} lie beside it"
+        yield f"the media of {record.benchmark.dataset} may not be shared, but {', '.join(present)} are beside it"
     if present and (strangers := set(names) - set(record.per_identity()["identity"])):
         yield f"faces of identities without values: {', '.join(sorted(strangers)[:3])}"
     for side in present:

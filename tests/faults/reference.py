@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sf2f_bench.gate.instrument import TOLERANCES
 from sf2f_bench.results.records import SideFiles, load_all, save
 from sf2f_bench.results.selection import groups
 
@@ -25,7 +24,7 @@ def keep(results: Path, folder: Path) -> list[Path]:
             replicates=record.replicates(),
         )
         for record in newest.values()
-        if record.system.kind == "system" or record.system.name in TOLERANCES
+        if record.system.kind == "system" or record.system.tolerance is not None
     ]
 
 

@@ -13,14 +13,23 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from sf2f_bench.gate import Rules, check
-from sf2f_bench.gate.judging import lines_of, with_q
-from sf2f_bench.gate.rules import Margin, rules_of
+from sf2f_bench.gate.instrument import check_instrument
+from sf2f_bench.gate.judgement import judge_metrics, with_q
+from sf2f_bench.gate.rules import rules_of
 from sf2f_bench.results.records import Cost, RunRecord, ScoreRecord, load, save
 from sf2f_bench.results.sides import Side
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, Margin, MetricCard
 
 JUDGE = factory.JUDGE
 N = 60
+DECIDING = ("judge", "training-loss")
+CARDS = {
+    "cosine": MetricCard(margin=Margin(0.03), decides=DECIDING),
+    "kernel-distance": MetricCard(margin=Margin(0.2, relative=True), decides=("judge",), format="size"),
+    "recall@10/g100": MetricCard(decides=("judge",), smooth=False),
+    "recall@5/g100": MetricCard(smooth=False),
+}
+TOLERANCES = {"chance": 1e-6, "gender-oracle": 1e-6, "real-photo-oracle": 1e-4}
 EASY = np.random.default_rng(1).normal(0, 0.2, N)  # what identities have in common over seeds
 
 
@@ -49,7 +58,7 @@ def made(
         for metric, values in columns.items()
     ]
     kept = {key: value for key, value in changes.items() if key != "version"}
-    record = factory.record(name, scores=scores, seed=seed, **kept)
+    record = factory.record(name, scores=scores, seed=seed, **{"metrics": CARDS} | kept)
     frame = pd.DataFrame({"identity": identities or [f"id{i:03d}" for i in range(n)]})
     for metric, values in columns.items():
         frame[f"{metric}|{JUDGE}"] = values
@@ -58,10 +67,12 @@ def made(
 
 def anchors(folder: Path, change: float = 0.0, **changes) -> None:
     """The three that must not move."""
-    for name in ("chance", "gender-oracle", "real-photo-oracle"):
+    for name, tolerance in TOLERANCES.items():
         recall, how = factory.ANCHORS[name]
         moved = recall + change * (name == "gender-oracle")
-        factory.saved(factory.record(name, moved, how, **changes), folder)
+        record = factory.record(name, moved, how, **changes)
+        system = record.system.model_copy(update={"tolerance": tolerance})
+        factory.saved(record.model_copy(update={"system": system}), folder)
 
 
 def reference(folder: Path, level: float = 0.3, seeds=range(5), **changes) -> Path:
@@ -133,7 +144,7 @@ def test_the_test_is_students_against_the_margin_where_identities_add_no_noise(t
     level = np.array([0.31, 0.28, 0.33, 0.30, 0.27])
     old = side(np.repeat(level[:, None], N, axis=1), range(5), tmp_path / "old")
     new = side(np.full((1, N), 0.22), (9,), tmp_path / "new")
-    (line,) = lines_of(new, old, Rules())[0]
+    (line,) = judge_metrics(new, old, Rules())[0]
     error = level.std(ddof=1) * np.sqrt(1 + 1 / 5)  # the new seed is taken to vary as the five
     statistic = (0.22 - level.mean() + 0.03) / error
     assert line.p == pytest.approx(scipy_stats.t.cdf(statistic, 4), rel=1e-6)
@@ -145,14 +156,14 @@ def test_two_new_seeds_tell_no_less_than_one(tmp_path):
     level = np.array([0.31, 0.28, 0.33, 0.30, 0.27])
     old = side(np.repeat(level[:, None], N, axis=1), range(5), tmp_path / "old")
     pair = side(np.repeat([[0.15], [0.21]], N, axis=1), (8, 9), tmp_path / "new")
-    (two,) = lines_of(pair, old, Rules())[0]
-    (one,) = lines_of(side(np.full((1, N), 0.18), (8,), tmp_path / "one"), old, Rules())[0]
+    (two,) = judge_metrics(pair, old, Rules())[0]
+    (one,) = judge_metrics(side(np.full((1, N), 0.18), (8,), tmp_path / "one"), old, Rules())[0]
     assert two.noticeable == pytest.approx(one.noticeable)
     assert (two.p, two.new) == pytest.approx((one.p, 0.18))
     three = side(np.repeat([[0.15], [0.18], [0.21]], N, axis=1), (7, 8, 9), tmp_path / "three")
     apart = np.sqrt(0.03**2 / 3 + level.var(ddof=1) / 5)
     degrees = apart**4 / ((0.03**2 / 3) ** 2 / 2 + (level.var(ddof=1) / 5) ** 2 / 4)
-    (welch,) = lines_of(three, old, Rules())[0]
+    (welch,) = judge_metrics(three, old, Rules())[0]
     assert welch.p == pytest.approx(scipy_stats.t.cdf((welch.difference + 0.03) / apart, degrees), rel=1e-6)
 
 
@@ -161,8 +172,8 @@ def test_the_same_seeds_on_both_sides_are_compared_in_pairs(tmp_path):
     rows = 0.3 + luck + EASY
     noise = np.random.default_rng(6).normal(0, 0.002, (5, 1))
     old = side(rows, range(5), tmp_path / "old")
-    paired = lines_of(side(rows - 0.06 + noise, range(5), tmp_path / "same"), old, Rules())[0][0]
-    apart = lines_of(side(rows - 0.06 + noise, range(5, 10), tmp_path / "others"), old, Rules())[0][0]
+    paired = judge_metrics(side(rows - 0.06 + noise, range(5), tmp_path / "same"), old, Rules())[0][0]
+    apart = judge_metrics(side(rows - 0.06 + noise, range(5, 10), tmp_path / "others"), old, Rules())[0][0]
     assert with_q([paired])[0].verdict == "regressed"
     assert with_q([apart])[0].verdict == "inconclusive"
     expected = scipy_stats.ttest_1samp(noise[:, 0] - 0.06, -0.03, alternative="less").pvalue
@@ -187,7 +198,7 @@ def test_at_the_margin_itself_false_alarms_stay_below_their_level():
         random = np.random.default_rng(run)
         rows = 0.3 + EASY + random.normal(0, 0.03, (6, 1)) + random.normal(0, 0.05, (6, N))
         new, old = (FakeSide(rows[:1] - 0.03, (99,)), FakeSide(rows[1:], range(5)))
-        (line,) = with_q(lines_of(new, old, Rules())[0])
+        (line,) = with_q(judge_metrics(new, old, Rules())[0])
         alarms += line.verdict == "regressed"
     assert alarms <= 5  # .025 of 60 is 1.5; more than 5 comes by chance in 1 of 500
 
@@ -209,7 +220,7 @@ class FakeSide(Side):
             metric="cosine", version=1, extractor=JUDGE, extractor_role="judge", value=float(row.mean()),
             n=len(row), higher_is_better=True, basis="mean",
         )  # fmt: skip
-        return factory.record(scores=[score], seed=seed)
+        return factory.record(scores=[score], seed=seed, metrics=CARDS)
 
 
 @settings(max_examples=15)
@@ -217,8 +228,8 @@ class FakeSide(Side):
 def test_the_order_of_identities_changes_nothing(order, change):
     rows = 0.3 + EASY[:20] + np.random.default_rng(3).normal(0, 0.03, (6, 1)) + np.zeros((6, 20))
     rows[0] += change
-    here = lines_of(FakeSide(rows[:1], (9,)), FakeSide(rows[1:], range(5)), Rules())[0][0]
-    there = lines_of(FakeSide(rows[:1, order], (9,)), FakeSide(rows[1:, order], range(5)), Rules())[0][0]
+    here = judge_metrics(FakeSide(rows[:1], (9,)), FakeSide(rows[1:], range(5)), Rules())[0][0]
+    there = judge_metrics(FakeSide(rows[:1, order], (9,)), FakeSide(rows[1:, order], range(5)), Rules())[0][0]
     assert (there.p, there.lower, there.upper) == pytest.approx((here.p, here.lower, here.upper), abs=1e-9)
     assert there.difference == pytest.approx(here.difference)
 
@@ -231,7 +242,7 @@ def test_a_wider_margin_never_turns_into_a_regression(margin, change):
     p = []
     for width in (margin, 2 * margin):
         rules = Rules((("cosine", Margin(width)),))
-        (line,) = lines_of(FakeSide(rows[:1], (9,)), FakeSide(rows[1:], range(5)), rules)[0]
+        (line,) = judge_metrics(FakeSide(rows[:1], (9,)), FakeSide(rows[1:], range(5)), rules)[0]
         p.append(line.p)
         assert line.difference == pytest.approx(rows[0].mean() - rows[1:].mean())
     assert p[1] >= p[0]
@@ -266,7 +277,10 @@ def test_q_is_over_all_metrics_that_decide(tmp_path):
         ({"benchmark": factory.benchmark(data_hash="0" * 16)}, "data_hash differs"),
         ({"benchmark": factory.benchmark(gallery_size=50)}, "gallery_size differs (50 here, 100 there)"),
         ({"version": 2}, "version of cosine differs (2 here, 1 there)"),
-        ({"budget": "smoke"}, "budget differs (smoke here, default there)"),
+        (
+            {"budget": "smoke"},
+            "budget differs (smoke here, default there): the reference was run with `--budget default`",
+        ),
         ({"identities": [f"other{i}" for i in range(N)]}, "other test identities"),
     ],
 )
@@ -306,8 +320,8 @@ def test_a_system_on_one_side_alone_is_named_and_judges_nothing(tmp_path):
     anchors(tmp_path / "new")
     found = check(tmp_path / "new", tmp_path / "old")
     assert found.exit_code == 2
-    assert "nothing was judged" in found.unknowns[0]
-    assert "sf2f-64 (width 0.25) stands in the reference alone: not judged." in found.remarks
+    assert "no system is in both folders, so nothing was judged" in found.unknowns[0]
+    assert "sf2f-64 (width 0.25) is in the reference only: not judged." in found.remarks
     assert "mine has no reference: not judged." in found.remarks
 
 
@@ -321,11 +335,11 @@ def test_an_anchor_that_moved_is_a_regression_of_the_instrument(tmp_path):
     found = check(tmp_path / "new", tmp_path / "old")
     assert found.deciding[0].unchanged
     assert found.exit_code == 1
-    assert "the instrument measures otherwise" in found.regressions[0]
+    assert "the instrument has changed" in found.regressions[0]
     assert "gender-oracle: recall@" in found.regressions[0]
 
 
-def test_rounding_moves_no_anchor_and_a_lacking_one_cannot_be_told(tmp_path):
+def test_rounding_moves_no_anchor_and_a_missing_one_cannot_be_told(tmp_path):
     reference(tmp_path / "old")
     made(tmp_path / "new", 0, {"cosine": cosines(0.3, 0)})
     anchors(tmp_path / "new", change=1e-9)
@@ -333,8 +347,26 @@ def test_rounding_moves_no_anchor_and_a_lacking_one_cannot_be_told(tmp_path):
     for path in (tmp_path / "new").glob("gender-oracle*"):
         path.unlink()
     found = check(tmp_path / "new", tmp_path / "old")
-    assert (found.exit_code, found.instrument.lacking) == (2, ("gender-oracle",))
-    assert "gender-oracle are lacking" in found.unknowns[0]
+    assert (found.exit_code, found.instrument.missing) == (2, ("gender-oracle",))
+    assert "gender-oracle are missing" in found.unknowns[0]
+
+
+def test_any_anchor_with_a_tolerance_is_an_instrument_check_and_counts_may_jump_by_two_identities(tmp_path):
+    def anchor(folder, recall, tolerance):
+        factory_card = factory.record("anchor-of-a-stranger", kind="anchor").system
+        score = ScoreRecord(
+            metric="recall@10/g100", version=1, extractor=JUDGE, extractor_role="judge", value=recall, n=N,
+            higher_is_better=True, basis="mean",
+        )  # fmt: skip
+        system = factory_card.model_copy(update={"tolerance": tolerance})
+        made = factory.record(system.name, kind="anchor", system=system, scores=[score], metrics=CARDS)
+        return factory.saved(made, tmp_path / folder)
+
+    old = anchor("old", 0.5, 1e-4)
+    assert not check_instrument([anchor("jump", 0.5 + 1.9 / N, None)], [old]).deviations
+    (deviation,) = check_instrument([anchor("moved", 0.5 + 2.1 / N, None)], [old]).deviations
+    assert str(deviation) == "anchor-of-a-stranger: recall@10/g100 is 0.535, was 0.5"
+    assert check_instrument([old], [anchor("untested", 0.1, None)]).anchors == ()
 
 
 def test_cost_warns_and_counts_only_where_it_is_guarded(tmp_path):
@@ -360,12 +392,16 @@ def test_margins_are_the_users_before_the_files_before_the_default(tmp_path):
     file = tmp_path / "rules.toml"
     file.write_text('decide = ["judge:cosine"]\n[margins]\n"recall@*" = 0.2\ncosine = "10%"\n')
     rules = rules_of(["recall@10/g100=0.1"], file)
-    assert rules.margin("recall@10/g100").of(0.5) == 0.1
-    assert rules.margin("recall@5/g100").of(0.5) == 0.2
-    assert rules.margin("cosine").of(-0.5) == 0.05
-    assert rules.margin("verification-auc") == Rules().margin("verification-auc")
-    assert [(named.role, named.pattern) for named in rules.deciding] == [("judge", "cosine")]
-    assert Rules().margin("a-metric-of-a-stranger").amount > 0
+    scores = made(tmp_path, 0, dict.fromkeys((*CARDS, "verification-auc"), EASY)).scores
+    cosine, kernel, ten, five, without_card = scores
+    assert rules.margin(ten).of(0.5) == 0.1
+    assert rules.margin(five).of(0.5) == 0.2
+    assert rules.margin(cosine).of(-0.5) == 0.05
+    assert rules.margin(kernel) == Rules().margin(kernel) == CARDS["kernel-distance"].margin
+    assert Rules().margin(without_card) == MetricCard().margin
+    assert [score for score in scores if rules.decides(score)] == [cosine]
+    assert [score for score in scores if Rules().decides(score)] == [cosine, kernel, ten]
+    assert not Rules().shows(without_card)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +413,7 @@ def test_margins_are_the_users_before_the_files_before_the_default(tmp_path):
         ([], "margins = 3", r"\[margins\]"),
         ([], "other = 3", "other"),
         ([], 'decide = ["cosine"]', "ROLE:METRIC"),
-        ([], "not toml", "can be read"),
+        ([], "not toml", "cannot be read as a TOML file"),
     ],
 )
 def test_rules_that_cannot_be_used_are_refused(tmp_path, words, text, message):

@@ -71,7 +71,7 @@ def world(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(benchmarks.BENCHMARKS, "tiny", benchmark)
     monkeypatch.setattr(stages.DATASETS, "get", lambda name: lambda source: TinyDataset())
-    monkeypatch.setattr(stages.EXTRACTORS, "get", lambda name: ModuleExtractor)
+    monkeypatch.setattr(stages, "extractor_named", ModuleExtractor)
     monkeypatch.setattr(pipeline, "extractor_named", extractor_of)
     monkeypatch.setattr(pipeline, "LogFilterbank", TinyFrontend)
     monkeypatch.setattr("sf2f_bench.protocols.bench.scoring.metrics_for", few_metrics)

@@ -312,7 +312,8 @@ def test_an_ablation_replaces_its_network_and_no_other(name: str, part: str) -> 
     other = "decoder" if part == "encoder" else "encoder"
     assert shapes(model, other) == shapes(whole, other)
     assert shapes(model, part) != shapes(whole, part)
-    assert f"{part} plain" in model.card.description
+    assert model.card.change == f"with plain {part}"
+    assert model.card.change in model.card.description
 
 
 def test_every_registered_system_carries_its_own_name() -> None:

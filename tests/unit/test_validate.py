@@ -12,7 +12,7 @@ from PIL import Image
 from sf2f_bench.metrics.table import FrechetDistance, MedianRank, VerificationAUC
 from sf2f_bench.results.records import ScoreRecord, SideFiles, load, save
 from sf2f_bench.results.validation import record_paths, validate
-from sf2f_bench.types import BenchError, Features
+from sf2f_bench.types import BenchError, Features, MetricCard
 from tests.unit.record_factory import record, training_curve
 
 JUDGE = "embedded-judge/1@1065e875/bilinear-64"
@@ -128,6 +128,23 @@ def test_a_number_that_does_not_follow_from_its_values_is_named(tmp_path, name, 
     assert any(fault in line for line in found.faults)
 
 
+def test_the_bounds_are_those_that_the_metric_states(tmp_path):
+    def faults(upper, bounds):
+        def cut(content):
+            score = score_of(content, "verification-auc")
+            score["interval"][1] = upper
+
+        cards = {"verification-auc": MetricCard(bounds=bounds)}
+        path = edited(saved(tmp_path / f"{upper} {bounds}", metrics=cards), cut)
+        return [line.partition(": ")[2] for line in validate(path).faults]
+
+    assert faults(0.9822633055505546, (0.0, 1.0)) == []
+    assert "is narrower than the spread" in faults(0.97, (0.0, 1.0))[0]
+    assert faults(0.97, (None, 0.97)) == []
+    assert faults(1.01, (None, None)) == []
+    assert faults(1.01, (0.0, 1.0)) == ["1.01 is outside the metric's bounds, 0.0 to 1.0"]
+
+
 def set_in(*path, value):
     def change(content):
         for step in path[:-1]:
@@ -166,7 +183,7 @@ def test_values_that_were_changed_in_the_side_files_are_found(tmp_path):
     lifted = saved(tmp_path / "a", people=lambda table: table.assign(**{column: table[column] + 0.01}))
     assert any("but the mean of its per-identity values" in line for line in validate(lifted).faults)
     twice = saved(tmp_path / "b", people=lambda table: table.assign(identity="id00"))
-    assert any("stands twice" in line for line in validate(twice).faults)
+    assert any("is in its per-identity file twice" in line for line in validate(twice).faults)
     cut = saved(tmp_path / "c", replicates=lambda table: table[:99])
     assert any("expected 100 finite replicates, found 99" in line for line in validate(cut).faults)
     endless = saved(tmp_path / "d", people=lambda table: table.assign(**{column: np.inf}))

@@ -16,9 +16,9 @@ from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
 from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.registry import METRICS
+from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
-from sf2f_bench.types import Answer, Features, Metric, Score
+from sf2f_bench.types import Answer, Features, Metric, MetricCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
@@ -33,6 +33,11 @@ LACKING = {
     "GNA": "not all of gender, nationality and age are known",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
 }
+
+
+def card_of(metric: object) -> MetricCard:
+    """What the metric says of itself; the default card for a metric that has none."""
+    return getattr(metric, "card", None) or MetricCard()
 
 
 class Identified(Protocol):
@@ -56,6 +61,7 @@ class Scores:
 
     scores: list[records.ScoreRecord] = field(default_factory=list)
     absent: list[records.AbsentScore] = field(default_factory=list)
+    cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     replicates: dict[str, np.ndarray] = field(default_factory=dict)
     rows: np.ndarray | None = None
@@ -65,6 +71,7 @@ class Scores:
         self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:
         """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
+        self.cards[metric.name] = card_of(metric)
         column = records.column_of(metric.name, extractor.id if extractor else None)
         basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
         if result.per_identity is not None:
@@ -92,10 +99,7 @@ def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> li
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    factories = [METRICS.get(name) for name in METRICS]
-    found = [
-        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
-    ]
+    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
     return (
         found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
     )
@@ -123,11 +127,28 @@ class AtLength:
         """The metric's own."""
         return self.metric.higher_is_better
 
+    @property
+    def card(self) -> MetricCard:
+        """A point of the curve; the longest speech stays longest."""
+        whole, place = card_of(self.metric), SECONDS.index(self.seconds)
+        return replace(
+            whole,
+            parameters={**whole.parameters, "seconds": self.seconds},
+            heading=f"{whole.term} {self.seconds:g} s",
+            decides=(),
+            shown=(),
+            headline=False,
+            tables={"length": 10 + place if whole.headline else 0},
+            order={"length": place if whole.headline else 10 + place},
+            plotted=False,
+        )
+
 
 def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
     """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
     headline = headline_k(benchmark.ks)
-    return cast("list[Metric]", [Recall(headline, benchmark.gallery_size), TrueIdentity("cosine")])
+    recall = Recall(headline, benchmark.gallery_size, headline_k=headline)
+    return cast("list[Metric]", [recall, TrueIdentity("cosine")])
 
 
 def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
@@ -226,6 +247,20 @@ def _score_by_length(evaluation: Evaluation, found: Scores, real: Features, answ
                 found.add(AtLength(metric, seconds), result, judge, "judge")
 
 
+def _check(metric: Metric, result: object, n: int) -> None:
+    """Raise BenchError for what is no sound `Score` of n identities."""
+    what = f"metric {metric.name}"
+    if not isinstance(result, Score):
+        raise unfit(what, metric, result, "a Score")
+    if not all(isinstance(number, int | float | np.number) for number in (result.value, result.n)):
+        raise unfit(what, metric, (result.value, result.n), "numbers as value and n")
+    for values in (result.per_identity, result.replicates):
+        if values is not None and np.ndim(values) != 1:
+            raise unfit(what, metric, values, "one number for each identity or half-sample")
+    if result.per_identity is not None and len(result.per_identity) > n:
+        raise unfit(what, metric, result.per_identity, f"per_identity of {n} identities")
+
+
 def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
     """The score, or the reason why there is none."""
     n = len(real.identities)
@@ -236,6 +271,7 @@ def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Gene
             LACKING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
         )
     result = metric(real, fake, rng)
+    _check(metric, result, n)
     if result.n < metric.min_n and result.value != result.value:
         return f"needs {metric.min_n} identities in strata that are large enough, there are {result.n}"
     return (

@@ -7,14 +7,24 @@ predictions enter as they come: means of embeddings are not brought back to leng
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval, similarity
+from sf2f_bench.metrics.table import (
+    FRECHET_MARGIN,
+    FRECHET_NAMES,
+    INFORMATION_MARGIN,
+    INFORMATION_NAMES,
+    RECALL_MARGIN,
+    SHOWN_KS,
+    likeness_card,
+)
+from sf2f_bench.protocols.names import headline_k
 from sf2f_bench.statistics.intervals import mean_interval
-from sf2f_bench.types import BenchError, Score
+from sf2f_bench.types import BenchError, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -68,6 +78,16 @@ class PaperMetric(NamedMetric, Protocol):
         ...
 
 
+def words_of(suffix: str) -> str:
+    """``one segment`` of ``/one-segment``, for a heading."""
+    return suffix.removeprefix("/").replace("-", " ")
+
+
+def faces_of(suffix: str) -> dict[str, str | int | float]:
+    """The parameter "faces" of a metric whose name ends so."""
+    return {"faces": suffix.removeprefix("/")} if suffix else {}
+
+
 def gallery_count(identities: int, size: int) -> int:
     """How many galleries of `size` this many identities fill: 1 to 3. Raises BenchError for none."""
     if size < 1 or identities < size:
@@ -97,6 +117,7 @@ class GalleryRecall:
     size: int = 100
     galleries: int = GALLERIES
     suffix: str = ""
+    headline_k: int = 0
     version: int = 1
     higher_is_better: bool = True
     needs_embeddings: bool = False
@@ -106,6 +127,35 @@ class GalleryRecall:
     def name(self) -> str:
         """``recall@5/g100x3``, ``recall@5/g100x3/one-segment``."""
         return f"recall@{self.k}/g{self.size}x{self.galleries}{self.suffix}"
+
+    @property
+    def card(self) -> MetricCard:
+        """Of all faces at few k, of one segment and of the mean voice at the headline's."""
+        gallery = f"g{self.size}x{self.galleries}"
+        card = MetricCard(
+            "recall",
+            "identity",
+            {"k": self.k, "gallery": self.size, "galleries": self.galleries, **faces_of(self.suffix)},
+            heading=f"recall@{self.k} {words_of(self.suffix) or gallery}",
+            bounds=self.bounds,
+            chance=self.k / self.size,
+            margin=RECALL_MARGIN,
+            tables={},
+            smooth=False,
+            error="spread",
+        )
+        if self.k != self.headline_k:
+            shown = not self.suffix and self.k in SHOWN_KS and self.k < self.headline_k
+            return replace(card, tables={"retrieval": self.k}, order={"retrieval": 0}) if shown else card
+        place = ("", ONE_SEGMENT, MEAN_VOICE).index(self.suffix)
+        return replace(
+            card,
+            headline=not self.suffix,
+            decides=() if self.suffix else ("training-loss",),
+            tables={"retrieval": 9 - place},
+            order={"retrieval": place},
+            plotted=self.suffix != MEAN_VOICE,
+        )
 
     def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
         """``[N, D]``, ``[N, D]`` -> ``[galleries * size]``. Raises BenchError for fewer rows than that."""
@@ -151,6 +201,15 @@ class TrueIdentity:
         """The cosine is a similarity, the others are distances."""
         return self.kind == "cosine"
 
+    @property
+    def card(self) -> MetricCard:
+        """Of all faces; of one segment and of the mean voice they stand in files alone."""
+        card = replace(likeness_card(self.kind), parameters=faces_of(self.suffix), error="spread")
+        if self.suffix:
+            return replace(card, heading=f"{card.heading} {words_of(self.suffix)}", decides=(), shown=())
+        place = tuple(DISTANCES).index(self.kind)
+        return replace(card, tables={"likeness": (9, 7, 6)[place]}, order={"likeness": place}, plotted=True)
+
     def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
         """``[N, D]``, ``[N, D]`` -> ``[N]``."""
         return DISTANCES[self.kind](predictions, truth)
@@ -170,6 +229,7 @@ class Deviation:
     name: str
     version: int
     higher_is_better: bool = False
+    card: MetricCard = field(default_factory=MetricCard, compare=False)
 
 
 @dataclass(frozen=True)
@@ -205,7 +265,44 @@ class MutualInformation:
     @property
     def deviation(self) -> Deviation:
         """The metric beside it: the standard deviation over the parts."""
-        return Deviation(f"{self.name}/deviation", self.version)
+        shown = self.parts == PARTS and not self.suffix
+        card = replace(
+            self.card,
+            parameters={**self.card.parameters, "deviation": "over parts"},
+            heading="MI ± over parts",
+            headings={"inception": "IS ± over parts", "vggface2": "VGGFace Score ± over parts"},
+            bounds=(0.0, None),
+            tables={"likeness": 4} if shown else {},
+            order={"likeness": 4} if shown else {},
+            error="none",
+            plotted=False,
+        )
+        return Deviation(f"{self.name}/deviation", self.version, card=card)
+
+    @property
+    def card(self) -> MetricCard:
+        """Its name in tables is that of the published network's score, where a published network gives it."""
+        fused = " fused" if self.suffix else ""
+        priority, place = {
+            (PARTS, ""): (8, 3),
+            (PARTS, FUSED): (5, 5),
+            (INCEPTION_PARTS, ""): (2, 8),
+            (INCEPTION_PARTS, FUSED): (0, 9),
+        }[self.parts, self.suffix]
+        return MetricCard(
+            "mutual-information",
+            "quality",
+            {"parts": self.parts, **faces_of(self.suffix)},
+            heading=f"MI score{fused}",
+            headings={convention: f"{name}{fused}" for convention, name in INFORMATION_NAMES.items()},
+            format="size",
+            bounds=(1.0, None),
+            margin=INFORMATION_MARGIN,
+            tables={"likeness": priority},
+            order={"likeness": place},
+            error="spread",
+            plotted=self.parts == PARTS and not self.suffix,
+        )
 
     def __call__(self, probabilities: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
         """``[N, C]`` -> mean and population standard deviation over the parts."""
@@ -239,6 +336,26 @@ class FrechetDistance:
         """``frechet-distance``, ``frechet-distance/fused``."""
         return f"frechet-distance{self.suffix}"
 
+    @property
+    def card(self) -> MetricCard:
+        """It is called FID, for Inception gives it."""
+        fused = " fused" if self.suffix else ""
+        return MetricCard(
+            "frechet-distance",
+            "distribution",
+            faces_of(self.suffix),
+            heading=f"Frechet{fused}",
+            headings={convention: f"{name}{fused}" for convention, name in FRECHET_NAMES.items()},
+            format="size",
+            bounds=(0.0, None),
+            margin=FRECHET_MARGIN,
+            shown=() if self.suffix else ("judge", "further"),
+            tables={"likeness": 1 if self.suffix else 3},
+            order={"likeness": 7 if self.suffix else 6},
+            error="spread",
+            heading_with_n=True,
+        )
+
     def __call__(self, photos: ArrayLike, faces: ArrayLike) -> float:
         """``[N, D]``, ``[N, D]`` -> 0 or more."""
         return distribution.frechet_distance(photos, faces)
@@ -258,7 +375,7 @@ def similarity_metrics(
                 f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
             )
     return [
-        *(GalleryRecall(k, gallery_size, galleries, suffix) for k in ks),
+        *(GalleryRecall(k, gallery_size, galleries, suffix, headline_k(ks)) for k in ks),
         *(TrueIdentity(kind, suffix) for kind in DISTANCES),
     ]
 
