@@ -16,7 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sf2f_bench import BenchError, LogFilterbank, ModelCard, ModelSettings, to_imagenet, to_uint8
+from sf2f_bench import (
+    BenchError,
+    LogFilterbank,
+    ModelCard,
+    ModelSettings,
+    filled,
+    learning_rate,
+    renamed_tensors,
+    scaled,
+    scheduled,
+    to_imagenet,
+    to_uint8,
+)
 
 if TYPE_CHECKING:
     from sf2f_bench import TrainContext, TrainingData
@@ -26,11 +38,6 @@ VOICE_CHANNELS = (256, 384, 576, 864)
 FACE_CHANNELS = {64: (1024, 512, 256, 128, 64), 128: (1024, 512, 256, 128, 64, 32)}
 DISCRIMINATOR_CHANNELS = {64: (32, 64, 128, 256, 512), 128: (32, 64, 128, 256, 512, 512)}
 DISCRIMINATOR_EMBEDDING = 1024
-
-
-def scaled(channels: int, width: float) -> int:
-    """A published channel count times the width factor, as a positive multiple of 4."""
-    return max(4, 4 * round(channels * width / 4))
 
 
 def check_size(image_size: int) -> None:
@@ -146,31 +153,17 @@ class IdentityDiscriminator(nn.Module):
 def official_tensors(official_state: Mapping[str, Tensor], image_size: int = 64) -> dict[str, Tensor]:
     """The tensors of our generator from the state dict of the official code's (SF2F's, options v2f.yaml).
 
-    There every decoder layer is a block of its own; a prefix "module." of all names is taken off. Raises
-    BenchError that names the entries which are missing, unexpected or of another shape.
+    There every decoder layer is a block of its own. Raises what `sf2f_bench.renamed_tensors` raises.
     """
     with torch.device("meta"):  # names and shapes alone
-        wanted = Generator(image_size=image_size).state_dict()
+        network = Generator(image_size=image_size)
     names = {}
-    for ours in wanted:
+    for ours in network.state_dict():
         part, _, layer, leaf = ours.split(".")
         block = layer if part == "encoder" else f"{int(layer) // 2}.model.0"  # ours counts the ReLUs
-        names[f"{part}.model.{block}.{leaf}"] = ours
-    if all(name.startswith("module.") for name in official_state):
-        official_state = {n.removeprefix("module."): tensor for n, tensor in official_state.items()}
-    faults = [f"missing {name}" for name in names if name not in official_state]
-    for name, tensor in official_state.items():
-        if name not in names:
-            faults.append(f"unexpected {name}")
-        elif tensor.shape != wanted[names[name]].shape:
-            faults.append(f"{name} has shape {tuple(tensor.shape)}, not {tuple(wanted[names[name]].shape)}")
-    if faults:
-        raise BenchError(
-            f"this is no official state dict of voice2face's generator at {image_size} pixels; entries that do "
-            f"not fit: {len(faults)} ({'; '.join(faults[:6])}{'; ...' if len(faults) > 6 else ''}). Choose the "
-            "model it was trained as"
-        )
-    return {ours: official_state[name].to(wanted[ours].dtype) for name, ours in names.items()}
+        names[ours] = f"{part}.model.{block}.{leaf}"
+    what = f"voice2face's generator at {image_size} pixels"
+    return renamed_tensors(network, names, official_state, what)
 
 
 def load_official_generator(official_state: Mapping[str, Tensor], image_size: int = 64) -> Generator:
@@ -181,8 +174,7 @@ def load_official_generator(official_state: Mapping[str, Tensor], image_size: in
     tensors = official_tensors(official_state, image_size)
     with torch.device("meta"):
         network = Generator(image_size=image_size)
-    network.to_empty(device="cpu").load_state_dict(tensors)
-    return network.eval()
+    return filled(network, tensors).eval()
 
 
 # ---------------------------------------------------------------- training
@@ -203,31 +195,15 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_for(settings: ModelSettings, schedules: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def recipe_for(
+    settings: ModelSettings, schedules: Mapping[str, Mapping[str, Any]] = SCHEDULES
+) -> dict[str, Any]:
     """All that decides a training, for one budget; the settings' width and steps override it.
 
-    Raises BenchError for a size that voice2face does not draw, an unknown budget, or a width or number of
-    steps that is not positive.
+    Raises BenchError for a size that voice2face does not generate and what `sf2f_bench.scheduled` raises.
     """
     check_size(settings.image_size)
-    budget = f"default/{settings.accelerator}" if settings.budget == "default" else settings.budget
-    if budget not in schedules:
-        raise BenchError(f"voice2face has no budget {budget!r}: choose one of {', '.join(schedules)}")
-    recipe = {"image_size": settings.image_size, **schedules[budget]}
-    for name in ("width", "steps"):
-        wish = getattr(settings, name)
-        if wish is not None:
-            if wish <= 0:
-                raise BenchError(f"{name} is {wish}: expected a positive number")
-            recipe[name] = wish
-    return recipe
-
-
-def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
-    """The generator's learning rate at a step: constant, then falling linearly; the discriminator's stays."""
-    start = recipe["decay_from"] * recipe["steps"]
-    progress = max(0.0, step - start) / max(1.0, recipe["steps"] - start)
-    return recipe["lr"] * (1 - progress * (1 - recipe["final_lr"]))
+    return scheduled("voice2face", settings, schedules)
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:
@@ -255,9 +231,12 @@ def generator_losses(
 
 
 def discriminator_losses(
-    fake: Tensor, real: Tensor, labels: Tensor, discriminator: IdentityDiscriminator
+    fake: Tensor, real: Tensor, labels: Tensor, discriminator: nn.Module
 ) -> dict[str, Tensor]:
-    """The discriminator's terms by name: logistic on both sides, cross-entropy on real images only."""
+    """The discriminator's terms by name: logistic on both sides, cross-entropy on real images only.
+
+    discriminator: images ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
+    """
     score, logits = discriminator(real)
     return {
         "identity_discriminator": F.softplus(-score).mean() + F.softplus(discriminator(fake)[0]).mean(),
@@ -282,7 +261,7 @@ class Voice2Face:
                 f"voice2face-{self.image_size} draws faces of {self.image_size} pixels, the benchmark wants "
                 f"{settings.image_size}: choose voice2face-{settings.image_size} or another benchmark"
             )
-        self.recipe = {**recipe_for(settings, SCHEDULES), "evaluation_noise": self.evaluation_noise}
+        self.recipe = {**recipe_for(settings), "evaluation_noise": self.evaluation_noise}
         self.frontend = LogFilterbank()
         self.generator: Generator | None = None
         self.card = ModelCard(

@@ -15,14 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.voice2face import (
-    FaceDecoder,
-    VoiceEncoder,
-    recipe_for,
-    scaled,
-    total,
-)
-from sf2f_bench import BenchError, ModelCard, ModelSettings, WenFilterbank
+from baselines.voice2face import FaceDecoder, VoiceEncoder, discriminator_losses, recipe_for, total
+from sf2f_bench import BenchError, ModelCard, ModelSettings, WenFilterbank, scaled
 
 if TYPE_CHECKING:
     from sf2f_bench import TrainContext, TrainingData
@@ -115,17 +109,6 @@ def generator_losses(fake: Tensor, labels: Tensor, discriminator: FaceNetwork) -
     return {
         "identity_adversarial": F.softplus(-score).mean(),
         "identity": F.cross_entropy(logits, labels),
-    }
-
-
-def discriminator_losses(
-    fake: Tensor, real: Tensor, labels: Tensor, discriminator: FaceNetwork
-) -> dict[str, Tensor]:
-    """The face network's terms by name: logistic on both sides, cross-entropy on real images only."""
-    score, logits = discriminator(real)
-    return {
-        "identity_discriminator": F.softplus(-score).mean() + F.softplus(discriminator(fake)[0]).mean(),
-        "identity_discriminator_classes": F.cross_entropy(logits, labels),
     }
 
 

@@ -198,8 +198,9 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _lengths(benchmark: Benchmark) -> str:
-    example = AtLength(metrics_by_length(benchmark)[0], 1.25)
-    names = " and ".join(f"`{metric.name}`" for metric in metrics_by_length(benchmark))
+    metrics = metrics_by_length(benchmark)
+    example = AtLength(metrics[0], 1.25)
+    names = " and ".join(f"`{metric.name}`" for metric in metrics)
     return (
         "### From the first seconds\n\n"
         f"{names} also of faces that were drawn from the first seconds of speech alone, such as `{example.name}`.\n"

@@ -8,7 +8,6 @@ have published no weights (issue 1 there); what can be loaded is what a run of t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +23,13 @@ from reference_model.sf2f import (
     build_generator,
     resolutions,
 )
-from sf2f_bench import BenchError
+from sf2f_bench import BenchError, filled, renamed_tensors
 
 UPSAMPLING = {
     64: ("up_layers.0", "up_layers.1", "up_layers.2", "up_layers.3"),
     128: ("up_low_layers.0", "up_low_layers.1", "up_low_layers.2", "up_low_layers.3", "up_mid_layer"),
 }
 HEADS = {64: ("gnet",), 128: ("gnet_low", "gnet_mid")}
-Network = TypeVar("Network", bound=nn.Module)
 
 
 # ---------------------------------------------------------------- the names
@@ -73,28 +71,11 @@ def translate(
 ) -> dict[str, Tensor]:
     """An official state dict as one of `network`, whose modules `modules` gives the official names of.
 
-    A prefix "module." of all names (torch's DataParallel) is taken off. Raises BenchError that names the
-    entries which are missing, unexpected or of another shape.
+    Raises what `sf2f_bench.renamed_tensors` raises.
     """
-    wanted = {}
-    for ours, tensor in network.state_dict().items():
-        module, _, leaf = ours.rpartition(".")
-        wanted[f"{modules[module]}.{leaf}"] = (ours, tensor)
-    if all(name.startswith("module.") for name in official):
-        official = {name.removeprefix("module."): tensor for name, tensor in official.items()}
-    faults = [f"missing {name}" for name in wanted if name not in official]
-    faults += [f"unexpected {name}" for name in official if name not in wanted]
-    faults += [
-        f"{name} has shape {tuple(official[name].shape)}, not {tuple(tensor.shape)}"
-        for name, (_, tensor) in wanted.items()
-        if name in official and official[name].shape != tensor.shape
-    ]
-    if faults:
-        raise BenchError(
-            f"this is no official state dict of {what}; entries that do not fit: {len(faults)} "
-            f"({'; '.join(faults[:6])}{'; ...' if len(faults) > 6 else ''}). Choose the model it was trained as"
-        )
-    return {ours: official[name].to(tensor.dtype) for name, (ours, tensor) in wanted.items()}
+    parts = ((ours, *ours.rpartition(".")[::2]) for ours in network.state_dict())
+    names = {ours: f"{modules[module]}.{leaf}" for ours, module, leaf in parts}
+    return renamed_tensors(network, names, official, what)
 
 
 # ---------------------------------------------------------------- the networks
@@ -156,9 +137,3 @@ def _discriminator(kind: str, size: int, state: Mapping[str, Tensor]) -> nn.Modu
             network = IdentityDiscriminator(identities, size)
     what = f"the {kind} discriminator at {size} pixels"
     return filled(network, translate(network, discriminator_modules(kind, size), state, what))
-
-
-def filled(network: Network, tensors: Mapping[str, Tensor]) -> Network:
-    """A network without memory (device "meta") on the CPU, with a copy of all its tensors."""
-    network.to_empty(device="cpu").load_state_dict(tensors)
-    return network

@@ -27,6 +27,8 @@ from sf2f_bench import (
     Machine,
     ModelCard,
     ModelSettings,
+    learning_rate,
+    scheduled,
     to_imagenet,
     to_uint8,
 )
@@ -76,36 +78,13 @@ def recipe_for(settings: ModelSettings, fuses: bool = True) -> dict[str, Any]:
     """All that decides a training, for one budget; the settings' width and steps override it.
 
     fuses: with the second stage's entries. Fewer steps than the fuser's shorten the fuser's too. Raises
-    BenchError for an unknown budget or a width or number of steps that is not positive.
+    BenchError for an unknown budget and for a width or number of steps that is not positive.
     """
-    budget = f"default/{settings.accelerator}" if settings.budget == "default" else settings.budget
-    if budget not in SCHEDULES:
-        raise BenchError(f"SF2F has no budget {budget!r}: choose one of {', '.join(SCHEDULES)}")
-    recipe = {
-        "image_size": settings.image_size,
-        "encoder": "inception",
-        "decoder": "gated",
-        **SCHEDULES[budget],
-    }
+    recipe = {"encoder": "inception", "decoder": "gated", **scheduled("SF2F", settings, SCHEDULES)}
     if settings.image_size == 128:
         recipe["weights"] = {**recipe["weights"], "pixel": 100.0}
-    for name in ("width", "steps"):
-        wish = getattr(settings, name)
-        if wish is not None:
-            if wish <= 0:
-                raise BenchError(f"{name} is {wish}: expected a positive number")
-            recipe[name] = wish
     recipe["fuser_steps"] = min(recipe["fuser_steps"], recipe["steps"])
-    return (
-        recipe if fuses else {name: value for name, value in recipe.items() if not name.startswith("fuser")}
-    )
-
-
-def learning_rate(step: int, recipe: Mapping[str, Any]) -> float:
-    """The generator's learning rate at a step: constant, then falling linearly to the final share."""
-    start = recipe["decay_from"] * recipe["steps"]
-    progress = max(0.0, step - start) / max(1.0, recipe["steps"] - start)
-    return recipe["lr"] * (1 - progress * (1 - recipe["final_lr"]))
+    return {name: value for name, value in recipe.items() if fuses or not name.startswith("fuser")}
 
 
 @contextmanager

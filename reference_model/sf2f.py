@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sf2f_bench import BenchError
+from sf2f_bench import BenchError, scaled
 
 EMBEDDING = 512
 VOICE_CHANNELS = (256, 384, 576, 864)
@@ -29,11 +29,6 @@ GENERATORS = {  # name: (image size, fuser)
     "sf2f-128": (128, False),
     "sf2f-128-fuser": (128, True),
 }
-
-
-def scaled(channels: int, width: float) -> int:
-    """A published channel count times the width factor, as a positive multiple of 4."""
-    return max(4, 4 * round(channels * width / 4))
 
 
 def resolutions(image_size: int) -> tuple[int, ...]:

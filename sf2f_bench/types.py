@@ -1,4 +1,4 @@
-"""The nouns of the house: what rooms hand to each other.
+"""Shared data types and plug-in protocols.
 
 Images cross rooms as uint8 ``[..., 3, H, W]``, sounds as float32 ``[T]`` at 16 kHz in -1..1,
 features as float32. Nothing here imports torch: `sf2f-bench --help` must stay fast.
@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Generator, Tensor
+    from torch import Generator, Tensor, nn
+
+    from sf2f_bench.data.training import TrainingData
+    from sf2f_bench.evaluation.test_people import Evaluation
+    from sf2f_bench.training import TrainContext
 
     FloatArray = NDArray[np.floating[Any]]
     ByteArray = NDArray[np.uint8]
@@ -205,7 +209,7 @@ class ModelCard:
     where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
     that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
     gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
-    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the name of the system that it is made of.
+    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows.
     """
 
     name: str
@@ -262,8 +266,8 @@ class SpeechToFace(Protocol):
     frontend: AudioFrontend
     recipe: Mapping[str, Any]
 
-    def fit(self, data: Any, context: Any) -> None:
-        """Learn from `TrainingData`; `TrainContext` gives device, budget, checkpoints and progress."""
+    def fit(self, data: TrainingData, context: TrainContext) -> None:
+        """Learn from the training split; the context gives device, seed, checkpoints and progress."""
         ...
 
     def generate(self, voices: Tensor, *, generator: Generator) -> Tensor:
@@ -276,6 +280,40 @@ class SpeechToFace(Protocol):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take back what `state_dict` gave."""
+        ...
+
+
+# What a system may have besides; the harness asks with isinstance.
+
+
+@runtime_checkable
+class StartsFromAnother(Protocol):
+    """A system whose training goes on from another system's; `TrainContext.start` holds that one's tensors."""
+
+    starts_from: SpeechToFace | None
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """A system that is not trained here: its tensors are in this file."""
+
+    weights: Path | None
+
+
+@runtime_checkable
+class FusesSegments(Protocol):
+    """A system that says whether it makes one face from all segments of a voice, or one from each."""
+
+    fuses: bool
+
+
+@runtime_checkable
+class ReadsOfficialWeights(Protocol):
+    """A system's class that takes what the published code of its paper saved."""
+
+    @staticmethod
+    def from_official(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors for `load_state_dict` of the system `name`, from the published generator's state dict."""
         ...
 
 
@@ -302,17 +340,18 @@ class Answer:
     takes: ByteArray | None = None
 
 
+@runtime_checkable
 class Anchor(Protocol):
     """A row that needs no training of a generator: chance, oracles, mean face."""
 
     card: ModelCard
 
-    def applies(self, evaluation: Any) -> str | None:
+    def applies(self, evaluation: Evaluation) -> str | None:
         """None where the anchor can be computed, else the reason why it cannot."""
         ...
 
-    def answer(self, evaluation: Any) -> Answer:
-        """The anchor's answer for `evaluation.identities` (see `sf2f_bench.evaluation.test_people.Evaluation`)."""
+    def answer(self, evaluation: Evaluation) -> Answer:
+        """The anchor's answer for `evaluation.identities`."""
         ...
 
 
@@ -415,7 +454,8 @@ class ExtractorCard:
     title: how its table begins, "By Inception, which tells pictures apart and not people"; order: among the tables
     of further networks, lowest first. trained_on, licence: of its weights. convention: whose names its numbers have,
     see `MetricCard.headings`. synthetic: trained on synthetic faces, so its numbers on real photos are no result.
-    files: names of its files of weights, for `sf2f-bench weights`.
+    files: its files of weights, for `sf2f-bench weights`: names, or addresses that may end in their checksum,
+    ``https://example.org/net.safetensors#sha256=...``.
     """
 
     title: str = "By a further network"
@@ -510,9 +550,8 @@ class Metric(Protocol):
 class FeatureExtractor(Protocol):
     """A frozen network that looks at faces; made by name, ``Extractor("vggface2-resnet50")``.
 
-    Making one raises Unavailable where its weights or its package are not on this machine. One that may serve as a
-    training loss also has `module`, a torch module with
-    ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``.
+    Making one raises Unavailable where its weights or its package are not installed. One that may serve as a
+    training loss is a `TorchExtractor`.
     """
 
     id: str  # includes the weights' hash, the crop and the resize rule
@@ -524,6 +563,17 @@ class FeatureExtractor(Protocol):
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 ``[B, 3, H, W]`` -> (embeddings ``[B, D]``, class probabilities ``[B, C]`` or None), float32."""
         ...
+
+
+@runtime_checkable
+class TorchExtractor(Protocol):
+    """An extractor of torch: the harness moves its frozen `module` to the run's device.
+
+    One that may serve as a training loss has ``module.features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3,
+    embedding]``.
+    """
+
+    module: nn.Module
 
 
 class AttributeJudge(Protocol):

@@ -20,7 +20,7 @@ import torch
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.metrics.arrays import unit_rows
 from sf2f_bench.metrics.attributes import METRICS, AttributeMetric
-from sf2f_bench.types import Answer, AttributeJudge, BenchError, Score, Unavailable
+from sf2f_bench.types import Answer, AttributeJudge, BenchError, ExtractorCard, Score, Unavailable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +50,11 @@ class AttributeProbe:
     """
 
     VERSION = 1
+    card = ExtractorCard(
+        title="By a probe of the judge's space",
+        trained_on="the training split's photos, and what the data set knows of the people",
+        licence="Apache-2.0",
+    )
 
     def __init__(self, evaluation: Evaluation, key: str = "judge") -> None:
         self._evaluation, self._key = evaluation, key

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import compress
@@ -25,6 +26,7 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
+from sf2f_bench.registry import described, place_of, unfit
 from sf2f_bench.types import (
     AttributeJudge,
     AudioFrontend,
@@ -33,6 +35,7 @@ from sf2f_bench.types import (
     FeatureExtractor,
     Features,
     Identity,
+    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -41,11 +44,15 @@ if TYPE_CHECKING:
 BATCH = 64  # pictures or voices at once
 REMEMBERED = 32  # sets of pictures whose embeddings are kept in memory
 FEATURES_VERSION = 2  # of what `_photos` keeps
-Seen = tuple["FloatArray", "FloatArray | None"]
+Extracted = tuple["FloatArray", "FloatArray | None"]
 
 
 class Evaluation:
     """The test identities' voices and true faces, the extractors, and the training split for anchors that fit.
+
+    attribute_judges: functions that make them from this evaluation, since a probe is fitted on its training photos;
+    one that raises Unavailable, because the data know nothing that it could be asked, is left out. missing: name of
+    a network that is unavailable -> the reason.
 
     Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
@@ -60,12 +67,12 @@ class Evaluation:
         frontend: AudioFrontend,
         extractors: Mapping[str, FeatureExtractor],
         cache: Path,
+        attribute_judges: Sequence[Callable[[Evaluation], AttributeJudge]] = (),
+        missing: Mapping[str, str] | None = None,
     ) -> None:
         self.benchmark, self.store, self.dataset, self.frontend = benchmark, store, dataset, frontend
-        self.extractors = dict(extractors)
-        self.attribute_judges: list[AttributeJudge] = []
-        self.missing: dict[str, str] = {}  # name of a network that is not here -> why
-        self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
+        self.extractors, self.missing = dict(extractors), dict(missing or {})
+        self._extracted: OrderedDict[tuple[str, str], Extracted] = OrderedDict()
         self.cache, self.image_size = cache, store.image_size
         self.identities = store.identities("test")
         self.genders = [identity.gender for identity in self.identities]
@@ -74,6 +81,11 @@ class Evaluation:
                 f"galleries of {benchmark.gallery_size} need as many test identities, {store.card.name} "
                 f"has {len(self.identities)}: choose a smaller gallery (--gallery {len(self.identities)} --ks 1,2)"
             )
+        judges: list[AttributeJudge] = []
+        for make in attribute_judges:
+            with suppress(Unavailable):
+                judges.append(make(self))
+        self.attribute_judges = tuple(judges)
 
     @property
     def recognisers(self) -> list[str]:
@@ -126,20 +138,21 @@ class Evaluation:
 
     # ------------------------------------------------------------ features
 
-    def embed(self, key: str, images: ByteArray) -> Seen:
+    def embed(self, key: str, images: ByteArray) -> Extracted:
         """Embeddings ``[N, D]`` and class probabilities ``[N, C]`` (or None) of uint8 ``[N, 3, H, W]``."""
         what = (key, hashlib.sha256(images.tobytes()).hexdigest())
-        if what not in self._seen:
-            self._seen[what] = self._look(key, images)
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
-        return self._seen[what]
+        if what not in self._extracted:
+            self._extracted[what] = self._extract(key, images)
+            if len(self._extracted) > REMEMBERED:
+                self._extracted.popitem(last=False)
+        return self._extracted[what]
 
-    def _look(self, key: str, images: ByteArray) -> Seen:
+    def _extract(self, key: str, images: ByteArray) -> Extracted:
         extractor = self.extractors[key]
-        seen = [extractor(torch.from_numpy(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
-        embeddings = np.concatenate([embedding.cpu().numpy() for embedding, _ in seen])
-        parts = [probability.cpu().numpy() for _, probability in seen if probability is not None]
+        batches = [torch.from_numpy(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+        found = [_checked(extractor, len(batch), extractor(batch)) for batch in batches]
+        embeddings = np.concatenate([embedding.cpu().numpy() for embedding, _ in found])
+        parts = [probability.cpu().numpy() for _, probability in found if probability is not None]
         return embeddings, np.concatenate(parts) if parts else None
 
     def real(self, key: str) -> Features:
@@ -179,7 +192,7 @@ class Evaluation:
 
     def _photos(self, key: str, faces: Sequence[ByteArray]) -> dict[str, Any]:
         """Photos ``[M, D]`` at length 1 where the extractor recognises, their owners ``[M]``, and templates."""
-        embeddings, probabilities = self._look(key, np.concatenate(faces))
+        embeddings, probabilities = self._extract(key, np.concatenate(faces))
         counts = np.array([len(images) for images in faces])
         owners, starts = np.repeat(np.arange(len(faces)), counts), np.cumsum(counts) - counts
         if self.extractors[key].recognises:
@@ -196,6 +209,20 @@ class Evaluation:
         if not path.exists():
             save_tensors(path, {name: torch.from_numpy(array) for name, array in compute().items()})
         return {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
+
+
+def _checked(extractor: FeatureExtractor, count: int, found: Any) -> tuple[Tensor, Tensor | None]:
+    """What an extractor gave for so many faces; BenchError for anything but its contract's two parts."""
+    parts: tuple[Any, Any] = found if isinstance(found, tuple) and len(found) == 2 else (None, None)
+    if not _is_rows(parts[0], count) or not (parts[1] is None or _is_rows(parts[1], count)):
+        wanted = f"(embeddings float32 [{count}, D], probabilities float32 [{count}, C] or None)"
+        raise unfit(f"extractor {extractor.id}", extractor, found, wanted)
+    return parts
+
+
+def _is_rows(part: Any, count: int) -> bool:
+    floats = (torch.float32, torch.float64)
+    return isinstance(part, Tensor) and part.dtype in floats and part.ndim == 2 and len(part) == count
 
 
 def strata_of(identities: Sequence[Identity]) -> dict[str, tuple[str | None, ...]]:
@@ -260,9 +287,11 @@ def generate_faces(
             chosen = rows[start : start + BATCH]
             voices = torch.from_numpy(np.stack([segments[row] for row in chosen])).to(device)
             made = generate(normalise(voices), generator=generator)
-            if made.dtype != torch.uint8 or made.ndim != 4 or made.shape[:2] != (len(chosen), 3):
+            right = isinstance(made, Tensor) and made.dtype == torch.uint8 and made.ndim == 4
+            if not right or made.shape[:2] != (len(chosen), 3):
+                wanted = f"uint8 [{len(chosen)}, 3, H, W]"
                 raise BenchError(
-                    f"generate() must return uint8 [{len(chosen)}, 3, H, W], it gave {made.dtype} {list(made.shape)}"
+                    f"generate() must return {wanted}, it gave {described(made)}: {place_of(generate)}"
                 )
             for row, face in zip(chosen, made.cpu().numpy(), strict=True):
                 faces[row] = face

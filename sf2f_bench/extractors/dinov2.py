@@ -17,12 +17,11 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import normalize, resize
 
 from sf2f_bench.extractors.frozen import embed, frozen
+from sf2f_bench.extractors.tensors import load_checked, read_tensors
 from sf2f_bench.extractors.weights import (
     FILES,
     find,
-    load_checked,
     places,
-    read_tensors,
     remedy,
     sha256_of,
     torch_hub,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from sf2f_bench.extractors.frozen import look
+from sf2f_bench.extractors.frozen import extract
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard
 
@@ -241,4 +241,4 @@ class EmbeddedExtractor:
         images: uint8 ``[B, 3, H, W]`` of any size. Returns L2-normalised embeddings float32 ``[B, D]`` and
         probabilities over the training identities ``[B, C]``, on the device of `module`.
         """
-        return look(self.module, images)
+        return extract(self.module, images)

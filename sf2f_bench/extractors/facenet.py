@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sf2f_bench.extractors.frozen import frozen, look
-from sf2f_bench.extractors.weights import FILES, load_checked, read_tensors, sha256_of, weights_file
+from sf2f_bench.extractors.frozen import PublishedExtractor
+from sf2f_bench.extractors.weights import FILES
 from sf2f_bench.faces import vgg_crop
-from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, ExtractorCard
+from sf2f_bench.types import ExtractorCard
 
 CLASSES = 8631  # identities of VGGFace2's training set
 EMBEDDING = 512
@@ -177,35 +176,20 @@ def standardise(images: Tensor) -> Tensor:
     return (vgg_crop(images) * 255 - 127.5) / 128
 
 
-class FaceNetExtractor:
+class FaceNetExtractor(PublishedExtractor):
     """FaceNet as the harness uses it: `FaceNetExtractor("facenet-vggface2")`.
 
-    `module` is the frozen network itself, for a training loss. Raises BenchError for another name and for
-    weights that are missing or not the published ones.
+    Faces are cropped to the VGG box. Embeddings have length 1 and 512 dimensions, classes are VGGFace2's identities.
     """
 
-    NAME = "facenet-vggface2"
+    NAMES = ("facenet-vggface2",)
     VERSION = 1
     FILE = "20180402-114759-vggface2.pt"
+    RESIZE = f"vgg-crop/bilinear-{SIZE}"
 
     recognises = True
     card = ExtractorCard(trained_on="VGGFace2, 8,631 people", licence=FILES[FILE].licence, files=(FILE,))
 
-    def __init__(self, name: str = NAME) -> None:
-        if name != self.NAME:
-            raise BenchError(unknown("FaceNet extractor", name, [self.NAME]))
-        path = weights_file(self.FILE)
-        self.sha256 = sha256_of(path)
-        self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/vgg-crop/bilinear-{SIZE}"
-        network = FaceNet()
-        load_checked(network, read_tensors(path), path)
-        self.module = frozen(network)
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network sees, the same for any batch size.
-
-        images: uint8 ``[B, 3, H, W]`` of any size, cropped to the VGG box. Returns L2-normalised embeddings
-        float32 ``[B, 512]`` and probabilities over VGGFace2's identities ``[B, 8631]``, on the device of
-        `module`, in full precision.
-        """
-        return look(self.module, images)
+    def build(self, name: str) -> FaceNet:
+        """FaceNet, whose `features` are those of SF2F's perceptual loss."""
+        return FaceNet()

@@ -1,17 +1,20 @@
-"""What published networks share when they only look: frozen, batch norm folded in, in full precision."""
+"""What published networks share as extractors: frozen, batch norm folded in, in full precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from sf2f_bench.types import BenchError
+from sf2f_bench.extractors.tensors import load_checked, read_tensors
+from sf2f_bench.extractors.weights import sha256_of, weights_file
+from sf2f_bench.registry import unknown
+from sf2f_bench.types import BenchError, ExtractorCard
 
 Network = TypeVar("Network", bound=nn.Module)
 # Images that go through a network at once: on a CPU, maps that stay near its cache; on a GPU, enough to fill it.
@@ -61,12 +64,12 @@ def full_precision(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = cudnn
 
 
-def look(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What a network says of faces, the same for any batch size up to rounding, in full precision.
+def extract(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """A network's embeddings and class probabilities of faces, in full precision, for any batch size.
 
     network: images 0..1 float32 ``[b, 3, H, W]`` -> (embeddings ``[b, D]``, logits ``[b, C]``); images: uint8
-    ``[B, 3, H, W]``. Returns (embeddings, probabilities) on the network's device. Raises BenchError for
-    anything but faces.
+    ``[B, 3, H, W]``. Returns (embeddings, probabilities) on the network's device, the same for any batch size up to
+    rounding. Raises BenchError for anything but faces.
     """
     embeddings, logits = _outputs(network, images)
     with full_precision(logits.device):
@@ -74,7 +77,7 @@ def look(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def embed(network: nn.Module, images: Tensor) -> Tensor:
-    """As `look`, for a network without classes: images 0..1 ``[b, 3, H, W]`` -> embeddings ``[b, D]``."""
+    """As `extract`, for a network without classes: images 0..1 ``[b, 3, H, W]`` -> embeddings ``[b, D]``."""
     (embeddings,) = _outputs(network, images)
     return embeddings
 
@@ -86,8 +89,8 @@ def _outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
     device = next(network.parameters()).device
     with full_precision(device):
         parts = images.split(CHUNK.get(device.type, CHUNK["cpu"]))
-        seen = [network(part.to(device).float() / 255) for part in parts]
-    columns = zip(*seen, strict=True) if isinstance(seen[0], tuple) else [seen]
+        found = [network(part.to(device).float() / 255) for part in parts]
+    columns = zip(*found, strict=True) if isinstance(found[0], tuple) else [found]
     return [torch.cat(list(rows)) for rows in columns]
 
 
@@ -99,3 +102,41 @@ def check_faces(images: Tensor) -> None:
         raise BenchError(f"faces must be uint8 in 0..255, got {images.dtype}: see sf2f_bench.to_uint8.")
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
         raise BenchError(f"faces must be [B, 3, H, W] and not empty, got {list(images.shape)}.")
+
+
+class PublishedExtractor:
+    """A published network with embeddings and classes as the harness uses it: ``Extractor(name)``.
+
+    `module` is the frozen network itself, which a training loss may use. Raises BenchError for a name that is not
+    in NAMES and for weights that are not the published ones, Unavailable where they are missing.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]]
+    VERSION: ClassVar[int]  # raised when the same weights and pictures give other numbers
+    FILE: ClassVar[str]
+    RESIZE: ClassVar[str]  # the end of the id: crop and resize rule
+
+    recognises: bool
+    card: ExtractorCard
+
+    def __init__(self, name: str = "") -> None:
+        name = name or self.NAMES[0]
+        if name not in self.NAMES:
+            raise BenchError(unknown("extractor", name, list(self.NAMES)))
+        path = weights_file(self.FILE)
+        self.sha256 = sha256_of(path)
+        self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/{self.RESIZE}"
+        network = self.build(name)
+        load_checked(network, read_tensors(path), path)
+        self.module = frozen(network)
+
+    def build(self, name: str) -> nn.Module:
+        """The untrained network: images 0..1 ``[b, 3, H, W]`` -> (embeddings ``[b, D]``, logits ``[b, C]``)."""
+        raise NotImplementedError
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 ``[B, 3, H, W]`` of any size -> embeddings ``[B, D]`` and probabilities ``[B, C]``, float32.
+
+        On the device of `module`, in full precision, the same for any batch size.
+        """
+        return extract(self.module, images)

@@ -1,7 +1,7 @@
 """TensorFlow's Inception v3 of 2015, the network of FID, KID and the Inception Score.
 
-It tells pictures of ImageNet's things apart, not people: a distance by it says how photographic the drawn faces
-look, and barely notices the face itself (Kynkäänniemi et al., "The Role of ImageNet Classes in Frechet Inception
+It tells pictures of ImageNet's things apart, not people: a distance by it says how photographic the generated
+faces look, and barely notices the face itself (Kynkäänniemi et al., "The Role of ImageNet Classes in Frechet Inception
 Distance", arXiv 2203.06026). Blocks and names are those of pytorch-fid over torchvision.
 """
 
@@ -12,10 +12,9 @@ from pytorch_fid.inception import FIDInceptionA, FIDInceptionC, FIDInceptionE_1,
 from torch import Tensor
 from torchvision.models import Inception3
 
-from sf2f_bench.extractors.frozen import frozen, look
-from sf2f_bench.extractors.weights import FILES, load_checked, read_tensors, sha256_of, weights_file
-from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, ExtractorCard
+from sf2f_bench.extractors.frozen import PublishedExtractor
+from sf2f_bench.extractors.weights import FILES
+from sf2f_bench.types import ExtractorCard
 
 CLASSES = 1008  # of 2015's TensorFlow: ImageNet's 1000 and a few unused outputs
 SIZE = 299  # pixels, the side of the picture that the network looks at
@@ -52,17 +51,18 @@ class Inception2015(Inception3):
         return features, F.linear(features, self.fc.weight)
 
 
-class InceptionExtractor:
+class InceptionExtractor(PublishedExtractor):
     """The Inception network of 2015 as the harness uses it: `InceptionExtractor("inception-2015")`.
 
     Pictures are resized as pytorch-fid does it, bilinearly without antialiasing; TensorFlow of 2015 put the grid of
-    its bilinear resizing elsewhere, so values differ a little from those of the first FID code. Raises BenchError
-    for another name and for weights that are not the published ones, Unavailable where they are missing.
+    its bilinear resizing elsewhere, so values differ a little from those of the first FID code. Embeddings are the
+    features of the last pool ``[B, 2048]``, not negative and of any length.
     """
 
-    NAME = "inception-2015"
+    NAMES = ("inception-2015",)
     VERSION = 1
     FILE = "pt_inception-2015-12-05-6726825d.pth"
+    RESIZE = f"bilinear-{SIZE}"
 
     recognises = False
     card = ExtractorCard(
@@ -74,21 +74,6 @@ class InceptionExtractor:
         files=(FILE,),
     )
 
-    def __init__(self, name: str = NAME) -> None:
-        if name != self.NAME:
-            raise BenchError(unknown("Inception extractor", name, [self.NAME]))
-        path = weights_file(self.FILE)
-        self.sha256 = sha256_of(path)
-        self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/bilinear-{SIZE}"
-        network = Inception2015()
-        load_checked(network, read_tensors(path), path)
-        self.module = frozen(network)
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network sees, the same for any batch size.
-
-        images: uint8 ``[B, 3, H, W]`` of any size, not cropped. Returns pool features float32 ``[B, 2048]``, not
-        negative and of any length, and class probabilities ``[B, 1008]``, on the device of `module`, in full
-        precision.
-        """
-        return look(self.module, images)
+    def build(self, name: str) -> Inception2015:
+        """Inception of 2015."""
+        return Inception2015()

@@ -1,7 +1,8 @@
-"""The two versioned protocols, and what both decide about an identity's voice.
+"""Names and constants of the protocols: how they are called, how many segments they hear, which k is the headline.
 
-Same name and number of a protocol means comparable results; any change to it raises the number and says so in
-the changelog. Numbers of different protocols never share a table.
+The protocols themselves are found with `sf2f_bench.protocols.catalogue`. Results under a protocol of the same name and
+number are comparable; any change to a protocol raises its number and is listed in the changelog. Numbers of different
+protocols never share a table.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ HEADLINE_K = 10  # of recall@k in verdicts: the benchmark's largest k that does 
 SEGMENTS = 20  # evaluation segments of an identity, at most, where a segment is SEGMENT_FRAMES long
 SEGMENT_FRAMES = 125  # 1.25 s
 SECONDS = (1.25, 2.5, 5.0, 10.0)  # of the audio-length curve; its last point is all segments
-RUNS = 10  # of sf2f-paper, with ten random crops
+RUNS = 10  # of sf2f-paper, each with other random crops
+TRAINING_LOSS, INCEPTION = "training-loss", "inception-2015"  # keys of the networks that play the paper's
+CLASSIFIER, JUDGE = "paper-classifier", "judge"
 
 LEFT_OUT = {  # protocol -> anchor -> why it has no row there
     BENCH: {},

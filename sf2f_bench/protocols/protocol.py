@@ -5,17 +5,28 @@ The part that reports read (names, tables, words) needs no torch; the rest impor
 
 from __future__ import annotations
 
-from abc import ABC
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from sf2f_bench.types import ModelCard, Role
+from sf2f_bench.types import Answer, ModelCard, Role, SpeechToFace
 
 if TYPE_CHECKING:
+    import torch
+
+    from sf2f_bench.benchmarks import Benchmark
+    from sf2f_bench.data.prepared import PreparedStore
+    from sf2f_bench.evaluation.test_people import Evaluation
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.protocols.bench.scoring import Scores
+    from sf2f_bench.protocols.paper.metrics import NamedMetric
     from sf2f_bench.results.records import BenchmarkPart, RunRecord
 
     Title = Callable[[Sequence[RunRecord], str], str]  # (records, id of the extractor) -> title
+
+Generated = TypeVar("Generated")  # what is kept of a system's generated faces; it has `faces`, like `Answer`
 
 TableBy = Literal["judge", "training-loss", "each further extractor", "each attribute judge", "any extractor"]
 
@@ -49,11 +60,13 @@ def _further_title(_: Sequence[RunRecord], extractors: str) -> str:
 FURTHER_METRICS = TableSpec("more", _further_title, by="any extractor", main=True)
 
 
-class EvaluationProtocol(ABC):
+class EvaluationProtocol(ABC, Generic[Generated]):
     """One versioned protocol: which faces it needs, how it scores them, and how its numbers are shown.
 
     description: for readers of a report. legend: what the signs in its tables mean. headline_role: the extractor
     whose recall verdicts and pictures are about. is_default: titles and file names leave its name out.
+    asks_attribute_judges: gender, age and ethnicity are scored. shuffles_voices: every system has a second row, of
+    its faces each handed to another identity. why_no_folder: why a folder of faces cannot be scored; empty: it can.
     """
 
     name: ClassVar[str]  # "sf2f-bench/1"
@@ -61,6 +74,9 @@ class EvaluationProtocol(ABC):
     legend: ClassVar[str]
     headline_role: ClassVar[Role] = "judge"
     is_default: ClassVar[bool] = False
+    asks_attribute_judges: ClassVar[bool] = False
+    shuffles_voices: ClassVar[bool] = False
+    why_no_folder: ClassVar[str] = ""
     tables: ClassVar[tuple[TableSpec, ...]]
 
     # ---------------------------------------------------------------- reports; no torch
@@ -82,3 +98,44 @@ class EvaluationProtocol(ABC):
     def left_out(self, anchor: ModelCard) -> str | None:
         """Why an anchor has no row under this protocol; None where it has one."""
         return None
+
+    # ---------------------------------------------------------------- runs
+
+    @abstractmethod
+    def further_extractors(self, benchmark: Benchmark) -> dict[str, str]:
+        """The networks that score beside the judge and the one of the training loss: their names, by key."""
+
+    @abstractmethod
+    def metrics(self, benchmark: Benchmark, identities: int) -> Sequence[NamedMetric]:
+        """Every metric that a record may hold, for so many test identities: they enter its key."""
+
+    def key_parts(self, extractors: Mapping[str, str]) -> dict[str, Any]:
+        """What decides the generated artefact beside model and protocol; extractors: their ids, by key."""
+        return {}
+
+    @abstractmethod
+    def generate(
+        self,
+        evaluation: Evaluation,
+        system: SpeechToFace,
+        store: PreparedStore,
+        device: torch.device,
+        seed: int,
+        reporter: Reporter,
+        path: Path,
+    ) -> None:
+        """Write the artefact of a trained system's faces of the test identities to `path`.
+
+        store: prepared with the system's own front end. seed: of the training.
+        """
+
+    @abstractmethod
+    def load(self, path: Path) -> Generated:
+        """Read the artefact that `generate` wrote."""
+
+    @abstractmethod
+    def score(self, evaluation: Evaluation, answer: Generated | Answer, whole: bool = True) -> Scores:
+        """Every metric of what a system generated, or of an anchor's answer.
+
+        whole: False for faces that were handed to other identities: only metrics of who is who.
+        """

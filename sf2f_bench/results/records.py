@@ -29,14 +29,14 @@ from pydantic import (
     model_validator,
 )
 
-from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.files import write_atomically
 from sf2f_bench.results.side_media import read_strip, read_voices, write_strip, write_voices
 from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 
@@ -213,7 +213,7 @@ class SideFiles(_Part):
 class RunRecord(_Part):
     """The result of one system with one seed on one benchmark."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     key: str  # hash of every setting that decides the numbers
     benchmark: BenchmarkPart
     system: SystemPart
@@ -342,28 +342,44 @@ def save(
     absent = {field: names.get(field) for field in SIDE_FILES}
     files = record.files.model_copy(update=absent)
     written = record.model_copy(update={"files": files})
-    return write_json(folder / f"{record.stem}.json", written.model_dump(mode="json"))
+    return write(folder / f"{record.stem}.json", written.model_dump(mode="json"))
+
+
+def write(path: Path, content: dict[str, Any]) -> Path:
+    """Write a record's JSON, atomically: a line a card, everything else indented."""
+    cards: dict[str, str] = {}
+
+    def placeholder(part: str, name: str, card: object) -> str:
+        mark = f"<card of {part} {name}>"
+        cards[json.dumps(mark)] = json.dumps(card, sort_keys=True, allow_nan=False)
+        return mark
+
+    marked = {
+        part: {name: placeholder(part, name, card) for name, card in content[part].items()}
+        for part in ("metrics", "extractors")
+    }
+    text = json.dumps(content | marked, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    for mark, card in cards.items():
+        text = text.replace(mark, card, 1)
+    return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def load(path: Path) -> RunRecord:
     """Read one record. Raises BenchError for bad JSON, another schema version or a missing side file."""
     path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BenchError(
-            f"{path}: expected the JSON of a result record, got {error}; delete it and run again"
-        ) from error
+    content = read_json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
+    if version == 1:
+        raise BenchError(
+            f"{path}: is a record of schema version 1, this version of sf2f-bench reads {SCHEMA_VERSION}; run "
+            f"`sf2f-bench migrate {path.parent}`"
+        )
     if version != SCHEMA_VERSION:
         raise BenchError(
             f"{path}: expected a result record of schema version {SCHEMA_VERSION}, got {version!r}; "
             "keep only records in this folder and make them with this version of sf2f-bench"
         )
-    try:
-        record = RunRecord.model_validate(content)
-    except ValidationError as error:
-        raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
+    record = parse(path, content)
     record._folder = path.parent
     for field in SIDE_FILES:
         side = record.path_of(field)
@@ -372,6 +388,24 @@ def load(path: Path) -> RunRecord:
     if not record.files.per_identity:
         raise BenchError(f"{path}: names no per-identity file; run again")
     return record
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON file of a record holds; raises BenchError where it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BenchError(
+            f"{path}: expected the JSON of a result record, got {error}; delete it and run again"
+        ) from error
+
+
+def parse(path: Path, content: object) -> RunRecord:
+    """The record that a JSON file holds; path: for messages. Raises BenchError for an invalid one."""
+    try:
+        return RunRecord.model_validate(content)
+    except ValidationError as error:
+        raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
 
 
 def load_all(folder: Path, without: tuple[str, ...] = ()) -> list[RunRecord]:

@@ -1,24 +1,23 @@
-"""A run: every row of a benchmark trained, drawn, scored and recorded. The only orchestrator.
+"""A run: every row of a benchmark trained, generated, scored and recorded. The only orchestrator.
 
 data -> store -> model -> faces -> scores -> record; the artefacts on the way are `sf2f_bench.runs.stages`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit.findings import VERSION as AUDIT_VERSION
 from sf2f_bench.audit.findings import audit
-from sf2f_bench.benchmarks import ABLATIONS, Benchmark, benchmark_of
+from sf2f_bench.benchmarks import Benchmark, benchmark_of
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
@@ -26,35 +25,43 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols.bench.scoring import score
-from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER
-from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores
-from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
+from sf2f_bench.protocols.catalogue import protocol_named
+from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
 from sf2f_bench.results.records import Finding, RunRecord, load
-from sf2f_bench.runs.recording import Provenance, save_record
-from sf2f_bench.runs.stages import Run, dataset_of, drawn, keys_of, predictions, prepared, record_key, trained
+from sf2f_bench.runs.recording import Provenance, save_record, shuffled
+from sf2f_bench.runs.stages import (
+    Run,
+    base_of,
+    dataset_of,
+    generated,
+    keys_of,
+    prepared_stores,
+    record_key,
+    shuffled_key,
+    trained,
+)
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import (
     Anchor,
     Answer,
+    AttributeJudge,
+    AudioFrontend,
     BenchError,
     Dataset,
     FeatureExtractor,
     ModelCard,
     ModelSettings,
     SpeechToFace,
+    TorchExtractor,
     Unavailable,
 )
 
-if TYPE_CHECKING:
-    from sf2f_bench.types import ByteArray
-
-SHUFFLED = "shuffled-voices:"  # begins the name of the row of a system's faces handed to other people
+Made = TypeVar("Made")
 
 
 def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
-    """Train, draw, score and record every row of a benchmark; returns the records, old and new.
+    """Train, generate, score and record every row of a benchmark; returns the records, old and new.
 
     Under torchrun or SLURM all processes train and the main one does the rest; the others return None.
     Raises BenchError for a wrong input; records that were made before it stay.
@@ -64,36 +71,37 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     settings = ModelSettings(
         benchmark.image_size, config.budget, machine.device.type, config.width, config.steps
     )
-    anchors = benchmark.anchors if machine.is_main else ()
-    built = [build(name, settings) for name in (*anchors, *_systems(config, benchmark))]
-    opened = _open(config, benchmark, machine, reporter if machine.is_main else Reporter(silent=True))
-    rows = _Rows()
-    for system in built:
-        if system.card.kind == "anchor":
-            _anchor_row(opened, system, rows)  # type: ignore[arg-type]
-        else:
-            _system_row(opened, system, rows)  # type: ignore[arg-type]
-    return rows.records(opened) if machine.is_main else None
+    names = dict.fromkeys((*benchmark.anchors, *_systems(config, benchmark)))  # each once
+    rows = [build(name, settings) for name in names]
+    systems = [row for row in rows if not isinstance(row, Anchor)]
+    opened = open_run(config, benchmark, machine, reporter, systems)
+    records = _Records(opened)
+    for row in rows:
+        if not isinstance(row, Anchor):
+            _add_system(opened, row, records)
+        elif machine.is_main:
+            _add_anchor(opened, row, records)
+    return records.read() if machine.is_main else None
 
 
 def score_external(
     config: RunConfig, reporter: Reporter, name: str, description: str, faces: Path, partial: bool
 ) -> list[RunRecord]:
-    """Score a folder of faces that another program drew, beside the benchmark's anchors; returns the records.
+    """Score a folder of faces that another program generated, beside the benchmark's anchors; returns the records.
 
     faces: ``FOLDER/<identity>/*.png``, see `exchange.faces_in.read_faces`. Raises BenchError as that does, and
-    for `sf2f-paper/1`, which needs ten runs of a system and not its pictures.
+    for a protocol that needs the system itself and not its pictures.
     """
     benchmark = benchmark_of(config)
-    if benchmark.protocol == PAPER:
-        raise BenchError(f"{PAPER} draws ten times from random crops: a folder of faces goes with {BENCH}")
-    opened = _open(config, benchmark, Machine.start(config.device), reporter)
+    if reason := protocol_named(benchmark.protocol).why_no_folder:
+        raise BenchError(reason)
+    opened = open_run(config, benchmark, Machine.start(config.device), reporter)
     people, size = opened.evaluation.identities, opened.evaluation.image_size
     external = read_faces(faces, people, size, partial, at_least=benchmark.gallery_size)
     settings = ModelSettings(benchmark.image_size, config.budget)
-    rows = _Rows()
+    records = _Records(opened)
     for anchor in benchmark.anchors:
-        _anchor_row(opened, build(anchor, settings), rows)  # type: ignore[arg-type]
+        _add_anchor(opened, build(anchor, settings), records)  # type: ignore[arg-type]
     card = ModelCard(
         name,
         external.sha256[:8],
@@ -101,78 +109,97 @@ def score_external(
         description,
         licence="not stated",
         trained_on="not trained here",
-        limits="faces drawn by another program; not for identifying people",
+        limits="faces generated by another program; not for identifying people",
     )
     key = record_key(opened, hash_of({"external": external.sha256, "name": name}))
-    if not rows.has(opened, 0, key):
+    if not records.add_existing(0, key):
         provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=external.notes)
-        rows.made(_scored(opened, provenance, external.answer, external.answer.faces))
-    _shuffled_row(opened, replace(card, version="1"), external.answer, 0, key, rows)
-    return rows.records(opened)
+        records.add_new(_scored(opened, provenance, external.answer))
+    _add_shuffled(opened, replace(card, version="1"), external.answer, 0, key, records)
+    return records.read()
 
 
-class _Rows:
-    """The records of this call, and how many of them are new."""
-
-    def __init__(self) -> None:
-        self.paths: list[Path] = []
-        self.new = 0
-
-    def has(self, run: Run, seed: int, key: str) -> bool:
-        """Is a record of this key there? Then it is taken."""
-        path = _recorded(run, seed, key)
-        if path:
-            self.paths.append(path)
-        return path is not None
-
-    def made(self, path: Path) -> None:
-        """Take a new record."""
-        self.paths.append(path)
-        self.new += 1
-
-    def records(self, run: Run) -> list[RunRecord]:
-        """All of them, read."""
-        if not self.new:
-            run.reporter.say(f"nothing to do: all {len(self.paths)} records are in {run.folder}")
-        return [load(path) for path in self.paths]
+# ---------------------------------------------------------------- what all rows share
 
 
-def _recorded(run: Run, seed: int, key: str) -> Path | None:
-    for path in run.folder.glob(f"*-seed{seed}-{key[:8]}.json"):
-        load(path)  # a damaged record is an error, not a result
-        return path
-    return None
-
-
-def _open(config: RunConfig, benchmark: Benchmark, machine: Machine, reporter: Reporter) -> Run:
-    dataset = dataset_of(config, benchmark)
-    extractors, missing = _extractors(benchmark)
+def open_run(
+    config: RunConfig,
+    benchmark: Benchmark,
+    machine: Machine,
+    reporter: Reporter,
+    systems: Sequence[SpeechToFace] = (),
+) -> Run:
+    """The prepared stores, the networks that score, and the audit of the data; `systems` name the front ends."""
+    reporter = reporter if machine.is_main else Reporter(silent=True)
+    dataset, protocol = dataset_of(config, benchmark), protocol_named(benchmark.protocol)
+    # A metric that cannot be made is named before the data are prepared, which may leave fewer identities.
+    protocol.metrics(benchmark, len(dataset.identities("test")))
+    missing: dict[str, Unavailable] = {}
+    extractors = _extractors(benchmark, missing)
     for extractor in extractors.values():
-        if network := getattr(extractor, "module", None):
-            network.to(machine.device)
-    frontend = LogFilterbank()
-    store = prepared(config, machine, benchmark, dataset, reporter, frontend)
-    if len(store.left_out):
-        reporter.say(
-            f"{len(store.left_out)} files or identities are left out: {store.folder / 'left_out.csv'}"
-        )
-    features = config.cache / "features"
-    evaluation = Evaluation(benchmark, store, dataset, frontend, extractors, features)
-    _add_attribute_judges(evaluation, missing)
-    evaluation.missing = {name: error.reason for name, error in missing.items()}
+        if isinstance(extractor, TorchExtractor):
+            extractor.module.to(machine.device)
+    judges = _attribute_judges(benchmark, extractors, missing) if protocol.asks_attribute_judges else []
+    own = LogFilterbank()
+    frontends = [own, *_frontends(systems)]
+    stores = prepared_stores(config, machine, benchmark, dataset, reporter, frontends)
+    for store in stores.values():
+        if len(store.left_out):
+            left_out = store.folder / "left_out.csv"
+            reporter.say(f"{len(store.left_out)} files or identities are left out: {left_out}")
     for name, error in missing.items():
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
-    return Run(
-        config,
-        reporter,
-        machine,
-        benchmark,
-        dataset,
-        store,
-        evaluation,
-        {frontend.id: store},
-        _findings(config, benchmark, dataset, store) if machine.is_main else (),
+    store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
+    evaluation = Evaluation(
+        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons
     )
+    findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
+    return Run(config, reporter, machine, evaluation, stores, findings)
+
+
+def _frontends(systems: Sequence[SpeechToFace]) -> list[AudioFrontend]:
+    """Of the systems, and of those that they start from."""
+    found: list[AudioFrontend] = []
+    for system in systems:
+        base = base_of(system)
+        found += [system.frontend, *(_frontends([base]) if base else [])]
+    return found
+
+
+def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[str, FeatureExtractor]:
+    """The networks that score, by key; those that are unavailable are added to `missing`, by name.
+
+    Only the network of the training loss is needed to go on: what judges may come later, without a new training.
+    """
+    further = protocol_named(benchmark.protocol).further_extractors(benchmark)
+    found = {}
+    for key, name in {"judge": benchmark.judge, "training-loss": benchmark.training_loss, **further}.items():
+        try:
+            found[key] = extractor_named(name)
+        except Unavailable as error:
+            if key == "training-loss":
+                raise
+            missing[name] = error
+    if not hasattr(getattr(found["training-loss"], "module", None), "features"):
+        raise BenchError(
+            f"{benchmark.training_loss} cannot be the network of the training loss: its module has no features(). "
+            "Choose another --perceptual, such as facenet-vggface2"
+        )
+    return found
+
+
+def _attribute_judges(
+    benchmark: Benchmark, extractors: Mapping[str, FeatureExtractor], missing: dict[str, Unavailable]
+) -> list[Callable[[Evaluation], AttributeJudge]]:
+    """How to make the attribute judges: a probe on the judge, and the benchmark's own network."""
+    found: list[Callable[[Evaluation], AttributeJudge]] = [AttributeProbe] if "judge" in extractors else []
+    if name := benchmark.attribute_judge:
+        try:
+            judge = ATTRIBUTE_JUDGES.by_family(name)
+            found.append(lambda _: judge)
+        except Unavailable as error:
+            missing[name] = error
+    return found
 
 
 def _findings(
@@ -187,157 +214,146 @@ def _findings(
     return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
 
 
-def _extractors(benchmark: Benchmark) -> tuple[dict[str, FeatureExtractor], dict[str, Unavailable]]:
-    """The networks that score, by key, and those that are not on this machine, by name with the reason.
-
-    Only the network of the training loss is needed to go on: what judges may come later, without a new training.
-    """
-    names = {"judge": benchmark.judge, "training-loss": benchmark.training_loss}
-    if benchmark.protocol == PAPER:
-        if benchmark.paper_classifier:
-            names["paper-classifier"] = benchmark.paper_classifier
-        names["inception-2015"] = "inception-2015"
-    else:
-        names |= {name: name for name in benchmark.further}
-    found: dict[str, FeatureExtractor] = {}
-    missing: dict[str, Unavailable] = {}
-    for key, name in names.items():
-        try:
-            found[key] = extractor_named(name)
-        except Unavailable as error:
-            if key == "training-loss":
-                raise
-            missing[name] = error
-    return found, missing
-
-
-def _add_attribute_judges(evaluation: Evaluation, missing: dict[str, Unavailable]) -> None:
-    """A probe on the judge where the data know what to teach it, and the benchmark's own judge of attributes."""
-    if evaluation.benchmark.protocol == PAPER:
-        return
-    if "judge" in evaluation.extractors:
-        with contextlib.suppress(
-            Unavailable
-        ):  # the data know neither gender nor age: there is nothing to be asked
-            evaluation.attribute_judges.append(AttributeProbe(evaluation))
-    if name := evaluation.benchmark.attribute_judge:
-        try:
-            evaluation.attribute_judges.append(ATTRIBUTE_JUDGES.get(name.partition(":")[0])(name))
-        except Unavailable as error:
-            missing[name] = error
-
-
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
     if config.ablation and config.models:
         raise BenchError("--ablation names its systems itself: leave --models out, or run them apart")
     return benchmark.ablations if config.ablation else config.models or benchmark.systems
 
 
-def _anchor_row(run: Run, anchor: Anchor, rows: _Rows) -> None:
-    reason = LEFT_OUT[run.benchmark.protocol].get(anchor.card.name) or anchor.applies(run.evaluation)
+# ---------------------------------------------------------------- rows
+
+
+class _Records:
+    """The records of this call, old and new."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.paths: dict[Path, bool] = {}  # in the order of the rows; whether it was made by this call
+
+    def existing(self, seed: int, key: str) -> Path | None:
+        """The record of this seed and key, if any. Raises BenchError where it is damaged."""
+        path = next(self.run.folder.glob(f"*-seed{seed}-{key[:8]}.json"), None)
+        if path:
+            load(path)
+        return path
+
+    def add_existing(self, seed: int, key: str) -> bool:
+        """Add the existing record, if any; return whether there was one."""
+        path = self.existing(seed, key)
+        if path:
+            self.paths.setdefault(path, False)
+        return path is not None
+
+    def add_new(self, path: Path) -> None:
+        """Add a record that was just made."""
+        self.paths[path] = True
+
+    def read(self) -> list[RunRecord]:
+        """All of them."""
+        if not any(self.paths.values()):
+            self.run.reporter.say(f"nothing to do: all {len(self.paths)} records are in {self.run.folder}")
+        return [load(path) for path in self.paths]
+
+
+def _add_anchor(run: Run, anchor: Anchor, records: _Records) -> None:
+    reason = run.protocol.left_out(anchor.card) or anchor.applies(run.evaluation)
     if reason:
         run.reporter.say(f"{anchor.card.label}: not in the table ({reason})")
         return
     key = keys_of(run, anchor)["record"]
-    if rows.has(run, 0, key):
+    if records.add_existing(0, key):
         return
-    provenance = Provenance(key, anchor.card, {}, 0, run.config.budget, run.device.type, 0.0)
-    started = time.monotonic()
-    answer = anchor.answer(run.evaluation)
-    provenance = replace(provenance, wall_seconds=time.monotonic() - started)
-    rows.made(_scored(run, provenance, answer, answer.faces))
+    answer, seconds = _timed(lambda: anchor.answer(run.evaluation))
+    _check_answer(run, anchor, answer)
+    provenance = Provenance(key, anchor.card, {}, 0, run.config.budget, run.device.type, seconds)
+    records.add_new(_scored(run, provenance, answer))
 
 
-def _system_row(run: Run, system: SpeechToFace, rows: _Rows) -> None:
-    """The system's record, and under `sf2f-bench/1` that of its faces handed to other people."""
-    keys = keys_of(run, system)
-    if run.machine.agree(run.machine.is_main and _complete(run, system, keys["record"])):
-        if run.machine.is_main:
-            rows.has(run, run.config.seed, keys["record"])
-            rows.has(run, run.config.seed, _shuffled_key(keys["record"]))
+def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
+    """Raise BenchError unless an anchor gave one row for each identity that it answers for."""
+    what = f"anchor {anchor.card.name}"
+    if not isinstance(answer, Answer):
+        raise unfit(what, anchor, answer, "an Answer")
+    count = len(run.evaluation.identities) if answer.rows is None else int(answer.rows.sum())
+    if (faces := answer.faces) is not None:
+        if faces.dtype != np.uint8 or faces.ndim != 4 or len(faces) != count:
+            raise unfit(what, anchor, faces, f"faces uint8 [{count}, 3, H, W]")
         return
-    started = time.monotonic()
-    facts = trained(run, system)
+    given = [*(answer.embeddings or {}).values(), *(answer.ranking or ())]
+    if not given or any(np.ndim(rows) != 2 or len(rows) != count for rows in given):
+        raise unfit(what, anchor, given, f"rows [{count}, D]")
+
+
+def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
+    """The system's record, and that of its faces handed to other identities, where the protocol has such a row.
+
+    An ablation has none: it is compared with the whole system, which has one.
+    """
+    seed, keys = run.config.seed, keys_of(run, system)
+    shuffles = run.protocol.shuffles_voices and not system.card.ablation_of
+    wanted = [keys["record"], *([shuffled_key(keys["record"])] if shuffles else [])]
+    complete = run.machine.is_main and all(records.existing(seed, key) for key in wanted)
+    if run.machine.broadcast(complete):  # as the main process finds it, so that all train or none does
+        for key in wanted if run.machine.is_main else ():
+            records.add_existing(seed, key)
+        return
+    training, seconds = _timed(lambda: trained(run, system))
     if not run.machine.is_main:
         return
-    provenance = Provenance(
-        keys["record"],
-        system.card,
-        system.recipe,
-        run.config.seed,
-        run.config.budget,
-        run.device.type,
-        wall_seconds=time.monotonic() - started,
-        train_seconds=facts["seconds"],
-    )
-    if run.benchmark.protocol == PAPER:
-        seen = predictions(run, system, keys["faces"])
-        rows.made(_scored(run, provenance, seen, seen.faces, facts["curve"]))
-        return
-    answer = drawn(run, system, keys["faces"]).answer
-    if not rows.has(run, run.config.seed, keys["record"]):
-        rows.made(_scored(run, provenance, answer, answer.faces, facts["curve"]))
-    if _has_shuffled(run, system):
-        _shuffled_row(run, system.card, answer, run.config.seed, keys["record"], rows)
+    made = generated(run, system, keys["faces"])
+    if not records.add_existing(seed, keys["record"]):
+        provenance = Provenance(
+            keys["record"],
+            system.card,
+            system.recipe,
+            seed,
+            run.config.budget,
+            run.device.type,
+            wall_seconds=seconds,
+            train_seconds=training["seconds"],
+        )
+        records.add_new(_scored(run, provenance, made, training["curve"]))
+    if shuffles:
+        _add_shuffled(run, system.card, made, seed, keys["record"], records)
 
 
-def _has_shuffled(run: Run, system: SpeechToFace) -> bool:
-    """Ablations are compared with the whole system, which has the row."""
-    return run.benchmark.protocol == BENCH and system.card.name not in ABLATIONS[1:]
-
-
-def _complete(run: Run, system: SpeechToFace, key: str) -> bool:
-    keys = [key, _shuffled_key(key)] if _has_shuffled(run, system) else [key]
-    return all(_recorded(run, run.config.seed, wanted) for wanted in keys)
-
-
-def _shuffled_key(key: str) -> str:
-    return hash_of({"shuffled voices": key})
-
-
-def _shuffled_row(run: Run, card: ModelCard, answer: Answer, seed: int, key: str, rows: _Rows) -> None:
-    """The system fed with another person's voice: its faces, each handed on to somebody else."""
-    if rows.has(run, seed, _shuffled_key(key)):
+def _add_shuffled(
+    run: Run, card: ModelCard, answer: Answer, seed: int, record: str, records: _Records
+) -> None:
+    """The row of a system that hears another person's voice: its faces, each handed to another identity."""
+    key = shuffled_key(record)
+    if records.add_existing(seed, key):
         return
     assert answer.faces is not None
     count = len(answer.faces)
     circle = np.random.default_rng(seed_of("shuffled voices", count)).permutation(count)
     others = np.empty(count, np.int64)
-    others[circle] = np.roll(circle, 1)  # one circle through everybody: nobody keeps their own
-    shuffled = replace(
-        card,
-        name=f"{SHUFFLED}{card.name}",
-        kind="anchor",
-        place="floor",
-        order=3,
-        purpose="shuffled",
-        title=f"{card.title or card.name}, shuffled voices",
-        faces_of=card.name,
-        description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
-    )
-    provenance = Provenance(_shuffled_key(key), shuffled, {}, seed, run.config.budget, run.device.type, 0.0)
-    rows.made(_scored(run, provenance, Answer(faces=answer.faces[others], rows=answer.rows), None))
+    others[circle] = np.roll(circle, 1)  # one circle through all identities: none keeps its own face
+    provenance = Provenance(key, shuffled(card), {}, seed, run.config.budget, run.device.type, 0.0)
+    handed_on = Answer(faces=answer.faces[others], rows=answer.rows)
+    records.add_new(_scored(run, provenance, handed_on, whole=False))
+
+
+def _timed(make: Callable[[], Made]) -> tuple[Made, float]:
+    """What `make` returns, and the seconds that it took."""
+    started = time.monotonic()
+    return make(), time.monotonic() - started
 
 
 def _scored(
     run: Run,
     provenance: Provenance,
-    answer: Answer | Predictions,
-    faces: ByteArray | None,
+    answer: Any,
     curve: Sequence[Mapping[str, Any]] = (),
+    whole: bool = True,
 ) -> Path:
-    """Score an answer and save its record."""
-    started = time.monotonic()
+    """Score an answer, or what the protocol generated, and save the record.
+
+    whole: False for faces of another row, handed to other identities; its record keeps no pictures.
+    """
     with run.reporter.bar(f"score {provenance.card.label}", 1) as bar:
-        if run.benchmark.protocol == PAPER:
-            found = paper_scores(run.evaluation, answer)
-        else:
-            assert isinstance(answer, Answer)
-            found = score(run.evaluation, answer, whole=not provenance.card.name.startswith(SHUFFLED))
+        found, seconds = _timed(lambda: run.protocol.score(run.evaluation, answer, whole))
         bar.advance()
-    provenance = replace(
-        provenance,
-        wall_seconds=provenance.wall_seconds + time.monotonic() - started,
-        findings=run.findings,
-    )
+    provenance = replace(provenance, wall_seconds=provenance.wall_seconds + seconds, findings=run.findings)
+    faces = answer.faces if whole else None
     return save_record(run.evaluation, found, provenance, run.folder, faces, curve)

@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
-KEEPS_VOICES = "real-photo-oracle"  # the anchor that stands for the true people
+SHUFFLED = "shuffled-voices:"  # begins the name of the row of a system's faces handed to other identities
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def save_record(
     record = records.RunRecord(
         key=provenance.key,
         benchmark=_benchmark_part(evaluation),
-        system=_system_part(provenance),
+        system=records.SystemPart(**system_part(provenance.card), recipe=dict(provenance.recipe)),
         seed=provenance.seed,
         budget=provenance.budget,
         scores=tuple(found.scores),
@@ -80,7 +80,7 @@ def save_record(
         environment=_environment(provenance.device),
         weights={extractor.id: extractor.sha256 for extractor in evaluation.extractors.values()},
         metrics=found.cards,
-        extractors=_extractor_cards(evaluation),
+        extractors=_extractor_cards(evaluation, found),
         cost=records.Cost(
             wall_seconds=provenance.wall_seconds,
             train_seconds=provenance.train_seconds,
@@ -104,7 +104,7 @@ def save_record(
         faces[:shown] if shown and faces is not None else None,
         evaluation.true_photos[found.rows][:shown] if shown else None,
         pd.DataFrame(found.replicates) if found.replicates else None,
-        _voices(evaluation.dataset, names[:shown]) if provenance.card.name == KEEPS_VOICES else None,
+        _voices(evaluation.dataset, names[:shown]) if provenance.card.purpose == "true-photo" else None,
     )
 
 
@@ -160,38 +160,31 @@ def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
     )
 
 
-def _system_part(provenance: Provenance) -> records.SystemPart:
-    card = provenance.card
-    return records.SystemPart(
-        name=card.name,
-        label=card.label,
-        kind=card.kind,
-        version=card.version,
-        width=card.width,
-        licence=card.licence,
-        reference=card.reference,
-        description=card.description,
-        limits=card.limits,
-        recipe=dict(provenance.recipe),
-        trained_on=card.trained_on,
-        place=card.place,
-        order=card.order,
-        ablation_of=card.ablation_of,
-        change=card.change,
-        fitted_to=card.fitted_to,
-        tolerance=card.tolerance,
-        purpose=card.purpose,
-        words=card.words,
-        off_scale=card.off_scale,
+def system_part(card: ModelCard) -> dict[str, Any]:
+    """The fields of `records.SystemPart` that a model card gives: all but the recipe."""
+    return {name: getattr(card, name) for name in records.SystemPart.model_fields if name != "recipe"}
+
+
+def shuffled(card: ModelCard) -> ModelCard:
+    """The card of the anchor that shows a system's faces, each handed to another identity."""
+    return replace(
+        card,
+        name=f"{SHUFFLED}{card.name}",
+        kind="anchor",
+        place="floor",
+        order=3,
+        purpose="shuffled",
+        title=f"{card.title or card.name}, shuffled voices",
+        faces_of=card.name,
+        description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
     )
 
 
-def _extractor_cards(evaluation: Evaluation) -> dict[str, ExtractorCard]:
-    """Of every network that was asked, by its id."""
-    asked: list[FeatureExtractor | AttributeJudge] = [
-        *evaluation.extractors.values(),
-        *evaluation.attribute_judges,
-    ]
+def _extractor_cards(evaluation: Evaluation, found: Scores) -> dict[str, ExtractorCard]:
+    """Of every network that was asked, and of the attribute judges that gave a score, by id."""
+    scored = {score.extractor for score in found.scores}
+    judges = [judge for judge in evaluation.attribute_judges if judge.id in scored]
+    asked: list[FeatureExtractor | AttributeJudge] = [*evaluation.extractors.values(), *judges]
     return {network.id: getattr(network, "card", ExtractorCard()) for network in asked}
 
 

@@ -1,15 +1,16 @@
-"""What a row of a run is made from: prepared store, trained model, drawn faces, each an artefact of the cache.
+"""What a row of a run is made from: prepared store, trained model, generated faces, each an artefact of the cache.
 
-Every artefact is named by the hash of all that decides it. What is there is not made again; what a kill
-interrupted goes on from its last checkpoint.
+Every artefact is named by the hash of all that decides it. An artefact that exists is not made again; an interrupted
+training continues from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,33 +20,54 @@ from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore, prepare, store_key
 from sf2f_bench.data.training import TrainingData
 from sf2f_bench.evaluation.test_people import Evaluation
-from sf2f_bench.files import hash_of, load_tensors, save_tensors, seed_of
+from sf2f_bench.files import hash_of, load_tensors, save_tensors
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols.bench.generation import DRAWINGS, Drawn, draw
-from sf2f_bench.protocols.bench.scoring import metric_versions
-from sf2f_bench.protocols.names import PAPER, RUNS
-from sf2f_bench.protocols.paper.scoring import PREDICTIONS_VERSION, Predictions, predict
-from sf2f_bench.registry import DATASETS, EXTRACTORS
+from sf2f_bench.protocols.catalogue import protocol_named
+from sf2f_bench.protocols.protocol import EvaluationProtocol
+from sf2f_bench.registry import DATASETS, extractor_named
 from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
-from sf2f_bench.types import AudioFrontend, BenchError, Dataset, DatasetSource, SpeechToFace, with_width
+from sf2f_bench.types import (
+    Anchor,
+    AudioFrontend,
+    BenchError,
+    Dataset,
+    DatasetSource,
+    HasWeights,
+    SpeechToFace,
+    StartsFromAnother,
+    TorchExtractor,
+    with_width,
+)
 
 STAGES = {"train": 2, "generate": 2, "score": 2}  # a change of what a stage computes raises its version
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Run:
     """One call of `sf2f-bench run`, with what all of its rows share."""
 
     config: RunConfig
     reporter: Reporter
     machine: Machine
-    benchmark: Benchmark
-    dataset: Dataset
-    store: PreparedStore
     evaluation: Evaluation
-    stores: dict[str, PreparedStore] = field(default_factory=dict)  # front end's id -> store
+    stores: Mapping[str, PreparedStore]  # id of a system's front end -> store
     findings: tuple[records.Finding, ...] = ()  # of the audit
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """What the rows are measured on."""
+        return self.evaluation.benchmark
+
+    @property
+    def protocol(self) -> EvaluationProtocol[Any]:
+        """The benchmark's."""
+        return protocol_named(self.benchmark.protocol)
+
+    @property
+    def store(self) -> PreparedStore:
+        """Of the benchmark's own front end: truth, templates and test identities are always its."""
+        return self.evaluation.store
 
     @property
     def folder(self) -> Path:
@@ -54,20 +76,15 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        """Where this process trains and draws."""
+        """Where this process trains and generates."""
         return self.machine.device
 
-    def store_for(self, frontend: AudioFrontend) -> PreparedStore:
-        """The prepared store of a system's front end; made where it is not there yet."""
-        if frontend.id not in self.stores:
-            store = prepared(self.config, self.machine, self.benchmark, self.dataset, self.reporter, frontend)
-            if store.identities("test") != self.store.identities("test"):
-                raise BenchError(
-                    f"front end {frontend.id} leaves other test identities than {LogFilterbank().id}: see "
-                    f"{store.folder / 'left_out.csv'}; systems can be compared on the same people only"
-                )
-            self.stores[frontend.id] = store
-        return self.stores[frontend.id]
+    def store_for(self, system: SpeechToFace) -> PreparedStore:
+        """The prepared store of the system's front end."""
+        return self.stores[system.frontend.id]
+
+
+# ---------------------------------------------------------------- the prepared stores
 
 
 def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
@@ -76,11 +93,11 @@ def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
     source = DatasetSource(
         _absolute(config.root), _absolute(config.voices), _absolute(config.faces), seed=0, limits=limits
     )
-    return DATASETS.get(benchmark.dataset)(source)
+    return DATASETS.build(benchmark.dataset, source)
 
 
 def _absolute(folder: Path | None) -> Path | None:
-    """For the workers of a cluster, who stand in other folders."""
+    """For the workers of a cluster, whose working folders are others."""
     return folder and folder.absolute()
 
 
@@ -106,42 +123,57 @@ def prepare_store(
     )
 
 
-def prepared(
+def prepared_stores(
     config: RunConfig,
     machine: Machine,
     benchmark: Benchmark,
     dataset: Dataset,
     reporter: Reporter,
-    frontend: AudioFrontend,
-) -> PreparedStore:
-    """The store, prepared by the main process and opened by all."""
-    if not machine.is_main:
-        machine.agree(None)
-    store = prepare_store(config, benchmark, dataset, reporter, frontend=frontend)
-    if machine.is_main:
-        machine.agree(None)
-    return store
+    frontends: Sequence[AudioFrontend],
+) -> dict[str, PreparedStore]:
+    """The store of each front end, by its id; prepared by the main process and opened by all.
+
+    Raises BenchError for a front end that leaves other test identities than the first one.
+    """
+    stores: dict[str, PreparedStore] = {}
+    for frontend in frontends:
+        if frontend.id in stores:
+            continue
+        if not machine.is_main:
+            machine.barrier()
+        store = prepare_store(config, benchmark, dataset, reporter, frontend=frontend)
+        if machine.is_main:
+            machine.barrier()
+        first = next(iter(stores.values()), store)
+        if store.identities("test") != first.identities("test"):
+            raise BenchError(
+                f"front end {frontend.id} leaves other test identities than {frontends[0].id}: see "
+                f"{store.folder / 'left_out.csv'}; systems can be compared on the same people only"
+            )
+        stores[frontend.id] = store
+    return stores
 
 
-def keys_of(run: Run, system: Any) -> dict[str, str]:
+# ---------------------------------------------------------------- the names of artefacts
+
+
+def keys_of(run: Run, row: Anchor | SpeechToFace) -> dict[str, str]:
     """The name of every artefact of a row: a hash of all that decides it, upstream names included."""
-    extractors = {role: extractor.id for role, extractor in run.evaluation.extractors.items()}
-    train = _train_key(run, system)
-    drawn: dict[str, Any] = {"model": train, "protocol": run.benchmark.protocol, "stage": STAGES["generate"]}
-    if run.benchmark.protocol == PAPER:  # there the artefact is what the extractors saw
-        drawn["extractors"] = extractors
-        drawn["predictions"] = PREDICTIONS_VERSION
-    faces = hash_of(drawn)
+    extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
+    train = _train_key(run, row)
+    parts = {"model": train, "protocol": run.protocol.name, "stage": STAGES["generate"]}
+    faces = hash_of({**parts, **run.protocol.key_parts(extractors)})
     return {"train": train, "faces": faces, "record": record_key(run, faces)}
 
 
 def record_key(run: Run, faces: str) -> str:
-    """The name of the record of an artefact of faces: with the benchmark, its metrics and who looked."""
+    """The name of the record of an artefact of faces: with the benchmark, its metrics and extractors."""
+    metrics = run.protocol.metrics(run.benchmark, len(run.evaluation.identities))
     benchmark = {
         "name": run.benchmark.name,
         "version": run.benchmark.version,
-        "protocol": run.benchmark.protocol,
-        "metrics": metric_versions(run.benchmark, len(run.evaluation.identities)),
+        "protocol": run.protocol.name,
+        "metrics": [(metric.name, metric.version) for metric in metrics],
     }
     extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
     extractors |= {judge.id: "attributes" for judge in run.evaluation.attribute_judges}
@@ -150,29 +182,41 @@ def record_key(run: Run, faces: str) -> str:
     )
 
 
-def _train_key(run: Run, system: Any) -> str:
-    card = system.card  # its name, not its label: another title in tables is no other training
+def shuffled_key(record: str) -> str:
+    """The name of the record of the same faces, each handed to another identity."""
+    return hash_of({"shuffled voices": record})
+
+
+def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
+    card = row.card  # its name, not its label: another title in tables is no other training
     facts = {
         "data": run.store.data_hash,
         "system": with_width(card.name, card.width),
         "version": card.version,
     }
-    if card.kind == "anchor":
+    if isinstance(row, Anchor):
         return hash_of(facts)
-    base = getattr(system, "starts_from", None)
+    base = base_of(row)
     return hash_of(
         {
             **facts,
-            "data": run.store_for(system.frontend).data_hash,
-            "recipe": dict(system.recipe),
+            "data": run.store_for(row).data_hash,
+            "recipe": dict(row.recipe),
             "starts_from": _train_key(run, base) if base else None,
-            "seed": run.config.seed,
             "perceptual": run.evaluation.extractors["training-loss"].id,
             "device": run.device.type,
-            "precision": run.config.precision,
             "stage": STAGES["train"],
+            **run.config.training_key(),
         }
     )
+
+
+# ---------------------------------------------------------------- the trained model
+
+
+def base_of(system: SpeechToFace) -> SpeechToFace | None:
+    """The system whose trained tensors this one's training starts from."""
+    return system.starts_from if isinstance(system, StartsFromAnother) else None
 
 
 def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
@@ -180,47 +224,55 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
 
     A system that starts from another one has that one trained first; its curve and seconds include it.
     """
-    if (given := getattr(system, "weights", None)) is not None:
-        system.load_state_dict(load_tensors(given)[0])
+    if isinstance(system, HasWeights) and system.weights is not None:
+        system.load_state_dict(load_tensors(system.weights)[0])
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
-    done = run.config.cache / "models" / f"{key}.safetensors"
     checkpoints = run.config.cache / "training" / key
-    if not run.machine.agree(done.exists()):
-        before: dict[str, Any] = {"curve": [], "seconds": 0.0}
-        start = None
-        if base := getattr(system, "starts_from", None):
-            before = trained(run, base)
-            start, _ = load_tensors(run.config.cache / "models" / f"{_train_key(run, base)}.safetensors")
-        context = _context(run, system, key, checkpoints, start)
-        store = run.store_for(system.frontend)
-        data = TrainingData(store, system.frontend, run.config.seed, run.device, shard=run.machine.shard)
-        system.fit(data, context)
-        if run.machine.is_main:
-            facts = {
-                "model": system.card.name,
-                "width": system.card.width,
-                "curve": [*before["curve"], *context.curve],
-                "seconds": before["seconds"] + context.seconds,
-            }
-            save_tensors(done, system.state_dict(), facts)
-            if context.best_file.exists():
-                context.best_file.replace(done.with_name(f"{key}-best.safetensors"))
-        run.machine.agree(None)
-    state, facts = load_tensors(done)
+    if not run.machine.broadcast(_model(run, key).exists()):
+        _train(run, system, key, checkpoints)
+        run.machine.barrier()  # the file is complete before anybody reads it
+    state, facts = load_tensors(_model(run, key))
     system.load_state_dict(state)
     if run.machine.is_main:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return facts
 
 
+def _model(run: Run, key: str) -> Path:
+    return run.config.cache / "models" / f"{key}.safetensors"
+
+
+def _train(run: Run, system: SpeechToFace, key: str, checkpoints: Path) -> None:
+    before: dict[str, Any] = {"curve": [], "seconds": 0.0}
+    start = None
+    if base := base_of(system):
+        before = trained(run, base)
+        start, _ = load_tensors(_model(run, _train_key(run, base)))
+    context = _context(run, system, key, checkpoints, start)
+    system.fit(_training_data(run, system, shard=run.machine.shard), context)
+    if not run.machine.is_main:
+        return
+    facts = {
+        "model": system.card.name,
+        "width": system.card.width,
+        "curve": [*before["curve"], *context.curve],
+        "seconds": before["seconds"] + context.seconds,
+    }
+    save_tensors(_model(run, key), system.state_dict(), facts)
+    if context.best_file.exists():
+        context.best_file.replace(_model(run, f"{key}-best"))
+
+
+def _training_data(run: Run, system: SpeechToFace, split: str = "train", **more: Any) -> TrainingData:
+    return TrainingData(run.store_for(system), system.frontend, run.config.seed, run.device, split, **more)
+
+
 def _context(
     run: Run, system: SpeechToFace, key: str, folder: Path, start: dict[str, torch.Tensor] | None
 ) -> TrainContext:
     name = run.benchmark.training_loss
-    perceptual = run.machine.setup_frozen(EXTRACTORS.get(name)(name).module)
-    store = run.store_for(system.frontend)
-    seen = TrainingData(store, system.frontend, run.config.seed, run.device, "val", resident=False)
+    perceptual = run.machine.setup_frozen(cast("TorchExtractor", extractor_named(name)).module)
     return TrainContext(
         folder,
         system.card.label,
@@ -230,28 +282,18 @@ def _context(
         run.reporter,
         run.config.checkpoint_every,
         start,
-        Validation(seen, perceptual),
+        Validation(_training_data(run, system, "val", resident=False), perceptual),
         run.config.cache / "tensorboard" / f"{system.card.name}-{key[:8]}",
     )
 
 
-def drawn(run: Run, system: SpeechToFace, key: str) -> Drawn:
-    """The system's faces of the test identities, drawn once."""
-    path = run.config.cache / "faces" / f"{key}.safetensors"
-    if not path.exists():
-        generator = torch.Generator(device=run.device).manual_seed(seed_of(run.config.seed, "generate"))
-        total = DRAWINGS * len(run.evaluation.identities)
-        with run.reporter.bar(f"draw {system.card.label} (faces)", total) as bar:
-            draw(system, run.store_for(system.frontend), run.device, generator, bar.advance).save(path)
-    return Drawn.load(path)
+# ---------------------------------------------------------------- the generated faces
 
 
-def predictions(run: Run, system: SpeechToFace, key: str) -> Predictions:
-    """What the networks saw of the system's faces in the ten runs of `sf2f-paper/1`, drawn once."""
+def generated(run: Run, system: SpeechToFace, key: str) -> Any:
+    """What the protocol keeps of a trained system's faces of the test identities, generated once."""
     path = run.config.cache / "faces" / f"{key}.safetensors"
     if not path.exists():
-        store = run.store_for(system.frontend)
-        people = RUNS * len(run.evaluation.identities)
-        with run.reporter.bar(f"draw {system.card.label} (identities, {RUNS} runs)", people) as bar:
-            predict(run.evaluation, system, run.device, run.config.seed, bar.advance, store).save(path)
-    return Predictions.load(path)
+        store = run.store_for(system)
+        run.protocol.generate(run.evaluation, system, store, run.device, run.config.seed, run.reporter, path)
+    return run.protocol.load(path)

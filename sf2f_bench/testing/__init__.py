@@ -1,6 +1,6 @@
-"""Checks for your own tests: does a model, a metric, a data set or an extractor keep its contract?
+"""Checks for your own tests: whether a model, an anchor, a metric, a data set or an extractor keeps its contract.
 
-As scikit-learn's `check_estimator` does, each runs a list of named checks on tiny real inputs and raises BenchError
+Like scikit-learn's `check_estimator`, each runs a list of named checks on tiny real inputs and raises BenchError
 at the first that fails, with what was expected, what came and what to do. They take seconds and need no network.
 
     from sf2f_bench.testing import check_model
@@ -8,9 +8,10 @@ at the first that fails, with what was expected, what came and what to do. They 
         check_model(Mine)
 """
 
+from sf2f_bench.testing.anchors import check_anchor
 from sf2f_bench.testing.datasets import check_dataset
 from sf2f_bench.testing.extractors import check_extractor
 from sf2f_bench.testing.metrics import check_metric
 from sf2f_bench.testing.models import check_model
 
-__all__ = ["check_dataset", "check_extractor", "check_metric", "check_model"]
+__all__ = ["check_anchor", "check_dataset", "check_extractor", "check_metric", "check_model"]

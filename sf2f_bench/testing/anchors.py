@@ -1,10 +1,12 @@
-"""The contract of an anchor, on the tiny world judged by the embedded networks."""
+"""`check_anchor`: does an anchor keep the contract of `Anchor`? On the tiny world, with the embedded networks."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,11 +14,63 @@ from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
-from sf2f_bench.testing.checks import expect, is_word
+from sf2f_bench.testing.checks import (
+    FLAG,
+    TEXT,
+    WHOLE,
+    WORDS,
+    Rule,
+    expect,
+    expect_array,
+    expect_card,
+    expect_finite,
+    is_word,
+    one_of,
+    run_checks,
+)
 from sf2f_bench.testing.world import TinyWorld, tiny_store
-from sf2f_bench.types import Anchor, Answer, ModelCard
+from sf2f_bench.types import Anchor, Answer, FittedTo, ModelCard, Purpose
 
 SIZE = 64
+CARD: dict[str, Rule] = {  # of systems and of anchors
+    "version": WORDS,
+    "description": WORDS,
+    "licence": WORDS,
+    "reference": TEXT,
+    "trained_on": WORDS,
+    "limits": TEXT,
+    "order": WHOLE,
+    "fitted_to": one_of(get_args(FittedTo)),
+    "tolerance": (
+        lambda value: value is None or (isinstance(value, float) and 0 < value < 1),
+        "to be None or a relative difference between 0 and 1",
+        "state how far rounding may move its numbers",
+    ),
+    "purpose": one_of(get_args(Purpose)),
+    "words": TEXT,
+    "off_scale": FLAG,
+}
+ANCHOR_CARD: dict[str, Rule] = {
+    "name": WORDS,
+    "kind": one_of(["anchor"]),
+    **CARD,
+    "place": (
+        ("floor", "ceiling").__contains__,
+        "to be 'floor' or 'ceiling'",
+        "say whether systems should lie above it or below",
+    ),
+}
+
+
+def check_anchor(anchor: Any) -> None:
+    """Run every check of an anchor's contract; anchor: what ``--models`` names, or one that was made of it.
+
+    Raises BenchError that names the check, what was expected, what came and what to do.
+    """
+    made = anchor() if isinstance(anchor, type) else anchor
+    with tempfile.TemporaryDirectory() as folder:
+        name = getattr(getattr(made, "card", None), "name", type(made).__name__)
+        run_checks(f"anchor {name}", ANCHOR_CHECKS, AnchorTrial(made, Path(folder)))
 
 
 class AnchorTrial:
@@ -41,17 +95,8 @@ class AnchorTrial:
 
 
 def card_is_complete(trial: AnchorTrial) -> None:
-    """A `ModelCard` of kind "anchor"."""
-    card = trial.anchor.card
-    expect(
-        isinstance(card, ModelCard),
-        "anchor.card to be a ModelCard",
-        type(card).__name__,
-        "see sf2f_bench.ModelCard",
-    )
-    for field in ("name", "version", "description", "licence"):
-        value = getattr(card, field)
-        expect(is_word(value), f"card.{field} to say something", repr(value), "fill it in")
+    """A `ModelCard` of kind "anchor" that says where it stands in a table."""
+    expect_card(trial.anchor.card, ModelCard, ANCHOR_CARD)
 
 
 def it_says_whether_it_applies(trial: AnchorTrial) -> None:
@@ -61,22 +106,17 @@ def it_says_whether_it_applies(trial: AnchorTrial) -> None:
 
 
 def it_answers_in_one_form(trial: AnchorTrial) -> None:
-    """Faces, embeddings or a ranking, one row an identity that it answers for, the same again."""
+    """Faces, embeddings or a ranking, one row for each identity that it answers for, the same again."""
     if trial.anchor.applies(trial.evaluation) is not None:
         return
     answer = trial.anchor.answer(trial.evaluation)
     expect(isinstance(answer, Answer), "an Answer", type(answer).__name__, "see sf2f_bench.Answer")
     people = len(trial.evaluation.identities)
     rows = np.ones(people, bool) if answer.rows is None else answer.rows
-    right = rows.dtype == bool and rows.shape == (people,)
-    expect(right, f"rows bool [{people}]", f"{rows.dtype} {list(rows.shape)}", "one truth value an identity")
+    expect_array(rows, "rows", "bool", [people], "give one truth value for each identity")
     given = [name for name in ("faces", "embeddings", "ranking") if getattr(answer, name) is not None]
-    expect(
-        len(given) == 1,
-        "exactly one of faces, embeddings and ranking",
-        given or "none",
-        "leave the others None",
-    )
+    expected = "exactly one of faces, embeddings and ranking"
+    expect(len(given) == 1, expected, given or "none", "leave the others None")
     _check_form(trial, answer, int(rows.sum()))
     again = trial.anchor.answer(trial.evaluation)
     same = all(np.array_equal(one, other) for one, other in zip(_arrays(answer), _arrays(again), strict=True))
@@ -85,21 +125,15 @@ def it_answers_in_one_form(trial: AnchorTrial) -> None:
 
 def _check_form(trial: AnchorTrial, answer: Answer, count: int) -> None:
     if answer.faces is not None:
-        wanted = (count, 3, SIZE, SIZE)
-        came = f"{answer.faces.dtype} {list(answer.faces.shape)}"
-        right = answer.faces.dtype == np.uint8 and answer.faces.shape == wanted
-        expect(
-            right, f"faces uint8 {list(wanted)}", came, "one picture an identity, of evaluation.image_size"
-        )
+        remedy = "give one picture an identity, of evaluation.image_size"
+        expect_array(answer.faces, "faces", "uint8", [count, 3, SIZE, SIZE], remedy)
         return
     known = set(trial.evaluation.extractors)
     strangers = set(answer.embeddings or {}) - known
     expect(not strangers, f"embeddings by {sorted(known)}", sorted(strangers), "see evaluation.recognisers")
     for array in _arrays(answer):
-        right = array.ndim == 2 and len(array) == count and bool(np.isfinite(array).all())
-        expect(
-            right, f"finite rows [{count}, D]", f"{array.dtype} {list(array.shape)}", "one row an identity"
-        )
+        expect_array(array, "rows", str(array.dtype), [count, "D"], "give one row an identity")
+        expect_finite(array, f"rows [{count}, D]", "look for a division by zero")
 
 
 def _arrays(answer: Answer) -> list[np.ndarray]:

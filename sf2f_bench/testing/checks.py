@@ -1,19 +1,18 @@
-"""How a list of checks is run, and what a failed one says."""
+"""How a list of checks is run, what a failed one says, and the expectations that several checks share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
 
 from sf2f_bench.types import BenchError, Unavailable
 
 Subject = TypeVar("Subject")
-
-
-def expect(holds: bool, expected: str, came: object, remedy: str) -> None:
-    """Raise BenchError with all three unless it holds."""
-    if not holds:
-        raise BenchError(f"expected {expected}, got {came}; {remedy}.")
+Rule = tuple[
+    Callable[[Any], bool], str, str
+]  # of a field: whether a value is right, what is expected, the remedy
 
 
 def run_checks(name: str, checks: Sequence[Callable[[Subject], None]], subject: Subject) -> None:
@@ -34,6 +33,70 @@ def run_checks(name: str, checks: Sequence[Callable[[Subject], None]], subject: 
             ) from error
 
 
+def expect(holds: bool, expected: str, came: object, remedy: str) -> None:
+    """Raise BenchError with the other three unless `holds`."""
+    if not holds:
+        raise BenchError(f"expected {expected}, got {came}; {remedy}.")
+
+
+def expect_array(array: object, what: str, dtype: str, shape: Sequence[int | str], remedy: str) -> None:
+    """Expect an array or a tensor of this type and shape; a word in `shape`, such as "frames", allows any length."""
+    kind = str(getattr(array, "dtype", type(array).__name__)).removeprefix("torch.")
+    sizes = [*getattr(array, "shape", ())]
+    right = len(sizes) == len(shape) and all(
+        isinstance(wanted, str) or size == wanted for size, wanted in zip(sizes, shape, strict=False)
+    )
+    expected = f"{what} {dtype} [{', '.join(map(str, shape))}]"
+    expect(right and kind == dtype, expected, f"{kind} {sizes}", remedy)
+
+
+def expect_finite(array: Any, what: str, remedy: str) -> None:
+    """Expect an array or a tensor without NaN and infinity."""
+    expect(bool(np.isfinite(np.asarray(array)).all()), f"finite {what}", "NaN or infinity", remedy)
+
+
+def expect_error(call: Callable[[], object], what: str, remedy: str) -> None:
+    """Expect BenchError from a call with a wrong argument, `what`."""
+    try:
+        result = call()
+    except BenchError:
+        return
+    expect(False, f"BenchError for {what}", type(result).__name__, remedy)
+
+
+def expect_fields(owner: Any, prefix: str, rules: Mapping[str, Rule]) -> None:
+    """Expect of each field of `owner` what its rule says; messages name it by prefix and field, "card.version"."""
+    for field, (is_right, expected, remedy) in rules.items():
+        value = getattr(owner, field, None)
+        expect(is_right(value), f"{prefix}{field} {expected}", repr(value), remedy)
+
+
+def expect_card(card: object, kind: type, rules: Mapping[str, Rule]) -> None:
+    """Expect a card of this class whose fields keep the rules."""
+    remedy = f"see sf2f_bench.types.{kind.__name__}"
+    expect(isinstance(card, kind), f"card to be of class {kind.__name__}", type(card).__name__, remedy)
+    expect_fields(card, "card.", rules)
+
+
+# ---------------------------------------------------------------- rules of fields
+
+
 def is_word(text: object) -> bool:
-    """Is it a string with something in it?"""
+    """Whether this is a string that is not blank."""
     return isinstance(text, str) and bool(text.strip())
+
+
+def is_whole(value: object) -> bool:
+    """Whether this is a whole number; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def one_of(values: Sequence[object]) -> Rule:
+    """The rule of a field that has one of a few values."""
+    return values.__contains__, f"to be one of {', '.join(map(repr, values))}", "choose one"
+
+
+WORDS: Rule = (is_word, "to say something", "fill it in")
+TEXT: Rule = (lambda value: isinstance(value, str), "to be a string", "leave it out or put words there")
+FLAG: Rule = (lambda value: type(value) is bool, "to be True or False", "decide which")
+WHOLE: Rule = (is_whole, "to be a whole number", "use a plain int")

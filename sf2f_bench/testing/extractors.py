@@ -11,25 +11,61 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sf2f_bench.testing.checks import expect, is_word, run_checks
+from sf2f_bench.testing.checks import (
+    FLAG,
+    TEXT,
+    WHOLE,
+    WORDS,
+    Rule,
+    expect,
+    expect_array,
+    expect_card,
+    expect_error,
+    expect_fields,
+    expect_finite,
+    is_word,
+    run_checks,
+)
 from sf2f_bench.testing.world import TinyWorld
-from sf2f_bench.types import BenchError, FeatureExtractor
+from sf2f_bench.types import ExtractorCard, FeatureExtractor
 
-CLOSE = 1e-4  # of an embedding's largest value: rounding of a batch of another size
+ROUNDING = 1e-4  # of an embedding's largest value: of a batch of another size
 SHA256 = re.compile(r"[0-9a-f]{64}")
+FIELDS: dict[str, Rule] = {
+    "id": (is_word, "to say something", "put name, version, weights, crop and resize rule into it"),
+    "sha256": (
+        lambda value: isinstance(value, str) and SHA256.fullmatch(value) is not None,
+        "to be 64 hexadecimal digits",
+        "hash the file of the weights",
+    ),
+    "recognises": (FLAG[0], FLAG[1], "False: it tells pictures apart and not people"),
+}
+CARD: dict[str, Rule] = {
+    "title": WORDS,
+    "order": WHOLE,
+    "trained_on": WORDS,
+    "licence": WORDS,
+    "convention": TEXT,
+    "synthetic": FLAG,
+    "files": (
+        lambda files: isinstance(files, tuple) and all(map(is_word, files)),
+        "to be a tuple of file names",
+        "name the files of weights, or leave it out",
+    ),
+}
 
 
 def check_extractor(extractor: FeatureExtractor) -> None:
-    """Run every check of an extractor's contract on a few drawn faces.
+    """Run every check of an extractor's contract on a few synthetic faces.
 
     Raises BenchError that names the check, what was expected, what came and what to do.
     """
     name = getattr(extractor, "id", type(extractor).__name__)
-    run_checks(f"extractor {name}", EXTRACTOR_CHECKS, Trial(extractor))
+    run_checks(f"extractor {name}", EXTRACTOR_CHECKS, ExtractorTrial(extractor))
 
 
-class Trial:
-    """An extractor and what it looks at."""
+class ExtractorTrial:
+    """An extractor and the faces that it is tried on."""
 
     def __init__(self, extractor: FeatureExtractor) -> None:
         self.extractor = extractor
@@ -45,95 +81,82 @@ class Trial:
 # ---------------------------------------------------------------- checks
 
 
-def it_names_its_weights(trial: Trial) -> None:
+def it_names_its_weights(trial: ExtractorTrial) -> None:
     """id and sha256 tell two networks apart; recognises says whether it knows people."""
     extractor = trial.extractor
-    expect(
-        is_word(extractor.id), "an id in words", repr(extractor.id), "name, version, weights, crop and resize"
-    )
-    right = isinstance(extractor.sha256, str) and SHA256.fullmatch(extractor.sha256) is not None
-    expect(right, "sha256 as 64 hexadecimal digits", repr(extractor.sha256), "hash the file of the weights")
-    right = extractor.sha256[:8] in extractor.id
-    expect(
-        right,
-        f"the id to hold @{extractor.sha256[:8]}",
-        extractor.id,
-        "put the hash's first 8 digits into it",
-    )
-    right = type(extractor.recognises) is bool
-    expect(right, "recognises to be True or False", repr(extractor.recognises), "False: pictures only")
+    expect_fields(extractor, "", FIELDS)
+    digits = extractor.sha256[:8]
+    remedy = "put the first 8 digits of the hash into it"
+    expect(digits in extractor.id, f"the id to hold @{digits}", extractor.id, remedy)
 
 
-def it_gives_embeddings_and_probabilities(trial: Trial) -> None:
+def its_card_is_complete(trial: ExtractorTrial) -> None:
+    """An `ExtractorCard`, where it has one: what it was trained on, the licence, its place among the tables."""
+    expect_card(getattr(trial.extractor, "card", ExtractorCard()), ExtractorCard, CARD)
+
+
+def it_gives_embeddings_and_probabilities(trial: ExtractorTrial) -> None:
     """float32 ``[B, D]`` and None or ``[B, C]`` that sum to 1, the same again, input untouched."""
     faces = trial.faces.clone()
     embeddings, probabilities = trial.extractor(faces)
-    came = f"{embeddings.dtype} {list(embeddings.shape)}"
-    right = embeddings.dtype == torch.float32 and embeddings.ndim == 2 and len(embeddings) == len(faces)
-    expect(right, f"embeddings float32 [{len(faces)}, D]", came, "flatten, and convert to float32")
-    right = bool(torch.isfinite(embeddings).all()) and not embeddings.requires_grad
-    expect(right, "finite embeddings without gradients", "others", "use torch.no_grad() and eval()")
+    remedy = "flatten, and convert to float32"
+    expect_array(embeddings, "embeddings", "float32", [len(faces), "D"], remedy)
+    expect(not embeddings.requires_grad, "embeddings without gradients", "others", "use torch.no_grad()")
+    expect_finite(embeddings, "embeddings", "call eval(), and look for a division by zero")
     apart = bool((embeddings[0] != embeddings[1]).any())
-    expect(apart, "unlike faces to have unlike embeddings", "equal ones", "does the network see the picture?")
+    remedy = "check that the network sees the picture"
+    expect(apart, "different embeddings of different faces", "equal ones", remedy)
     if probabilities is not None:
+        remedy = "apply softmax to the logits"
+        expect_array(probabilities, "probabilities", "float32", [len(faces), "C"], remedy)
         sums = probabilities.sum(dim=1)
-        right = (
-            probabilities.ndim == 2
-            and bool((probabilities >= 0).all())
-            and bool(((sums - 1).abs() < 1e-3).all())
-        )
-        expect(
-            right,
-            "probabilities [B, C] that sum to 1",
-            f"sums {sums.tolist()}",
-            "apply softmax to the logits",
-        )
+        right = bool((probabilities >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())
+        expect(right, "probabilities [B, C] that sum to 1", f"sums {sums.tolist()}", remedy)
     expect(torch.equal(faces, trial.faces), "the faces as they were", "changed ones", "do not work in place")
     again = torch.equal(trial.extractor(faces)[0], embeddings)
     expect(again, "the same embeddings again", "others", "switch dropout and batch statistics off: eval()")
 
 
-def each_face_is_seen_alone(trial: Trial) -> None:
+def each_face_is_seen_alone(trial: ExtractorTrial) -> None:
     """An embedding does not depend on the rest of the batch, up to rounding."""
     together, alone = trial.extractor(trial.faces)[0], trial.extractor(trial.faces[:1])[0]
     difference = float((together[:1] - alone).abs().max() / together.abs().max())
+    expected = "the same embedding alone and in a batch"
     remedy = "switch batch normalisation to its running statistics: eval()"
-    expect(difference < CLOSE, "the same embedding alone and in a batch", f"{difference:.2g} apart", remedy)
+    expect(difference < ROUNDING, expected, f"{difference:.2g} apart", remedy)
 
 
-def it_takes_faces_of_any_size_and_nothing_else(trial: Trial) -> None:
+def it_takes_faces_of_any_size_and_nothing_else(trial: ExtractorTrial) -> None:
     """Other sizes are resized as the id says; other types and shapes raise BenchError."""
     width = trial.extractor(trial.faces)[0].shape[1]
     large = torch.nn.functional.interpolate(trial.faces.float(), size=128).to(torch.uint8)
-    right = trial.extractor(large)[0].shape == (len(large), width)
-    expect(right, "embeddings of the same width at 128 pixels", "others", "resize inside")
+    wide = trial.extractor(large)[0]
+    expect_array(
+        wide, "embeddings of faces of 128 pixels as", "float32", [len(large), width], "resize inside"
+    )
     for wrong, what in ((trial.faces.float(), "float32 faces"), (trial.faces[:, :1], "faces of one channel")):
-        try:
-            trial.extractor(wrong)
-        except BenchError:
-            continue
-        expect(False, f"BenchError for {what}", "embeddings", "check type and shape first")
+        expect_error(lambda wrong=wrong: trial.extractor(wrong), what, "check type and shape first")  # type: ignore[misc]
 
 
-def its_module_can_be_a_training_loss(trial: Trial) -> None:
+def its_module_can_be_a_training_loss(trial: ExtractorTrial) -> None:
     """Where it has a `module`: three maps and the embedding, with gradients for the picture and none for weights."""
     module: Any = getattr(trial.extractor, "module", None)
     if module is None:
         return
     images = (trial.faces.float() / 255).requires_grad_(True)
-    seen = module.features(images)
-    expect(
-        len(seen) == 4, "features() to give three maps and the embedding", len(seen), "see FeatureExtractor"
-    )
-    sum(part.sum() for part in seen).backward()
+    parts = module.features(images)
+    expected = "features() to give three maps and the embedding"
+    expect(len(parts) == 4, expected, len(parts), "see FeatureExtractor")
+    sum(part.sum() for part in parts).backward()
     moved = images.grad is not None and bool((images.grad != 0).any())
     expect(moved, "gradients for the picture", "none", "do not detach inside features()")
     trained = [name for name, weight in module.named_parameters() if weight.requires_grad]
     expect(not trained, "frozen weights", f"gradients for {trained[:3]}", "call requires_grad_(False)")
 
 
-EXTRACTOR_CHECKS: tuple[Callable[[Trial], None], ...] = (
+EXTRACTOR_CHECKS: tuple[Callable[[ExtractorTrial], None], ...] = (
     it_names_its_weights,
+    its_card_is_complete,
     it_gives_embeddings_and_probabilities,
     each_face_is_seen_alone,
     it_takes_faces_of_any_size_and_nothing_else,

@@ -107,6 +107,7 @@ def it_gives_a_sound_score(trial: Trial) -> None:
     expect(1 <= result.n <= trial.n, f"n from 1 to {trial.n}", result.n, "count the identities it rests on")
     found, column = Scores(), f"{trial.metric.name}|check"
     found.add(trial.metric, result, Looks(), "judge")
+    found.scores[0]._card = found.cards[trial.metric.name]  # as the record that it goes into does
     for name, values in (found.columns | found.replicates).items():
         right = np.ndim(values) == 1
         expect(

@@ -1,4 +1,4 @@
-"""`check_model`: does a system (or an anchor) keep the contract of `SpeechToFace` (or `Anchor`)?"""
+"""`check_model`: does a system keep the contract of `SpeechToFace`?"""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from sf2f_bench.data.training import TrainingData
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
-from sf2f_bench.testing.anchors import ANCHOR_CHECKS, AnchorTrial
-from sf2f_bench.testing.checks import expect, is_word, run_checks
+from sf2f_bench.progress import Reporter
+from sf2f_bench.testing.anchors import CARD, check_anchor
+from sf2f_bench.testing.checks import Rule, expect, expect_array, expect_card, one_of, run_checks
 from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings
-from sf2f_bench.testing.world import silent, tiny_store
+from sf2f_bench.testing.world import tiny_store
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.training.checkpoint import Stateful
 from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace
@@ -31,35 +32,41 @@ from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SEED = 1
 ROUNDING = 1  # grey levels that a face may change with the other rows of its batch
+SYSTEM_CARD: dict[str, Rule] = {
+    "name": (
+        lambda name: isinstance(name, str) and NAME.fullmatch(name) is not None,
+        "to be a name of letters, digits, '.', '_' and '-'",
+        "rename it",
+    ),
+    "kind": one_of(["system"]),
+    **CARD,
+    "place": one_of(["system", "reference"]),
+    "width": (
+        lambda width: width is None or width > 0,
+        "to be None or a share of the published channels",
+        "change it",
+    ),
+}
 
 
 def check_model(model: Any, *, image_size: int = 64, width: float | None = None, steps: int = 4) -> None:
-    """Run every check of a system's contract on a tiny world; anchors are checked as anchors.
+    """Run every check of a system's contract on a tiny world; an anchor is passed on to `check_anchor`.
 
     model: what ``--models`` names, a class or function of `ModelSettings`; or an instance that was not fitted
-    (then settings are its own). width, steps: handed to it in the settings; keep both small. Takes seconds.
+    (then settings are its own). width, steps: passed to it in the settings; keep both small. Takes seconds.
     Raises BenchError that names the check, what was expected, what came and what to do.
     """
-    if getattr(getattr(model, "card", None), "kind", None) == "anchor":
-        anchor = model() if isinstance(model, type) else model
-        with tempfile.TemporaryDirectory() as folder:
-            run_checks(f"anchor {anchor.card.name}", ANCHOR_CHECKS, AnchorTrial(anchor, Path(folder)))
-        return
+    card = getattr(model, "card", None)
+    if getattr(card, "kind", None) == "anchor":
+        return check_anchor(model)
+    name = getattr(model, "__name__", None) or getattr(card, "name", None) or type(model).__name__
     with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(model, ModelSettings(image_size, "smoke", "cpu", width, steps), Path(folder))
-        run_checks(f"model {_name_of(model)}", MODEL_CHECKS, trial)
-
-
-def _name_of(model: Any) -> str:
-    return str(
-        getattr(model, "__name__", None)
-        or getattr(getattr(model, "card", None), "name", None)
-        or type(model).__name__
-    )
+        trial = ModelTrial(model, ModelSettings(image_size, "smoke", "cpu", width, steps), Path(folder))
+        run_checks(f"model {name}", MODEL_CHECKS, trial)
 
 
 class Interrupted(BaseException):
-    """Stands for a kill: nothing that a model catches."""
+    """Stands for a kill: a model does not catch it."""
 
 
 class TriedContext(TrainContext):
@@ -85,30 +92,30 @@ class TriedContext(TrainContext):
 
 
 class TriedValidation(Validation):
-    """The harness's own, which looks at the state dict too: the best one is kept in a file."""
+    """The harness's own, which checks the state dict too: the best one is kept in a file."""
 
     def __call__(self, system: SpeechToFace) -> tuple[float, Tensor]:
-        """As `Validation`. Raises BenchError for a state dict that is no tensors by name."""
+        """As `Validation`. Raises BenchError for a state dict that does not hold tensors by name."""
         check_tensors(system.state_dict())
         return super().__call__(system)
 
 
 def check_tensors(state: Mapping[str, Tensor]) -> None:
-    """Raise BenchError for a state dict that is no tensors by name."""
+    """Raise BenchError for a state dict that does not hold tensors by name."""
     others = [
-        name for name, tensor in state.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)
+        name for name, tensor in state.items() if not (isinstance(name, str) and torch.is_tensor(tensor))
     ]
     remedy = "return the networks' state_dict() and leave settings out of it"
-    expect(not others, "state_dict() to be tensors by name", f"other things under {others[:3]}", remedy)
+    expect(not others, "state_dict() to hold tensors by name", f"other things under {others[:3]}", remedy)
 
 
-class Trial:
+class ModelTrial:
     """A model on the tiny world; what several checks need is made once."""
 
     def __init__(self, model: Any, settings: ModelSettings, folder: Path) -> None:
         self.model, self.settings, self.folder = model, settings, folder
         self.is_factory = callable(model)
-        self.used = 0  # how often torch's global random state was set, each time to another one
+        self.used = 0  # how often torch's global random state was changed
         self.last: TriedContext
 
     def build(self, **changes: Any) -> SpeechToFace:
@@ -131,7 +138,7 @@ class Trial:
         return frontend.normalise(torch.stack(filled))
 
     def fit(self, system: SpeechToFace, folder: str, stop_after: int | None = None) -> TriedContext:
-        """Train through the harness's context; torch's global random state is another one each time."""
+        """Train through the harness's context; torch's global random state differs each time."""
         self._move_global_chance()
         machine = Machine.start("cpu")
         perceptual = EmbeddedExtractor("embedded-perceptual").module
@@ -142,7 +149,7 @@ class Trial:
             SEED,
             machine,
             perceptual,
-            silent(),
+            Reporter(silent=True),
             0.0,
             self._start(system),
             TriedValidation(seen, perceptual),
@@ -176,81 +183,65 @@ class Trial:
         """A copy of its tensors."""
         return copy.deepcopy(self.fitted[0].state_dict())
 
-    def draw(self, voices: Tensor, seed: int = 0, system: SpeechToFace | None = None) -> Tensor:
-        """Faces of normalised voices."""
+    def generate(self, voices: Tensor, seed: int = 0, system: SpeechToFace | None = None) -> Tensor:
+        """Faces of normalised voices, by the fitted model or another."""
         self._move_global_chance()
-        drawer = self.fitted[0] if system is None else system
-        return drawer.generate(voices.clone(), generator=torch.Generator().manual_seed(seed))
+        system = system or self.fitted[0]
+        return system.generate(voices.clone(), generator=torch.Generator().manual_seed(seed))
 
 
 # ---------------------------------------------------------------- checks
 
 
-def card_is_complete(trial: Trial) -> None:
+def card_is_complete(trial: ModelTrial) -> None:
     """A `ModelCard` whose name can stand in a table and in a file's name."""
     card = trial.build().card
-    expect(
-        isinstance(card, ModelCard),
-        "model.card to be a ModelCard",
-        type(card).__name__,
-        "see sf2f_bench.ModelCard",
-    )
-    right = isinstance(card.name, str) and NAME.fullmatch(card.name) is not None
-    expect(right, "a name of letters, digits, '.', '_' and '-'", repr(card.name), "rename it in the card")
-    for field in ("version", "description", "licence"):
-        value = getattr(card, field)
-        expect(is_word(value), f"card.{field} to say something", repr(value), "fill it in")
-    expect(
-        card.kind == "system", "card.kind 'system' for what is trained", repr(card.kind), "change the card"
-    )
-    right = card.width is None or card.width > 0
-    expect(right, "card.width to be None or a share of the published channels", card.width, "change the card")
+    expect_card(card, ModelCard, SYSTEM_CARD)
+    expected = "card.ablation_of and card.change to be given together"
+    came = f"{card.ablation_of!r} and {card.change!r}"
+    remedy = "name the system and what this one is without, or leave both out"
+    expect(bool(card.ablation_of) == bool(card.change), expected, came, remedy)
 
 
-def recipe_can_be_hashed(trial: Trial) -> None:
-    """JSON through and through, and the same for the same settings: it names the trained model in the cache."""
+def recipe_can_be_hashed(trial: ModelTrial) -> None:
+    """Plain JSON values, the same for the same settings: it names the trained model in the cache."""
     recipe = trial.build().recipe
-    expect(
-        isinstance(recipe, Mapping), "model.recipe to be a dictionary", type(recipe).__name__, "make it one"
-    )
+    kind = type(recipe).__name__
+    expect(isinstance(recipe, Mapping), "model.recipe to be a dictionary", kind, "make it one")
     try:
         json.dumps(dict(recipe), allow_nan=False)
     except (TypeError, ValueError) as error:
         expect(False, "a recipe of numbers, words, lists and dictionaries", error, "put plain values into it")
     same = hash_of(dict(trial.build().recipe)) == hash_of(dict(recipe))
-    expect(same, "the same recipe for the same settings", "another one", "leave time and chance out of it")
+    remedy = "leave time and randomness out of it"
+    expect(same, "the same recipe for the same settings", "another one", remedy)
 
 
-def frontend_keeps_its_contract(trial: Trial) -> None:
+def frontend_keeps_its_contract(trial: ModelTrial) -> None:
     """float32 ``[filters, frames]`` of a waveform, repeatable, and a normalisation value by value."""
     frontend = trial.build().frontend
     check_settings(frontend)
     check_normalise(frontend, check_features(frontend))
 
 
-def fit_goes_through(trial: Trial) -> None:
+def fit_goes_through(trial: ModelTrial) -> None:
     """Some steps in the harness's context; where `context.loop` is given the system, it is validated on the way."""
     system, _ = trial.fitted
     check_tensors(system.state_dict())
     bad = [name for name, tensor in trial.state.items() if not torch.isfinite(tensor.float()).all()]
-    expect(
-        not bad,
-        "finite tensors after a few steps",
-        f"NaN or infinity in {bad[:3]}",
-        "lower the learning rate",
-    )
+    came = f"NaN or infinity in {bad[:3]}"
+    expect(not bad, "finite tensors after a few steps", came, "lower the learning rate")
 
 
-def fit_leaves_the_recipe_alone(trial: Trial) -> None:
+def fit_leaves_the_recipe_alone(trial: ModelTrial) -> None:
     """The recipe is the key under which the trained model is looked for."""
     system, _ = trial.fitted
     same = hash_of(dict(system.recipe)) == hash_of(dict(trial.build().recipe))
-    expect(
-        same, "the recipe after fit to be that before", "another one", "do not write into self.recipe in fit"
-    )
+    remedy = "do not write into self.recipe in fit"
+    expect(same, "the recipe after fit to be that before", "another one", remedy)
 
 
-def fit_depends_on_the_seed_alone(trial: Trial) -> None:
+def fit_depends_on_the_seed_alone(trial: ModelTrial) -> None:
     """Two trainings with one seed give the same tensors, whatever torch's global random state."""
     again = trial.build()
     trial.fit(again, "again")
@@ -263,8 +254,8 @@ def fit_depends_on_the_seed_alone(trial: Trial) -> None:
     )
 
 
-def recipe_decides_the_steps(trial: Trial) -> None:
-    """A training that takes other steps has another recipe, else one would be taken for the other."""
+def recipe_decides_the_steps(trial: ModelTrial) -> None:
+    """A training of another length has another recipe, else one would be mistaken for the other."""
     if not trial.is_factory:
         return
     longer = trial.build(steps=(trial.settings.steps or 1) + 1)
@@ -274,16 +265,13 @@ def recipe_decides_the_steps(trial: Trial) -> None:
     asked = trial.last.asked
     if any(steps != before.asked.get(stage) for stage, steps in asked.items()):
         before_fit = trial.build(steps=(trial.settings.steps or 1) + 1).recipe
-        unlike = hash_of(dict(before_fit)) != hash_of(dict(trial.build().recipe))
-        expect(
-            unlike,
-            "another recipe where settings.steps lets it train longer",
-            "the same recipe",
-            "write what you take from the settings into self.recipe",
-        )
+        differs = hash_of(dict(before_fit)) != hash_of(dict(trial.build().recipe))
+        expected = "another recipe where settings.steps lets it train longer"
+        remedy = "write what you take from the settings into self.recipe"
+        expect(differs, expected, "the same recipe", remedy)
 
 
-def fit_resumes_from_a_checkpoint(trial: Trial) -> None:
+def fit_resumes_from_a_checkpoint(trial: ModelTrial) -> None:
     """Killed halfway and started again, it ends with the tensors of an uninterrupted training."""
     steps = trial.fitted[1].taken
     if steps < 2:  # not trained in steps: a kill begins it anew
@@ -300,70 +288,55 @@ def fit_resumes_from_a_checkpoint(trial: Trial) -> None:
     )
 
 
-def state_survives_a_file(trial: Trial) -> None:
-    """Saved, loaded into a new model that was never fitted, it draws the same faces."""
+def state_survives_a_file(trial: ModelTrial) -> None:
+    """Saved and loaded into a new model that was never fitted, it generates the same faces."""
     state = trial.state
-    expect(
-        bool(state),
-        "state_dict() to hold what generate needs",
-        "no tensor",
-        "return the network's state_dict()",
-    )
+    expected = "state_dict() to hold what generate needs"
+    expect(bool(state), expected, "no tensor", "return the network's state_dict()")
     tensors, _ = load_tensors(save_tensors(trial.folder / "state.safetensors", state))
     fresh = trial.build()
     fresh.load_state_dict(tensors)
-    same = torch.equal(trial.draw(trial.voices, system=fresh), trial.draw(trial.voices))
-    expect(
-        same,
-        "the loaded model to draw the same faces",
-        "other faces",
-        "put all that generate uses into state_dict",
-    )
+    same = torch.equal(trial.generate(trial.voices, system=fresh), trial.generate(trial.voices))
+    remedy = "put all that generate uses into state_dict"
+    expect(same, "the loaded model to generate the same faces", "other faces", remedy)
 
 
-def generate_gives_faces(trial: Trial) -> None:
+def generate_gives_faces(trial: ModelTrial) -> None:
     """uint8 ``[B, 3, H, W]`` of the asked size, for one voice and for many, for one segment and for twenty."""
     size = trial.settings.image_size
     for people, segments in ((1, 1), (5, 1), (2, 3), (5, 20)):
-        faces = trial.draw(trial.voices[:people, :segments])
-        wanted = (people, 3, size, size)
-        came = f"{getattr(faces, 'dtype', type(faces).__name__)} {list(getattr(faces, 'shape', []))}"
-        right = isinstance(faces, Tensor) and faces.dtype == torch.uint8 and faces.shape == wanted
-        voices = f"{list(trial.voices[:people, :segments].shape)}"
-        expect(right, f"uint8 {list(wanted)} of voices {voices}", came, "sf2f_bench.to_uint8 helps")
+        voices = trial.voices[:people, :segments]
+        remedy = f"check generate with voices {list(voices.shape)}; sf2f_bench.to_uint8 helps"
+        expect_array(trial.generate(voices), "faces", "uint8", [people, 3, size, size], remedy)
 
 
-def generate_repeats_itself(trial: Trial) -> None:
+def generate_repeats_itself(trial: ModelTrial) -> None:
     """The same voices with generators of the same seed give the same faces, and the voices stay as they are."""
     voices = trial.voices.clone()
     first = trial.fitted[0].generate(voices, generator=torch.Generator().manual_seed(3))
     unchanged = torch.equal(voices, trial.voices)
     expect(unchanged, "generate to leave the voices as they are", "changed voices", "do not work in place")
-    same = torch.equal(first, trial.draw(trial.voices, seed=3))
-    expect(
-        same,
-        "the same faces for the same seed of the generator",
-        "other faces",
-        "draw chance from `generator` alone, and switch networks to eval()",
-    )
+    same = torch.equal(first, trial.generate(trial.voices, seed=3))
+    remedy = "take random numbers from `generator` only, and switch networks to eval()"
+    expect(same, "the same faces for the same seed of the generator", "other faces", remedy)
 
 
-def generate_treats_each_voice_alone(trial: Trial) -> None:
-    """A face does not depend on who else is in the batch (up to a grey level of rounding)."""
+def generate_treats_each_voice_alone(trial: ModelTrial) -> None:
+    """A face does not depend on the rest of its batch (up to a grey level of rounding)."""
     voices = trial.voices[:, :3]
-    beside = trial.draw(voices[[0, 1, 2]]).int(), trial.draw(voices[[0, 3, 4]]).int()
+    beside = trial.generate(voices[[0, 1, 2]]).int(), trial.generate(voices[[0, 3, 4]]).int()
     difference = int((beside[0][0] - beside[1][0]).abs().max())
     remedy = "switch to eval() in generate, so that batch normalisation uses its running statistics"
-    wanted = f"a face to be the same, up to {ROUNDING} grey level, whoever else is in the batch"
+    wanted = f"a face to be the same, up to {ROUNDING} grey level, whatever else is in the batch"
     expect(difference <= ROUNDING, wanted, f"{difference} grey levels of difference", remedy)
     if torch.equal(
-        trial.draw(voices, seed=0), trial.draw(voices, seed=1)
-    ):  # without chance, sizes can differ too
-        difference = int((trial.draw(voices[:1]).int()[0] - beside[0][0]).abs().max())
+        trial.generate(voices, seed=0), trial.generate(voices, seed=1)
+    ):  # no randomness: another size
+        difference = int((trial.generate(voices[:1]).int()[0] - beside[0][0]).abs().max())
         expect(difference <= ROUNDING, wanted, f"{difference} grey levels of difference alone", remedy)
 
 
-MODEL_CHECKS: tuple[Callable[[Trial], None], ...] = (
+MODEL_CHECKS: tuple[Callable[[ModelTrial], None], ...] = (
     card_is_complete,
     recipe_can_be_hashed,
     frontend_keeps_its_contract,
@@ -382,13 +355,8 @@ MODEL_CHECKS: tuple[Callable[[Trial], None], ...] = (
 def _expect_same(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], expected: str, remedy: str
 ) -> None:
-    expect(
-        found.keys() == wanted.keys(),
-        expected,
-        f"other names: {sorted(found.keys() ^ wanted.keys())[:4]}",
-        remedy,
-    )
-    unlike = [name for name, tensor in wanted.items() if not torch.equal(found[name], tensor)]
-    expect(
-        not unlike, expected, f"{len(unlike)} of {len(wanted)} tensors that differ, as {unlike[:3]}", remedy
-    )
+    other_names = sorted(found.keys() ^ wanted.keys())
+    expect(not other_names, expected, f"other names: {other_names[:4]}", remedy)
+    differ = [name for name, tensor in wanted.items() if not torch.equal(found[name], tensor)]
+    came = f"{len(differ)} of {len(wanted)} tensors that differ, such as {differ[:3]}"
+    expect(not differ, expected, came, remedy)

@@ -1,15 +1,12 @@
-"""The synthetic world in a handful of people: real voices and faces of the benchmark, made in a second."""
+"""The synthetic world with a handful of people: the benchmark's own voices and faces, made in a second."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 from sf2f_bench.data.prepared import PreparedStore, prepare
 from sf2f_bench.data.synthetic import SyntheticWorld
@@ -63,17 +60,12 @@ class TinyWorld(SyntheticWorld):
         return super().photos(identity)[:OF_EACH]
 
 
-def silent() -> Reporter:
-    """A reporter that nobody hears."""
-    return Reporter(Console(file=io.StringIO()))
-
-
 def tiny_store(frontend: AudioFrontend, image_size: int, folder: Path) -> PreparedStore:
     """The world prepared with a front end, in this process."""
-    return prepare(TinyWorld(), frontend, image_size, folder, silent(), jobs=1)
+    return prepare(TinyWorld(), frontend, image_size, folder, Reporter(silent=True), jobs=1)
 
 
 def one_waveform() -> FloatArray:
-    """Some seconds of speech: float32 ``[T]`` at 16 kHz, yours to change."""
+    """Some seconds of speech: float32 ``[T]`` at 16 kHz, which the caller may change."""
     world = TinyWorld()
     return waveform_of(world.utterances("train-0000")[0].spoken).copy()

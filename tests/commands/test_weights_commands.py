@@ -6,8 +6,11 @@ import bz2
 import hashlib
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +24,8 @@ from sf2f_bench.commands.main import main
 from sf2f_bench.extractors import weights
 from sf2f_bench.extractors.fetch import OFFLINE_VARIABLE, fetch, take_in, unpack, verify
 from sf2f_bench.extractors.weights import FILES, FOLDER_VARIABLE, WeightFile, all_files
-from sf2f_bench.types import BenchError
+from sf2f_bench.registry import EXTRACTORS, Registry
+from sf2f_bench.types import BenchError, ExtractorCard
 
 NAME = "toy.pt"
 CONTENT = b"the weights as they were published"
@@ -108,10 +112,72 @@ def test_every_file_is_listed_with_what_one_must_know_of_it(chosen: Path) -> Non
 
 
 def test_the_files_of_deepface_are_in_the_list(chosen: Path) -> None:
-    assert set(FILES) < set(all_files())
     done = call("list")
     assert "deepface" in done.output
     assert all(f"{name}  " in done.output for name in all_files())
+
+
+def test_the_list_needs_no_torch(chosen: Path) -> None:
+    code = "import sys; from sf2f_bench.commands.main import main; main(['weights', 'list'], standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------- a stranger's extractors
+
+
+class Strangers:
+    """Two extractors of another package, which share one file and have one more."""
+
+    card = ExtractorCard(licence="MIT", files=("by-hand.pt",))
+
+    @classmethod
+    def card_of(cls, name: str) -> ExtractorCard:
+        return replace(cls.card, files=(*cls.card.files, cls.address))
+
+
+@pytest.fixture
+def strangers(server: tuple[str, Path], chosen: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the file that they share."""
+    Strangers.address = f"{server[0]}/their-net.pt#sha256={digest(CONTENT)}"
+    shipped, get = Registry.targets, Registry.get
+
+    def targets(self: Registry) -> dict[str, str]:
+        return {**shipped(self), **({"one": "their:One", "two": "their:Two"} if self is EXTRACTORS else {})}
+
+    monkeypatch.setattr(Registry, "targets", targets)
+    monkeypatch.setattr(
+        Registry, "get", lambda self, name: Strangers if name in ("one", "two") else get(self, name)
+    )
+    return "their-net.pt"
+
+
+def test_the_files_of_a_plug_in_join_the_list(strangers: str) -> None:
+    done = call("list")
+    assert done.exit_code == 0, done.output
+    for words in (
+        f"{strangers}  not here",
+        "weights of two; size not known; licence: MIT",
+        f"used by one, two; sha256 {digest(CONTENT)}",
+        "by-hand.pt  not here",
+    ):
+        assert words in done.output
+
+
+def test_a_file_of_a_plug_in_is_fetched_and_checked(
+    strangers: str, chosen: Path, server: tuple[str, Path]
+) -> None:
+    (server[1] / strangers).write_bytes(CONTENT.swapcase())
+    with pytest.raises(BenchError, match="is a different file: sha256"):
+        fetch(strangers)
+    (server[1] / strangers).write_bytes(CONTENT)
+    assert fetch(strangers) == weights.weights_file(strangers) == chosen / strangers
+    with pytest.raises(
+        BenchError, match=r"has no known address.*get by-hand\.pt .see the package of one, two"
+    ):
+        fetch("by-hand.pt")
 
 
 # ---------------------------------------------------------------- fetch
@@ -144,10 +210,10 @@ def test_a_wrong_file_that_is_here_is_replaced_where_it_lies(chosen: Path, serve
 @pytest.mark.parametrize(
     ("content", "mirror", "message"),
     [
-        (CONTENT.swapcase(), "", "sent is another file: sha256 .*; it was not kept"),
-        (CONTENT[:-5], "", f"sent is cut short: {len(CONTENT) - 5} bytes, expected {len(CONTENT)}"),
-        (CONTENT, "/broken", "sent is cut short"),
-        (None, "", "nothing came from .*404"),
+        (CONTENT.swapcase(), "", "sent is a different file: sha256 .*; it was not kept"),
+        (CONTENT[:-5], "", f"sent is truncated: {len(CONTENT) - 5} bytes, expected {len(CONTENT)}"),
+        (CONTENT, "/broken", "cannot download .*/broken/toy.pt .*29 bytes read, 5 more expected"),
+        (None, "", "cannot download .*404"),
     ],
 )
 def test_what_is_not_the_published_file_is_refused_and_leaves_nothing(
@@ -159,6 +225,20 @@ def test_what_is_not_the_published_file_is_refused_and_leaves_nothing(
         fetch(NAME, f"{server[0]}{mirror}" if mirror else None)
     assert f"put it into {chosen}" in str(caught.value)
     assert rest(chosen) == []
+
+
+def test_a_broken_transfer_is_noticed_without_a_published_size(
+    chosen: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(monkeypatch, WeightFile(NAME, "no size, no checksum", f"{server[0]}/broken/{NAME}", "CC0"))
+    with pytest.raises(BenchError, match="5 more expected"):
+        fetch(NAME)
+    assert rest(chosen) == []
+
+
+def test_everybody_may_read_what_was_fetched(chosen: Path, server: tuple[str, Path]) -> None:
+    (server[1] / NAME).write_bytes(CONTENT)
+    assert fetch(NAME).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_mirror_takes_the_publishers_place(
@@ -176,7 +256,7 @@ def test_a_mirror_takes_the_publishers_place(
 
 def test_what_only_a_browser_gets_is_not_tried(chosen: Path) -> None:
     with pytest.raises(
-        BenchError, match=r"wants a browser.*By hand: get resnet50_ft_weight\.pkl from https"
+        BenchError, match=r"needs a browser.*By hand: get resnet50_ft_weight\.pkl from https"
     ) as e:
         fetch("resnet50_ft_weight.pkl")
     assert str(chosen) in str(e.value)
@@ -197,7 +277,7 @@ def test_offline_nothing_is_tried(
 
 def test_without_a_network_the_file_and_the_folder_are_named(chosen: Path) -> None:
     address = "http://127.0.0.1:9"  # the port of `discard`, where nobody listens
-    with pytest.raises(BenchError, match=f"nothing came from {address}/{NAME} .*put it into {chosen}"):
+    with pytest.raises(BenchError, match=f"cannot download {address}/{NAME} .*put it into {chosen}"):
         fetch(NAME, address)
     with pytest.raises(BenchError, match="example is no address: expected one like https"):
         fetch(NAME, "example")
@@ -214,7 +294,7 @@ def test_a_packed_file_is_unpacked(
     assert rest(chosen) == [name]
     for content in (b"not packed", bz2.compress(CONTENT)[:-9]):
         (tmp_path / "x").write_bytes(content)
-        with pytest.raises(BenchError, match="no whole bzip2 file"):
+        with pytest.raises(BenchError, match="no complete bzip2 file"):
             unpack(tmp_path / "x")
         assert not (tmp_path / "x.unpacked").exists()
 
@@ -246,7 +326,7 @@ def test_a_conversion_is_known_by_its_name(chosen: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(CONTENT[:-1], "is cut short"), (CONTENT.swapcase(), "is another file: sha256")],
+    [(CONTENT[:-1], "is truncated"), (CONTENT.swapcase(), "is a different file: sha256")],
 )
 def test_a_known_name_with_other_content_is_refused(
     chosen: Path, tmp_path: Path, content: bytes, message: str
@@ -323,7 +403,7 @@ def test_a_wrong_file_is_found_wherever_it_lies_and_fails_the_command(
     }
     done = call("verify")
     assert done.exit_code == 2
-    assert f"{common / NAME}  is another file" in done.output
+    assert f"{common / NAME}  is a different file" in done.output
     monkeypatch.setenv(FOLDER_VARIABLE, str(common))  # the same folder twice is read once
     assert len([found for found in verify() if found.path.name == NAME]) == 1
 

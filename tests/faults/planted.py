@@ -26,11 +26,11 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import hash_of
 from sf2f_bench.gate import Judgement, Rules, check
 from sf2f_bench.progress import Reporter
-from sf2f_bench.protocols.bench.generation import draw
+from sf2f_bench.protocols.bench.generation import generate
 from sf2f_bench.protocols.bench.scoring import score
 from sf2f_bench.runs import pipeline
 from sf2f_bench.runs.recording import Provenance, save_record
-from sf2f_bench.runs.stages import Run, drawn, keys_of, trained
+from sf2f_bench.runs.stages import Run, generated, keys_of, trained
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import Answer, ModelSettings
@@ -57,7 +57,7 @@ class Bench:
         self.config = RunConfig(budget="smoke", device="cpu", cache=cache, steps=STEPS)
         self.benchmark = benchmark_of(self.config)
         machine = Machine.start("cpu")
-        self.run = pipeline._open(self.config, self.benchmark, machine, Reporter(silent=True))
+        self.run = pipeline.open_run(self.config, self.benchmark, machine, Reporter(silent=True))
         self.evaluation = self.run.evaluation
 
     def system(self, seed: int, steps: int = STEPS) -> tuple[Run, Any]:
@@ -70,7 +70,7 @@ class Bench:
     def faces(self, seed: int, steps: int = STEPS) -> Faces:
         """The faces that it draws."""
         run, system = self.system(seed, steps)
-        return drawn(run, system, keys_of(run, system)["faces"]).faces
+        return generated(run, system, keys_of(run, system)["faces"]).faces
 
     def faces_of_noised(self, seed: int, share: float) -> Faces:
         """Drawn after noise was added to every weight: `share` of the deviation of its tensor."""
@@ -84,7 +84,7 @@ class Bench:
         }
         system.load_state_dict(state)
         generator = torch.Generator().manual_seed(seed)
-        return draw(system, run.store, run.device, generator, lambda _: None).faces
+        return generate(system, run.store, run.device, generator, lambda _: None).faces
 
     def save(self, folder: Path, faces: dict[int, Faces], evaluation: Evaluation | None = None) -> None:
         """Records of the system with these faces, and of the anchors, as `evaluation` scores them."""

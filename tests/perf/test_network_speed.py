@@ -13,7 +13,7 @@ from reference_model import sf2f
 from reference_model.recipe import FirstStage, Networks, recipe_for
 from sf2f_bench import ModelSettings
 from sf2f_bench.extractors.facenet import FaceNet
-from sf2f_bench.extractors.frozen import frozen, look
+from sf2f_bench.extractors.frozen import extract, frozen
 from sf2f_bench.extractors.vggface2 import VggFace2
 from sf2f_bench.training import Machine
 from tests.perf import as_official
@@ -85,5 +85,5 @@ def test_scoring(measure, way):
     def the_long_way():
         return network(faces.float() / 255)[1].softmax(dim=1)
 
-    work = the_long_way if way == "official" else lambda: look(network, faces)
+    work = the_long_way if way == "official" else lambda: extract(network, faces)
     measure("scoring", work, items=SCORED, rounds=3, way=way)

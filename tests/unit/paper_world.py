@@ -8,7 +8,7 @@ import torch
 
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.protocols.names import PAPER, RUNS
-from sf2f_bench.protocols.paper.scoring import predict
+from sf2f_bench.protocols.paper.runs import predict
 from sf2f_bench.types import ModelCard
 from tests.tiny import TinyDataset, TinyFrontend
 

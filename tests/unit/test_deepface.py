@@ -15,17 +15,15 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as vision
 
-from sf2f_bench.extractors import deepface
+from sf2f_bench.extractors import deepface, weights
 from sf2f_bench.extractors.deepface import (
     ATTRIBUTES,
-    NETWORKS,
     RECOGNISERS,
     DeepFaceAttributes,
     DeepFaceExtractor,
     resized,
-    weight_file,
 )
-from sf2f_bench.extractors.weights import FOLDER_VARIABLE, all_files, sha256_of
+from sf2f_bench.extractors.weights import FILES, FOLDER_VARIABLE, all_files, sha256_of
 from sf2f_bench.types import BenchError, Unavailable
 from tests.unit.weight_files import randomise
 
@@ -40,14 +38,13 @@ def empty(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "weights"))
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    monkeypatch.setattr(
-        deepface, "find_spec", lambda name: None if "recognition_models" in name else found(name)
-    )
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     (tmp_path / "weights").mkdir()
     return tmp_path
 
 
 found = deepface.find_spec
+NETWORKS = RECOGNISERS | ATTRIBUTES
 
 
 # ---------------------------------------------------------------- names and files
@@ -94,11 +91,11 @@ def test_files_addresses_and_sizes_are_those_that_deepface_asks_for(tmp_path):
     sizes = 0
     for name, network in NETWORKS.items():
         file_name, url, size = asked[name]
-        assert weight_file(name).name == os.path.basename(file_name), name
+        assert network.file == os.path.basename(file_name), name
         if name == "Buffalo_L":  # the same file by another door of the same service
-            assert weight_file(name).url.split("/")[-2] in url
+            assert FILES[network.file].url.split("/")[-2] in url
         else:
-            assert weight_file(name).url == (url if isinstance(url, str) else url[0]), name
+            assert FILES[network.file].url == (url if isinstance(url, str) else url[0]), name
         if size is not None:
             assert network.size == (size[1], size[0]), name
             sizes += 1
@@ -111,9 +108,12 @@ def test_the_list_of_weights_holds_every_file_once_and_imports_no_network():
         "assert not {'torch', 'deepface.models.facial_recognition.pytorch.ArcFace'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    files = deepface.WEIGHT_FILES
-    assert len({file.name for file in files}) == len(files) == len(RECOGNISERS) + len(ATTRIBUTES)
-    assert {file.name for file in files} <= set(all_files())
+    assert len({network.file for network in NETWORKS.values()}) == len(NETWORKS)
+    files = [all_files()[network.file] for network in NETWORKS.values()]
+    assert {name for file in files for name in file.used_by} == {
+        "deepface:attributes",
+        *(f"deepface:{name}" for name in RECOGNISERS),
+    }
     assert all(file.url.startswith("https://") and file.licence for file in files)
 
 
@@ -160,12 +160,8 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 def test_another_file_under_dlibs_name_is_refused(empty, monkeypatch):
     monkeypatch.setattr(deepface, "find_spec", lambda name: found("json") if name == "dlib" else None)
     (empty / "weights" / "dlib_face_recognition_resnet_model_v1.dat").write_bytes(b"short")
-    monkeypatch.setattr(deepface, "weight_file", lambda name, file=DLIB: file)
-    with pytest.raises(BenchError, match="is cut short: 5 bytes"):
+    with pytest.raises(BenchError, match="is truncated: 5 bytes"):
         DeepFaceExtractor("deepface:Dlib")
-
-
-DLIB = weight_file("Dlib")
 
 
 def test_the_picture_is_resized_as_torchvision_does_it():

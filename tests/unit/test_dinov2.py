@@ -194,7 +194,7 @@ def test_another_file_than_the_published_one_is_refused(
     put_code(machine)
     (tmp_path / "chosen").mkdir()
     (tmp_path / "chosen" / DinoV2Extractor.FILE).write_bytes(b"anything")
-    with pytest.raises(BenchError, match="cut short"):
+    with pytest.raises(BenchError, match="truncated"):
         DinoV2Extractor()
 
 

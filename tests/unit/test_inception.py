@@ -40,7 +40,7 @@ def test_the_table_knows_the_file_whose_name_begins_its_checksum() -> None:
     file = FILES[InceptionExtractor.FILE]
     assert file.sha256 is not None
     assert file.name == f"pt_inception-2015-12-05-{file.sha256[:8]}.pth"
-    assert file.used_by == (InceptionExtractor.NAME,)
+    assert file.used_by == InceptionExtractor.NAMES
 
 
 def test_the_id_names_network_weights_and_resize(extractor: InceptionExtractor, published: Path) -> None:

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines import anchors
-from sf2f_bench.protocols.bench.scoring import metric_versions, score
-from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER, PROTOCOLS, RUNS
+from sf2f_bench.protocols.bench.scoring import score
+from sf2f_bench.protocols.catalogue import PROTOCOLS, protocol_named
+from sf2f_bench.protocols.names import BENCH, PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.protocols.paper import runs as paper_runs
-from sf2f_bench.protocols.paper.runs import random_segments
-from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores
+from sf2f_bench.protocols.paper.runs import Predictions, random_segments
+from sf2f_bench.protocols.paper.scoring import paper_scores
+from sf2f_bench.registry import MODELS
 from sf2f_bench.results.records import load
 from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.types import Answer, BenchError
@@ -215,14 +217,14 @@ def test_a_system_without_fuser_also_draws_the_mean_voice(evaluation):
 
 def test_the_mean_voice_takes_no_noise_from_the_other_faces(evaluation, monkeypatch):
     with_it = draw(evaluation, Painter(fuses=False, noise=0.3))
-    plain = paper_runs._draw
+    plain = paper_runs._Generator.__call__
 
-    def without(system, device, noise, segments):
+    def without(generator, segments, *noise):
         if len(segments[0]) > 1:  # the face of all segments
             return np.zeros((len(segments), 3, 16, 16), np.uint8) + np.uint8(9)
-        return plain(system, device, noise, segments)
+        return plain(generator, segments, *noise)
 
-    monkeypatch.setattr(paper_runs, "_draw", without)
+    monkeypatch.setattr(paper_runs._Generator, "__call__", without)
     other = draw(evaluation, Painter(fuses=False, noise=0.3))
     np.testing.assert_array_equal(with_it.embeddings[""], other.embeddings[""])
 
@@ -274,8 +276,9 @@ def test_anchors_that_draw_or_ask_answer_once(evaluation):
 
 
 def test_no_photo_is_held_out_so_no_photo_can_answer(evaluation):
-    assert list(LEFT_OUT[PAPER]) == ["real-photo-oracle"]
-    assert LEFT_OUT[BENCH] == {}
+    cards = [MODELS.get(name).card for name in BENCHMARK.anchors]
+    left_out = {protocol: [c.name for c in cards if made.left_out(c)] for protocol, made in PROTOCOLS.items()}
+    assert left_out == {BENCH: [], PAPER: ["real-photo-oracle"]}
     part = Answer(faces=evaluation.held_out_photos[:5], rows=np.arange(14) < 5)
     with pytest.raises(BenchError, match="for 5 of 14"):
         paper_scores(evaluation, part)
@@ -299,16 +302,16 @@ def test_a_record_names_the_protocol_and_keeps_everybody(evaluation, tmp_path):
 
 
 def test_a_key_holds_every_metric_that_a_record_may(evaluation):
-    known = dict(metric_versions(BENCHMARK, 14))
+    known = {metric.name: metric.version for metric in protocol_named(PAPER).metrics(BENCHMARK, 14)}
     evaluation.extractors["inception-2015"] = Pictures()
     for fuses in (True, False):
         found = paper_scores(evaluation, draw(evaluation, Painter(fuses=fuses)))
         assert {score.metric for score in found.scores} | {gone.metric for gone in found.absent} <= set(known)
     assert set(known.values()) == {1}
-    other = dict(metric_versions(replace(BENCHMARK, protocol=BENCH), 14))
-    assert "recall@1/g4" in other
+    other = protocol_named(BENCH).metrics(replace(BENCHMARK, protocol=BENCH), 14)
+    assert "recall@1/g4" in {metric.name for metric in other}
 
 
 def test_the_other_protocols_scoring_refuses(evaluation):
-    with pytest.raises(AssertionError, match="paper_protocol"):
+    with pytest.raises(AssertionError, match="paper"):
         score(evaluation, anchors.Chance().answer(evaluation))

@@ -19,7 +19,8 @@ from sf2f_bench.metrics.quality import mutual_information_score
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import RUNS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.protocols.paper.scoring import Predictions, paper_scores, random_photos
+from sf2f_bench.protocols.paper.runs import Predictions
+from sf2f_bench.protocols.paper.scoring import paper_scores, random_photos
 from sf2f_bench.types import BenchError
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.paper_world import BENCHMARK, PEOPLE, Painter, Pictures, draw, values

@@ -114,7 +114,7 @@ def test_the_json_is_written_last(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("sf2f_bench.results.records.write_json", fail)
+    monkeypatch.setattr("sf2f_bench.results.records.write", fail)
     with pytest.raises(OSError, match="disk full"):
         save(record(), tmp_path, VALUES)
     assert load_all(tmp_path) == []
@@ -125,9 +125,10 @@ def test_the_json_is_written_last(tmp_path, monkeypatch):
     [
         ("{half", "expected the JSON"),
         (b"\xff\xfe", "expected the JSON"),
-        ("[1, 2]", "schema version 1, got None"),
-        ('{"schema_version": 2}', "schema version 1, got 2"),
-        ('{"schema_version": 1}', "key: Field required"),
+        ("[1, 2]", "schema version 2, got None"),
+        ('{"schema_version": 3}', "schema version 2, got 3"),
+        ('{"schema_version": 1}', "run `sf2f-bench migrate"),
+        ('{"schema_version": 2}', "key: Field required"),
     ],
 )
 def test_bad_files_are_named(tmp_path, content, complaint):

@@ -17,6 +17,7 @@ from sf2f_bench.testing import check_dataset, check_extractor, check_metric
 from sf2f_bench.testing.datasets import DATASET_CHECKS
 from sf2f_bench.testing.extractors import EXTRACTOR_CHECKS
 from sf2f_bench.testing.metrics import METRIC_CHECKS
+from sf2f_bench.types import ExtractorCard
 from tests.tiny import CARD, TinyDataset, TinyFrontend, TinyPhoto
 
 
@@ -222,9 +223,13 @@ ALL_BROKEN = frozenset(
             "splits hold different people",
             "people in split 'val', got none",
         ),
-        (AnySplit(), "splits hold different people", "refuse what is not train, val or test"),
+        (AnySplit(), "splits hold different people", "refuse all but train, val and test"),
         (WordsForGender(), "people are described in the fields words", "'female'; translate it"),
-        (FolderIds(), "people are described in the fields words", "an id that can name a folder"),
+        (
+            FolderIds(),
+            "people are described in the fields words",
+            "to be a name that a folder can have, got 'a/train-0'",
+        ),
         (Unsorted(), "keys are sorted and unique", "['p2', 'p1', 'p0']"),
         (Mute(), "keys are sorted and unique", "recordings of train-0, got none"),
         (Tiny(broken=ALL_BROKEN), "recordings can be read", "planted fault"),
@@ -293,6 +298,10 @@ class Nameless(Eye):
     id = "eye/1"
 
 
+class NoLicence(Eye):
+    card = ExtractorCard(licence="")
+
+
 class Logits(Eye):
     def __call__(self, images):
         seen = super().__call__(images)[0]
@@ -309,6 +318,7 @@ class Thawed(EmbeddedExtractor):
     ("extractor", "check", "words"),
     [
         (Nameless(), "it names its weights", "@abababab"),
+        (NoLicence(), "its card is complete", "card.licence to say something, got ''; fill it in"),
         (Noisy(), "it gives embeddings and probabilities", "eval()"),
         (Logits(), "it gives embeddings and probabilities", "apply softmax"),
         (Together(), "each face is seen alone", "running statistics"),

@@ -10,7 +10,7 @@ import torch
 
 from sf2f_bench import BenchError, ModelSettings
 from sf2f_bench.templates.my_model import MyModel, statistics
-from sf2f_bench.testing import check_model
+from sf2f_bench.testing import check_anchor, check_model
 from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings
 from sf2f_bench.testing.models import MODEL_CHECKS
 
@@ -41,6 +41,14 @@ class WordlessCard(Small):
     def __init__(self, settings):
         super().__init__(settings)
         self.card = replace(self.card, description=" ")
+
+
+class UnknownChange(Small):
+    """Without something, but not the system that is without it."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.card = replace(self.card, change="without hidden layer")
 
 
 class ObjectInRecipe(Small):
@@ -169,8 +177,9 @@ class OtherNames(Small):
     [
         (NamelessCard, "card is complete", "'two words'; rename it"),
         (WordlessCard, "card is complete", "card.description to say something"),
+        (UnknownChange, "card is complete", "got '' and 'without hidden layer'"),
         (ObjectInRecipe, "recipe can be hashed", "put plain values into it"),
-        (ChanceInRecipe, "recipe can be hashed", "leave time and chance out"),
+        (ChanceInRecipe, "recipe can be hashed", "leave time and randomness out"),
         (HidesSteps, "recipe decides the steps", "write what you take from the settings into self.recipe"),
         (WritesRecipe, "fit leaves the recipe alone", "do not write into self.recipe"),
         (UnseededStart, "fit depends on the seed alone", "make initial weights from context.seed"),
@@ -184,9 +193,9 @@ class OtherNames(Small):
         (OtherNames, "fit goes through", "tensors by name"),
         (FloatFaces, "fit goes through", "it gave torch.float32"),
         (Explodes, "fit goes through", "lower the learning rate"),
-        (NarrowFaces, "generate gives faces", "expected uint8 [1, 3, 16, 16]"),
+        (NarrowFaces, "generate gives faces", "expected faces uint8 [1, 3, 16, 16]"),
         (NotThreeSegments, "generate gives faces", "RuntimeError: the size of tensor a (3) must match"),
-        (GlobalNoise, "generate repeats itself", "draw chance from `generator` alone"),
+        (GlobalNoise, "generate repeats itself", "take random numbers from `generator` only"),
         (InPlace, "generate repeats itself", "do not work in place"),
         (BatchStatistics, "generate treats each voice alone", "switch to eval()"),
     ],
@@ -260,15 +269,15 @@ class SilentNan(Sound):
 @pytest.mark.parametrize(
     ("frontend", "words"),
     [
-        (Sound(id=""), "a front end with an id"),
-        (Sound(segment_frames=0), "frontend.segment_frames to be a positive number"),
+        (Sound(id=""), "frontend.id to say something"),
+        (Sound(segment_frames=0), "frontend.segment_frames to be a positive whole number"),
         (Sound(crop_frames=(20, 10)), "(shortest, longest)"),
-        (Sound(filters=39), "39 rows"),
+        (Sound(filters=39), "float32 [39, frames], got float32 [40,"),
         (MeanOfSegment(), "normalise"),
         (DoubleFeatures(), "got float64"),
-        (InPlaceSound(), "leaves its input as it is"),
-        (ChancySound(), "leave chance out"),
-        (SilentNan(), "MediaError or finite features"),
+        (InPlaceSound(), "the waveform to stay as it is"),
+        (ChancySound(), "use no randomness"),
+        (SilentNan(), "features, or MediaError, for two seconds of silence"),
     ],
 )
 def test_a_broken_front_end_is_named(frontend, words):
@@ -293,7 +302,7 @@ def test_a_model_answers_for_its_front_end():
             self.frontend = Sound(id="")
 
     with pytest.raises(
-        BenchError, match="check 'frontend keeps its contract': expected a front end with an id"
+        BenchError, match=r"check 'frontend keeps its contract': expected frontend\.id to say something"
     ):
         check_model(Mine, image_size=16)
 
@@ -317,10 +326,19 @@ def test_a_broken_anchor_fails():
         def answer(self, evaluation):
             return replace(super().answer(evaluation), faces=np.zeros((5, 3, 64, 64), np.uint8))
 
+    class Nowhere(Chance):
+        card = replace(Chance.card, place="system")
+
+    class Boundless(Chance):
+        card = replace(Chance.card, tolerance=3)
+
     for anchor, words in (
+        (Nowhere, "card.place to be 'floor' or 'ceiling', got 'system'"),
+        (Boundless, "card.tolerance to be None or a relative difference"),
         (Half, "one picture an identity"),
         (Chancy, "seed whatever"),
         (Both, "exactly one"),
     ):
         with pytest.raises(BenchError, match=words):
-            check_model(anchor)
+            check_anchor(anchor)
+    check_model(Chance)  # and anchors need no other call

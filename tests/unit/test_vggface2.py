@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import resnet50
 from weight_files import publish, randomise, write_python_2_pickle
 
 from sf2f_bench.extractors import frozen
@@ -22,15 +21,38 @@ FACTS = Path(__file__).parents[1] / "golden" / "model_facts.json"
 BGR, RGB = VggFace2Extractor.NAMES
 
 
-def caffe_style(state: dict[str, Tensor]) -> nn.Module:
-    """torchvision's ResNet-50 turned into the Caffe one: an implementation that is not ours."""
-    network = resnet50(num_classes=8631)
-    network.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-    network.avgpool = nn.AvgPool2d(7)
-    for block in (network.layer2[0], network.layer3[0], network.layer4[0]):
-        block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
-    network.load_state_dict(state)
-    return network.eval()
+class Caffe:
+    """The Caffe ResNet-50 by plain functions over a state dict: an implementation that is not torchvision's."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        self.state, self.used = state, set[str]()
+
+    def take(self, name: str) -> Tensor:
+        self.used.add(name)
+        return self.state[name]
+
+    def layer(self, x: Tensor, conv: str, norm: str, stride: int = 1, padding: int = 0) -> Tensor:
+        x = F.conv2d(x, self.take(f"{conv}.weight"), stride=stride, padding=padding)
+        names = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(self.take(f"{norm}.{name}") for name in names))
+
+    def block(self, x: Tensor, name: str, stride: int) -> Tensor:
+        y = F.relu(self.layer(x, f"{name}.conv1", f"{name}.bn1", stride))
+        y = F.relu(self.layer(y, f"{name}.conv2", f"{name}.bn2", padding=1))
+        y = self.layer(y, f"{name}.conv3", f"{name}.bn3")
+        if f"{name}.downsample.0.weight" in self.state:
+            x = self.layer(x, f"{name}.downsample.0", f"{name}.downsample.1", stride)
+        return F.relu(y + x)
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, 3, 224, 224]`` -> (pooled ``[B, 2048]``, logits)."""
+        x = F.relu(self.layer(pixels, "conv1", "bn1", stride=2, padding=3))
+        x = F.max_pool2d(x, 3, stride=2, ceil_mode=True)
+        for stage, blocks in enumerate((3, 4, 6, 3), 1):
+            for number in range(blocks):
+                x = self.block(x, f"layer{stage}.{number}", stride=2 if stage > 1 and number == 0 else 1)
+        pooled = F.avg_pool2d(x, 7).flatten(1)
+        return pooled, F.linear(pooled, self.take("fc.weight"), self.take("fc.bias"))
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +85,9 @@ def test_the_network_has_the_published_size_and_shapes(state: dict[str, Tensor])
     facts = json.loads(FACTS.read_text())["parameters_and_shapes"]
     network = VggFace2()
     assert sum(weight.numel() for weight in network.parameters()) == facts["resnet50_8631"]
-    theirs = resnet50(num_classes=8631).state_dict()
-    assert {name: t.shape for name, t in state.items()} == {name: t.shape for name, t in theirs.items()}
+    theirs = Caffe(state)
+    theirs(torch.zeros(1, 3, 224, 224))
+    assert theirs.used == {name for name in state if not name.endswith("num_batches_tracked")}
 
 
 def test_the_ids_name_network_weights_resize_and_order(
@@ -81,17 +104,14 @@ def test_an_independent_network_agrees(
     extractors: dict[str, VggFace2Extractor], state: dict[str, Tensor], faces: Tensor
 ) -> None:
     """Also the test that folding and channels last change nothing: theirs is neither."""
-    network = caffe_style(state)
+    network = Caffe(state)
     mean = torch.tensor([131.0912, 103.8827, 91.4953])[:, None, None]  # red, green, blue
     pixels = nn.UpsamplingBilinear2d((224, 224))(faces.float() - mean)
     for name, inputs in {BGR: pixels[:, [2, 1, 0]], RGB: pixels}.items():
-        pooled: list[Tensor] = []
-        handle = network.avgpool.register_forward_hook(lambda *call, to=pooled: to.append(call[2].flatten(1)))
-        classes = network(inputs).softmax(dim=1)
-        handle.remove()
-        assert pooled[0].shape == (3, 2048)
+        pooled, logits = network(inputs)
+        classes = logits.softmax(dim=1)
         embeddings, probabilities = extractors[name](faces)
-        torch.testing.assert_close(embeddings, F.normalize(pooled[0], dim=1), atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(embeddings, F.normalize(pooled, dim=1), atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(probabilities, classes, atol=1e-9, rtol=1e-4)
         torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
 

@@ -16,14 +16,13 @@ from safetensors.torch import save_file
 from torch import nn
 from weight_files import write_python_2_pickle
 
+from sf2f_bench.extractors.tensors import load_checked, read_tensors
 from sf2f_bench.extractors.weights import (
     FILES,
     FOLDER_VARIABLE,
     WeightFile,
     check_file,
     folders,
-    load_checked,
-    read_tensors,
     sha256_of,
     weights_file,
 )
@@ -117,9 +116,9 @@ def test_an_unknown_name_gets_the_nearest_one(chosen: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (CONTENT[:-1], f"is cut short: {len(CONTENT) - 1} bytes, expected {len(CONTENT)}"),
-        (CONTENT + b"!", "is another file"),
-        (CONTENT.swapcase(), "is another file: sha256 .* expected"),
+        (CONTENT[:-1], f"is truncated: {len(CONTENT) - 1} bytes, expected {len(CONTENT)}"),
+        (CONTENT + b"!", "is a different file"),
+        (CONTENT.swapcase(), "is a different file: sha256 .* expected"),
     ],
 )
 def test_a_file_that_is_not_the_published_one_is_refused(chosen: Path, content: bytes, message: str) -> None:
@@ -133,7 +132,7 @@ def test_a_bad_file_is_not_passed_over_for_one_further_on(chosen: Path, tmp_path
     cache.mkdir(parents=True)
     (cache / NAME).write_bytes(CONTENT)
     (chosen / NAME).write_bytes(b"")
-    with pytest.raises(BenchError, match="cut short"):
+    with pytest.raises(BenchError, match="truncated"):
         weights_file(NAME)
 
 

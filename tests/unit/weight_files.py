@@ -56,7 +56,7 @@ def loaded(extractor: type[Extractor], path: Path) -> Extractor:
     """An extractor with a file's weights, as if the file were the published one."""
     with pytest.MonkeyPatch.context() as patch:
         publish(path, patch)
-        return extractor(extractor.NAME)
+        return extractor()
 
 
 def write_python_2_pickle(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:

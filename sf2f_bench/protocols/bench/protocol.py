@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sf2f_bench.files import seed_of
 from sf2f_bench.protocols.names import BENCH
 from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
+from sf2f_bench.types import Answer, SpeechToFace
 
 if TYPE_CHECKING:
+    import torch
+
+    from sf2f_bench.benchmarks import Benchmark
+    from sf2f_bench.data.prepared import PreparedStore
+    from sf2f_bench.evaluation.test_people import Evaluation
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.protocols.bench.scoring import Scores
+    from sf2f_bench.protocols.paper.metrics import NamedMetric
     from sf2f_bench.results.records import RunRecord
 
 STRATA = {"G": "gender", "N": "nationality", "A": "age", "GNA": "all three"}
@@ -34,7 +45,7 @@ def _further_title(records: Sequence[RunRecord], extractor: str) -> str:
     return f"{cards[0].title}: {extractor}" if cards else extractor
 
 
-class BenchProtocol(EvaluationProtocol):
+class BenchProtocol(EvaluationProtocol[Answer]):
     """`sf2f-bench/1`."""
 
     name = BENCH
@@ -46,6 +57,8 @@ class BenchProtocol(EvaluationProtocol):
     )
     legend = "In brackets 95 % intervals; ± standard deviation over parts."
     is_default = True
+    asks_attribute_judges = True
+    shuffles_voices = True
     tables = (
         TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True),
         TableSpec("likeness", "How alike? Similarity and distributions, by the judge", main=True),
@@ -61,3 +74,45 @@ class BenchProtocol(EvaluationProtocol):
             by="training-loss",
         ),
     )
+
+    def further_extractors(self, benchmark: Benchmark) -> dict[str, str]:
+        """The benchmark's own and the user's, each by its name."""
+        return {name: name for name in benchmark.further}
+
+    def metrics(self, benchmark: Benchmark, identities: int) -> list[NamedMetric]:
+        """The installed metrics, the audio-length curve, and the attributes."""
+        from sf2f_bench.protocols.bench.scoring import all_metrics
+
+        return all_metrics(benchmark, identities)
+
+    def generate(
+        self,
+        evaluation: Evaluation,
+        system: SpeechToFace,
+        store: PreparedStore,
+        device: torch.device,
+        seed: int,
+        reporter: Reporter,
+        path: Path,
+    ) -> None:
+        """Faces from all segments, from less speech, and from two recordings apart."""
+        import torch
+
+        from sf2f_bench.protocols.bench.generation import FACES_PER_IDENTITY, generate, save
+
+        noise = torch.Generator(device=device).manual_seed(seed_of(seed, "generate"))
+        total = FACES_PER_IDENTITY * len(evaluation.identities)
+        with reporter.bar(f"generate {system.card.label} (faces)", total) as bar:
+            save(generate(system, store, device, noise, bar.advance), path)
+
+    def load(self, path: Path) -> Answer:
+        """As `Answer`, with `shorter` and `takes`."""
+        from sf2f_bench.protocols.bench.generation import load
+
+        return load(path)
+
+    def score(self, evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
+        """By every extractor and every attribute judge."""
+        from sf2f_bench.protocols.bench.scoring import score
+
+        return score(evaluation, answer, whole)

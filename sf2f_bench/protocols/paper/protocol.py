@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sf2f_bench.protocols.names import BENCH, PAPER, RUNS
+from sf2f_bench.protocols.names import BENCH, CLASSIFIER, INCEPTION, PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
-from sf2f_bench.types import ModelCard, Role
+from sf2f_bench.types import Answer, ModelCard, Role, SpeechToFace
 
 if TYPE_CHECKING:
+    import torch
+
+    from sf2f_bench.benchmarks import Benchmark
+    from sf2f_bench.data.prepared import PreparedStore
+    from sf2f_bench.evaluation.test_people import Evaluation
+    from sf2f_bench.progress import Reporter
+    from sf2f_bench.protocols.bench.scoring import Scores
+    from sf2f_bench.protocols.paper.runs import Predictions
     from sf2f_bench.results.records import BenchmarkPart, RunRecord
 
 WHY_NO_TRUE_PHOTO = (
@@ -57,7 +66,7 @@ def _likeness_title(records: Sequence[RunRecord], _: str) -> str:
     return f"{title}; FID and IS by {inception}" if inception else title
 
 
-class PaperProtocol(EvaluationProtocol):
+class PaperProtocol(EvaluationProtocol["Predictions"]):
     """`sf2f-paper/1`."""
 
     name = PAPER
@@ -71,6 +80,7 @@ class PaperProtocol(EvaluationProtocol):
         "intervals over identities: scores.csv and the pictures."
     )
     headline_role: ClassVar[Role] = "training-loss"
+    why_no_folder = f"{PAPER} generates ten times from random crops: a folder of faces goes with {BENCH}"
     tables = (
         TableSpec("retrieval", _retrieval_title, by="training-loss", main=True),
         TableSpec("likeness", _likeness_title, by="any extractor", main=True),
@@ -107,3 +117,47 @@ class PaperProtocol(EvaluationProtocol):
     def left_out(self, anchor: ModelCard) -> str | None:
         """Another true photo of the person would find itself in the published truth."""
         return WHY_NO_TRUE_PHOTO if anchor.purpose == "true-photo" else None
+
+    def further_extractors(self, benchmark: Benchmark) -> dict[str, str]:
+        """The classifier of the published quality score, where the benchmark names one, and Inception."""
+        classifier = {CLASSIFIER: benchmark.paper_classifier} if benchmark.paper_classifier else {}
+        return {**classifier, INCEPTION: INCEPTION}
+
+    def metrics(self, benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+        """Those of the published tables, for each kind of generated face."""
+        return paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities)
+
+    def key_parts(self, extractors: Mapping[str, str]) -> dict[str, Any]:
+        """The artefact is what the extractors made of the faces."""
+        from sf2f_bench.protocols.paper.runs import PREDICTIONS_VERSION
+
+        return {"extractors": dict(extractors), "predictions": PREDICTIONS_VERSION}
+
+    def generate(
+        self,
+        evaluation: Evaluation,
+        system: SpeechToFace,
+        store: PreparedStore,
+        device: torch.device,
+        seed: int,
+        reporter: Reporter,
+        path: Path,
+    ) -> None:
+        """Features of the faces of ten runs, and the first run's faces for the report."""
+        from sf2f_bench.protocols.paper.runs import predict
+
+        total = RUNS * len(evaluation.identities)
+        with reporter.bar(f"generate {system.card.label} (identities, {RUNS} runs)", total) as bar:
+            predict(evaluation, system, device, seed, bar.advance, store).save(path)
+
+    def load(self, path: Path) -> Predictions:
+        """What the extractors made of the faces."""
+        from sf2f_bench.protocols.paper.runs import Predictions
+
+        return Predictions.load(path)
+
+    def score(self, evaluation: Evaluation, answer: Predictions | Answer, whole: bool = True) -> Scores:
+        """As published; there are no rows of shuffled voices, so `whole` is always True."""
+        from sf2f_bench.protocols.paper.scoring import paper_scores
+
+        return paper_scores(evaluation, answer)

@@ -1,4 +1,4 @@
-"""The ten runs of protocol `sf2f-paper/1`: what the networks see of a system's faces.
+"""The ten runs of protocol `sf2f-paper/1`: what the networks make of a system's faces.
 
 The protocol and its quirks are described in `sf2f_bench.protocols.paper.scoring`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,24 +17,24 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import cut_segments, segment_places
 from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
-from sf2f_bench.protocols.names import PAPER, RUNS
+from sf2f_bench.protocols.names import CLASSIFIER, INCEPTION, JUDGE, PAPER, RUNS, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.types import AudioFrontend, BenchError, SpeechToFace
+from sf2f_bench.types import AudioFrontend, BenchError, FusesSegments, SpeechToFace
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_AT_ONCE = 1024
-PREDICTIONS_VERSION = 2  # of what `predict` looks at: part of the name of what is kept
-FACENET, INCEPTION = "training-loss", "inception-2015"  # the keys of the networks that play the paper's
-CLASSIFIER, JUDGE = "paper-classifier", "judge"
+PREDICTIONS_VERSION = 2  # of what `predict` keeps: part of the artefact's name
 KINDS = ("embeddings", "probabilities", "pools", "classes")
-Seen = dict[str, dict[str, "FloatArray"]]  # by kind, of one run: [N, D]
+RunFeatures = dict[str, dict[str, "FloatArray"]]  # of one run, by kind and by suffix of the metrics: [N, D]
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the networks saw of a row's faces, run by run; all that scoring needs.
+    """What the networks made of a row's faces, run by run; all that scoring needs.
 
     mode: "average", "fused" or "anchor"; embeddings ``{"" or "/one-segment" or "/mean-voice": [R, N, D]}`` by the
     network of the training loss; by the classifier probabilities, by Inception pools and classes, each
@@ -99,88 +98,107 @@ def predict(
     advance: Callable[[int], None],
     store: PreparedStore | None = None,
 ) -> Predictions:
-    """Draw a system's faces of all test identities in ten runs, and look at them.
+    """Generate a system's faces of all test identities in ten runs, and extract their features.
 
     store: prepared with the system's front end; None where it is the evaluation's. seed: of the training, which
-    also seeds noise that the system draws; the crops depend on run and identity alone, so all systems with the
-    same front end hear the same. `advance` is told the identities done, ten times all of them in the end.
-    Raises BenchError where the store holds other test identities, or a picture is none.
+    also seeds the system's noise; the crops depend on run and identity alone, so all systems with the same front
+    end hear the same. `advance` is told the identities done, ten times all of them in the end.
+    Raises BenchError where the store holds other test identities, or a generated face is not a picture.
     """
     store = store or evaluation.store
     names = [identity.id for identity in evaluation.identities]
-    _check_same_people(names, store, system.frontend)
-    fuses = getattr(system, "fuses", True)
-    seen, shown = [], []
+    _check_same_identities(names, store, system.frontend)
+    fuses = system.fuses if isinstance(system, FusesSegments) else True
+    one_run = _fused_run if fuses else _averaged_run
+    runs, shown = [], []
     for run in range(RUNS):
-        frames = system.frontend.segment_frames
-        crops = [random_segments(store.voices(name), frames, random_of("crops", run, name)) for name in names]
-        alone = np.array(
-            [
-                random_of("one segment", run, name).integers(len(crop))
-                for name, crop in zip(names, crops, strict=True)
-            ]
-        )
-        draw = partial(_draw, system, device, _noise(device, seed, run))
-        if fuses:
-            found, faces = _look_at_fused(evaluation, draw, crops, alone)
-        else:
-            found, faces = _look_at_each(evaluation, draw, crops, alone)
-            # With noise of its own, so that the other faces are what they would be without this one.
-            face_of_all = _draw(system, device, _noise(device, seed, run, "mean voice"), crops)
-            found["embeddings"][paper.MEAN_VOICE] = embeddings_of(evaluation, face_of_all)
-        seen.append(found)
+        crops = _crops_of(store, names, system.frontend.segment_frames, run)
+        features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run))
+        runs.append(features)
         shown.append(faces)
         advance(len(names))
-    return stacked("fused" if fuses else "average", seen, shown[0])
+    return stacked("fused" if fuses else "average", runs, shown[0])
 
 
-Draw = Callable[[Sequence["FloatArray"]], "ByteArray"]  # [S_i, filters, frames] each -> uint8 [N, 3, H, W]
+@dataclass(frozen=True, eq=False)
+class _Crops:
+    """What one run hears of every identity: segments ``[S_i, filters, frames]``, and which of them is heard alone."""
+
+    segments: list[FloatArray]
+    alone: NDArray[np.int64]  # [N]
+
+    @property
+    def single(self) -> list[FloatArray]:
+        """The segments heard alone: ``[1, filters, frames]`` each."""
+        return [segments[[row]] for segments, row in zip(self.segments, self.alone, strict=True)]
 
 
-def _look_at_fused(
-    evaluation: Evaluation, draw: Draw, crops: Sequence[FloatArray], alone: np.ndarray
-) -> tuple[Seen, ByteArray]:
-    """One face of all segments and one of a single segment: for a system that fuses."""
-    fused = draw(crops)
-    single = draw([crop[[row]] for crop, row in zip(crops, alone, strict=True)])
+def _crops_of(store: PreparedStore, names: Sequence[str], frames: int, run: int) -> _Crops:
+    segments = [random_segments(store.voices(name), frames, random_of("crops", run, name)) for name in names]
+    alone = [
+        random_of("one segment", run, name).integers(len(found))
+        for name, found in zip(names, segments, strict=True)
+    ]
+    return _Crops(segments, np.array(alone))
+
+
+class _Generator:
+    """A system in one of the runs."""
+
+    def __init__(self, system: SpeechToFace, device: torch.device, seed: int, run: int) -> None:
+        self.system, self.device, self.seeds = system, device, (seed, run)
+        self.noise = self.noise_of()
+
+    def noise_of(self, *purpose: str) -> torch.Generator:
+        """Chance that depends on training seed, run and purpose alone."""
+        return torch.Generator(device=self.device).manual_seed(seed_of(PAPER, *self.seeds, *purpose))
+
+    def __call__(self, segments: Sequence[FloatArray], noise: torch.Generator | None = None) -> ByteArray:
+        """``[S_i, filters, frames]`` each -> uint8 ``[N, 3, H, W]``."""
+        generate, normalise = self.system.generate, self.system.frontend.normalise
+        return generate_faces(
+            generate, segments, normalise, self.device, noise or self.noise, lambda count: None
+        )
+
+
+def _fused_run(evaluation: Evaluation, crops: _Crops, generate: _Generator) -> tuple[RunFeatures, ByteArray]:
+    """One face of all segments and one of a single segment; shown are the faces of all segments."""
+    fused, single = generate(crops.segments), generate(crops.single)
     embeddings = {"": embeddings_of(evaluation, fused), paper.ONE_SEGMENT: embeddings_of(evaluation, single)}
     return {"embeddings": embeddings, **quality_of(evaluation, {"": single, paper.FUSED: fused})}, fused
 
 
-def _look_at_each(
-    evaluation: Evaluation, draw: Draw, crops: Sequence[FloatArray], alone: np.ndarray
-) -> tuple[Seen, ByteArray]:
-    """A face a segment: their mean embedding, which belongs to no picture, and one of them alone."""
-    counts = np.array([len(crop) for crop in crops])
+def _averaged_run(
+    evaluation: Evaluation, crops: _Crops, generate: _Generator
+) -> tuple[RunFeatures, ByteArray]:
+    """One face of each segment, whose mean embedding belongs to no picture; shown are the faces of one segment."""
+    counts = np.array([len(segments) for segments in crops.segments])
     starts = np.cumsum(counts) - counts
-    faces = draw([segment[None] for crop in crops for segment in crop])
+    faces = generate([segment[None] for segments in crops.segments for segment in segments])
     each = embeddings_of(evaluation, faces)
-    means = np.add.reduceat(each, starts) / counts[:, None].astype(each.dtype)
-    single = faces[starts + alone]
-    embeddings = {"": means, paper.ONE_SEGMENT: each[starts + alone]}
+    single = faces[starts + crops.alone]
+    # With noise of its own, so that the other faces are what they would be without this one.
+    mean_voice = generate(crops.segments, generate.noise_of("mean voice"))
+    embeddings = {
+        "": np.add.reduceat(each, starts) / counts[:, None].astype(each.dtype),
+        paper.ONE_SEGMENT: each[starts + crops.alone],
+        paper.MEAN_VOICE: embeddings_of(evaluation, mean_voice),
+    }
     return {"embeddings": embeddings, **quality_of(evaluation, {"": single})}, single
 
 
-def _draw(
-    system: SpeechToFace, device: torch.device, noise: torch.Generator, segments: Sequence[FloatArray]
-) -> ByteArray:
-    return generate_faces(
-        system.generate, segments, system.frontend.normalise, device, noise, lambda count: None
-    )
-
-
 def embeddings_of(evaluation: Evaluation, faces: ByteArray) -> FloatArray:
-    """At length 1 by the network that plays FaceNet's part: ``[N, D]``."""
+    """At length 1 by the network of the training loss, which plays FaceNet's part: ``[N, D]``."""
     parts = range(0, len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
     embeddings = np.concatenate(
-        [evaluation.embed(FACENET, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
+        [evaluation.embed(TRAINING_LOSS, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
     )
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
-def quality_of(evaluation: Evaluation, faces: dict[str, ByteArray]) -> Seen:
-    """What classifier and Inception see ``[N, C]``, by kind and name; nothing of a network that is not here."""
-    found: Seen = {"probabilities": {}, "pools": {}, "classes": {}}
+def quality_of(evaluation: Evaluation, faces: dict[str, ByteArray]) -> RunFeatures:
+    """What classifier and Inception give ``[N, C]``, by kind and name; nothing of an unavailable network."""
+    found: RunFeatures = {"probabilities": {}, "pools": {}, "classes": {}}
     classifier, _ = classifier_of(evaluation)
     for name, pictures in faces.items():
         probabilities = evaluation.embed(classifier, pictures)[1] if classifier else None
@@ -193,7 +211,7 @@ def quality_of(evaluation: Evaluation, faces: dict[str, ByteArray]) -> Seen:
     return found
 
 
-def stacked(mode: str, runs: Sequence[Seen], faces: ByteArray | None = None) -> Predictions:
+def stacked(mode: str, runs: Sequence[RunFeatures], faces: ByteArray | None = None) -> Predictions:
     """Runs ``[N, D]`` each, one after the other: ``[R, N, D]``."""
     parts = {
         kind: {name: np.stack([run[kind][name] for run in runs]) for name in runs[0][kind]} for kind in KINDS
@@ -201,16 +219,12 @@ def stacked(mode: str, runs: Sequence[Seen], faces: ByteArray | None = None) -> 
     return Predictions(mode, **parts, faces=faces)
 
 
-def _noise(device: torch.device, *parts: object) -> torch.Generator:
-    return torch.Generator(device=device).manual_seed(seed_of(PAPER, *parts))
-
-
 def random_of(purpose: str, run: int, identity: str) -> np.random.Generator:
     """Chance that depends on run and identity alone: the same for every system."""
     return np.random.default_rng(seed_of(PAPER, purpose, run, identity))
 
 
-def _check_same_people(names: Sequence[str], store: PreparedStore, frontend: AudioFrontend) -> None:
+def _check_same_identities(names: Sequence[str], store: PreparedStore, frontend: AudioFrontend) -> None:
     found = [identity.id for identity in store.identities("test")]
     if found != list(names):
         raise BenchError(

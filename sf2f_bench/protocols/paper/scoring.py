@@ -40,17 +40,13 @@ import numpy as np
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import seed_of
 from sf2f_bench.protocols.bench.scoring import Scores, role_of
-from sf2f_bench.protocols.names import PAPER
+from sf2f_bench.protocols.names import INCEPTION, PAPER, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.protocols.paper.runs import (
-    FACENET,
-    INCEPTION,
-    PREDICTIONS_VERSION,
     Predictions,
     classifier_of,
     embeddings_of,
     network_of,
-    predict,
     quality_of,
     random_of,
     stacked,
@@ -60,8 +56,6 @@ from sf2f_bench.types import Answer, BenchError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
-
-__all__ = ["PREDICTIONS_VERSION", "Predictions", "paper_scores", "predict"]
 
 MODES = {
     "average": 'the mean of the embeddings of the faces of up to 20 segments ("average_facenet_embedding")',
@@ -92,13 +86,13 @@ def paper_scores(evaluation: Evaluation, answer: Predictions | Answer) -> Scores
             _score_own_space(evaluation, found, *answer.ranking)
             return found
         answer = _predictions_of(evaluation, answer)
-    truth = evaluation.templates_of_all_photos(FACENET)
+    truth = evaluation.templates_of_all_photos(TRAINING_LOSS)
     for suffix in ("", paper.ONE_SEGMENT, paper.MEAN_VOICE):
         for metric in _metrics(evaluation, suffix):
             if suffix in answer.embeddings:
                 _add(evaluation, found, metric, answer.embeddings[suffix], truth)
             else:
-                _absent(evaluation, found, metric.name, FACENET, NO_SUCH_FACE[answer.mode])
+                _absent(evaluation, found, metric.name, TRAINING_LOSS, NO_SUCH_FACE[answer.mode])
     _score_quality(evaluation, found, answer)
     found.notes += (f"Retrieval and distances by {MODES[answer.mode]}.",)
     return found
@@ -112,7 +106,7 @@ def _metrics(evaluation: Evaluation, suffix: str = "") -> list[paper.PaperMetric
 def _predictions_of(evaluation: Evaluation, answer: Answer) -> Predictions:
     """An anchor's faces or queries as the networks see them, as one run."""
     if answer.faces is None:
-        return Predictions("anchor", {"": (answer.embeddings or {})[FACENET][None]}, {})
+        return Predictions("anchor", {"": (answer.embeddings or {})[TRAINING_LOSS][None]}, {})
     embeddings = {"": embeddings_of(evaluation, answer.faces)}
     seen = {"embeddings": embeddings, **quality_of(evaluation, {"": answer.faces})}
     return stacked("anchor", [seen], answer.faces)
@@ -135,7 +129,7 @@ def _add(
     metric: paper.PaperMetric,
     runs: FloatArray,
     truth: FloatArray,
-    role: str | None = FACENET,
+    role: str | None = TRAINING_LOSS,
 ) -> None:
     extractor = evaluation.extractors[role] if role else None
     random = np.random.default_rng(seed_of(metric.name, extractor and extractor.id))

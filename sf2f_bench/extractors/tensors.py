@@ -1,0 +1,107 @@
+"""Reading files of weights as tensors, without running any code that a file might carry."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sf2f_bench.data.mel_pickles import ArrayUnpickler
+from sf2f_bench.types import BenchError, MediaError
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pt, .pth, .pkl or .safetensors file by name, on the CPU; no code of the file is run.
+
+    Raises BenchError for another kind of file, a damaged one, and one that holds anything but arrays by name.
+    """
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".pt": _read_torch,
+        ".pth": _read_torch,
+        ".pkl": _read_arrays,
+        ".safetensors": load_file,
+    }
+    if path.suffix not in readers:
+        raise BenchError(
+            f"{path}: expected weights as {', '.join(readers)}, found {path.suffix or 'no suffix'}."
+        )
+    try:
+        content = readers[path.suffix](path)
+    # Damaged bytes make the readers raise nearly anything; none of it is our fault.
+    except Exception as error:
+        raise BenchError(f"{path}: cannot be read as weights ({error}); fetch it again.") from error
+    good = isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    )
+    if not good:
+        raise BenchError(f"{path}: expected tensors by name, found other things; fetch it again.")
+    return dict(content)
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own message advises to run what the file carries
+        raise ValueError("it holds more than tensors, or is damaged") from error
+
+
+def _read_arrays(path: Path) -> Any:
+    """A pickled dict of NumPy arrays, as Python 2 wrote it: its byte strings are read as Latin-1."""
+    with path.open("rb") as stream:
+        content = _WeightUnpickler(stream, encoding="latin1").load()
+    # A copy in this machine's byte order; what torch knows no tensor for is refused by it.
+    return {
+        name: torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
+        for name, array in content.items()
+    }
+
+
+class _WeightUnpickler(ArrayUnpickler):
+    """The unpickler of the feature files, which admits arrays alone, and the dict that keeps an order."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """OrderedDict and what rebuilds an array; raises BenchError for everything else."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        try:
+            return super().find_class(module, name)
+        except MediaError as error:
+            raise pickle.UnpicklingError(
+                f"it names {module}.{name}, which weights do not need and which could run code"
+            ) from error
+
+
+def load_checked(network: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """Fill a network; every name and shape must be the network's own.
+
+    Counters of batch normalisation (`num_batches_tracked`) may be absent: evaluation does not read them, and
+    files older than torch 0.4.1 have none. Raises BenchError naming the entries that do not fit.
+    """
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in tensors and not name.endswith(".num_batches_tracked")]
+    misfits = {
+        "are missing": missing,
+        "are not known": [name for name in tensors if name not in wanted],
+        "have another shape": [
+            f"{name} {list(tensor.shape)} instead of {list(wanted[name].shape)}"
+            for name, tensor in tensors.items()
+            if name in wanted and tensor.shape != wanted[name].shape
+        ],
+    }
+    found = [
+        f"{len(names)} entries {how} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for how, names in misfits.items()
+        if names
+    ]
+    if found:
+        raise BenchError(
+            f"{source}: not the weights of {type(network).__name__}: {'; '.join(found)}. Fetch the file again."
+        )
+    network.load_state_dict(tensors, strict=False)

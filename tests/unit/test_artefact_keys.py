@@ -1,0 +1,136 @@
+"""Names of artefacts, pinned: a change of one makes people train and score again what they have.
+
+`tests/golden/artefact_keys.json` was written by the code of 26 November 2026, before modules and names moved.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from sf2f_bench.audio import LogFilterbank, WenFilterbank
+from sf2f_bench.benchmarks import benchmark_of
+from sf2f_bench.config import RunConfig
+from sf2f_bench.data.prepared import store_key
+from sf2f_bench.extractors.embedded import EmbeddedExtractor
+from sf2f_bench.files import hash_of
+from sf2f_bench.protocols.catalogue import protocol_named
+from sf2f_bench.protocols.names import BENCH, PAPER
+from sf2f_bench.runs import pipeline
+from sf2f_bench.runs.stages import dataset_of, keys_of, record_key, shuffled_key
+from sf2f_bench.runs.systems import build
+from sf2f_bench.types import ModelSettings
+from tests.tiny import TinyDataset, TinyFrontend
+from tests.unit.test_evaluation import make_evaluation
+
+PINNED = json.loads((Path(__file__).parents[1] / "golden" / "artefact_keys.json").read_text(encoding="utf-8"))
+EMBEDDED = {role: f"embedded-{name}" for role, name in (("judge", "judge"), ("training-loss", "perceptual"))}
+REAL = {"judge": "deepface:ArcFace/1@x", "training-loss": "facenet/1@y"}
+CASES = {  # what is pinned -> (settings, ids of the networks by key, attribute judges)
+    "smoke": ({"budget": "smoke"}, EMBEDDED, None),
+    "default, seed 3, 40 steps, width 1": ({"seed": 3, "steps": 40, "width": 1}, EMBEDDED, None),
+    "galleries of 50": ({"gallery": 50, "ks": (1, 5)}, EMBEDDED, None),
+    f"HQ-VoxCeleb | {BENCH}": (
+        {"benchmark": "hq-voxceleb", "precision": "bf16"},
+        {**REAL, "vggface2-resnet50": "v/1@z", "inception-2015": "i/1@w"},
+        ["probe/1 on x", "deepface:attributes"],
+    ),
+    f"HQ-VoxCeleb | {PAPER}": (
+        {"benchmark": "hq-voxceleb", "budget": "paper"},
+        {**REAL, "paper-classifier": "v/1@z", "inception-2015": "i/1@w"},
+        [],
+    ),
+}
+
+
+def run_of(protocol, settings, networks, attribute_judges):
+    """A run over a store that is not there: of the data only their hash enters."""
+    config = RunConfig(protocol=protocol, **settings)
+    ids = {
+        key: EmbeddedExtractor(name).id if name in EMBEDDED.values() else name
+        for key, name in networks.items()
+    }
+    if attribute_judges is None:
+        attribute_judges = [f"probe/1 on {ids['judge']}"] if protocol == BENCH else []
+    store = SimpleNamespace(data_hash="afe35687513a90da")
+    return SimpleNamespace(
+        config=config,
+        benchmark=benchmark_of(config),
+        protocol=protocol_named(protocol),
+        store=store,
+        store_for=lambda system: store,
+        device=torch.device("cpu"),
+        evaluation=SimpleNamespace(
+            extractors={key: SimpleNamespace(id=id_) for key, id_ in ids.items()},
+            attribute_judges=[SimpleNamespace(id=id_) for id_ in attribute_judges],
+            identities=range(100),
+        ),
+    )
+
+
+def keys_of_row(run, name):
+    if name == "folder of faces":
+        return [record_key(run, hash_of({"external": "ab" * 32, "name": "x"}))]
+    config = run.config
+    system = build(name, ModelSettings(64, config.budget, "cpu", config.width, config.steps))
+    keys = keys_of(run, system)
+    return [keys["train"], keys["faces"], keys["record"], shuffled_key(keys["record"])]
+
+
+@pytest.mark.parametrize("case", sorted({pin.rpartition(" | ")[0] for pin in PINNED}))
+def test_keys_of_unchanged_settings_stay(case):
+    what, _, protocol = case.partition(" | ")
+    run = run_of(protocol, *CASES.get(what) or CASES[case])
+    pinned = {pin.rpartition(" | ")[2]: keys for pin, keys in PINNED.items() if pin.startswith(f"{case} | ")}
+    assert len(pinned) == 9
+    assert {name: " ".join(keys_of_row(run, name)) for name in pinned} == pinned
+
+
+def test_names_of_prepared_stores_stay():
+    found = {}
+    for benchmark in ("synthetic-64", "synthetic-128"):
+        for budget in ("smoke", "default"):
+            config = RunConfig(benchmark=benchmark, budget=budget)
+            data, size = dataset_of(config, benchmark_of(config)), benchmark_of(config).image_size
+            keys = [store_key(data, frontend, size) for frontend in (LogFilterbank(), WenFilterbank())]
+            found[benchmark, budget] = keys
+    assert found == {
+        ("synthetic-64", "smoke"): ["9d3db8550fd5ed19", "7e5966791ed9c601"],
+        ("synthetic-64", "default"): ["7a748f07c55ce8c8", "32beb67f1f0eced3"],
+        ("synthetic-128", "smoke"): ["99633dd007e3cf3b", "274ef62b8bc0d305"],
+        ("synthetic-128", "default"): ["b89f630d20fd46f5", "0bc44f1adefe8b49"],
+    }
+
+
+def test_names_of_features_stay(tmp_path):
+    evaluation = make_evaluation(tmp_path)
+    assert store_key(TinyDataset(), TinyFrontend(), 16) == "45c4215be69654a2"
+    assert evaluation.store.data_hash == "51995c288411f769"
+    evaluation.real("judge")
+    evaluation.templates_of_all_photos("judge")
+    evaluation.train_templates("judge")
+    assert {path.stem for path in evaluation.cache.iterdir()} == {
+        "34f0bbcddaf4272a",
+        "5e257559bbbb99cd",
+        "99511b4fa0378fec",
+    }
+
+
+def test_the_name_of_an_audit_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "audit", lambda *_: [])
+    config = RunConfig(budget="smoke", cache=tmp_path)
+    store = SimpleNamespace(data_hash="afe35687513a90da")
+    pipeline._findings(config, benchmark_of(config), None, store)
+    assert [path.stem for path in (tmp_path / "audit").iterdir()] == ["4d50a9ca3f78e8cb"]
+
+
+@pytest.mark.parametrize("option", [{"compile": "default"}, {"compile": "graphs"}, {"deterministic": True}])
+def test_other_arithmetic_is_another_training_of_a_system_and_no_other_anchor(option):
+    plain, other = (run_of(BENCH, {"budget": "smoke", **more}, EMBEDDED, None) for more in ({}, option))
+    assert keys_of_row(plain, "sf2f-64")[0] != keys_of_row(other, "sf2f-64")[0]
+    assert keys_of_row(plain, "sf2f-64-fuser")[0] != keys_of_row(other, "sf2f-64-fuser")[0]
+    assert keys_of_row(plain, "chance") == keys_of_row(other, "chance")
