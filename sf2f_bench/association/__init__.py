@@ -1,1 +1,1 @@
-"""The association lists of the literature: a drawn face stands for a voice, and is scored per list."""
+"""The association lists of the literature, scored with a face generated from each voice."""

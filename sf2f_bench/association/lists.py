@@ -1,4 +1,4 @@
-"""The trial lists of voice-face association on VoxCeleb1, read as they are published.
+"""The trial lists of voice-face association on VoxCeleb1, in their published formats.
 
 Matching and retrieval: Zhu et al., "Unsupervised Voice-Face Representation Learning by Cross-Modal Prototype
 Contrast" (arXiv 2204.14057). Verification: Nagrani et al., "Learnable PINs" (arXiv 1805.00833).
@@ -24,27 +24,26 @@ PEOPLE_COLUMNS = ["VoxCeleb1 ID", "VGGFace1 ID", "Gender"]
 VERIFICATION_COLUMNS = ["id", "voice-speaker-id", "face-speaker-id", "label", "voice-path", "face-path"]
 MATCHING_NAME = re.compile(r"matching_(v2f|f2v)_(U|G|N|A|GN|GNA)\.csv")
 VERIFICATION_NAME = re.compile(r"veriflist_test_(random|G|N|A|GNA)_(unseenunheard|seenheard)\.txt")
-RETRIEVAL_NAME = re.compile(r"(wav|jpg)_(\w+)\.csv")
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a path of a list must look like."""
+class PathPattern:
+    """What a path of a list must look like, with an example for messages."""
 
     example: str
     pattern: re.Pattern[str]
 
 
-VOICE = Shape("id10002/CLIP/00001.wav", re.compile(r"id\d{5}/[^/]+/\d{5}\.wav"))
-FACE = Shape("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(r"[^/]+/1\.6/[^/]+/\d+\.jpg"))
+VOICE = PathPattern("id10002/CLIP/00001.wav", re.compile(r"id\d{5}/[^/]+/\d{5}\.wav"))
+FACE = PathPattern("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(r"[^/]+/1\.6/[^/]+/\d+\.jpg"))
 # Before VoxCeleb1 gave its people ids:
-OLD_VOICE = Shape("A.R._Rahman/CLIP_0000001.wav", re.compile(r"([^/]+)/([^/]+)_(\d{7})\.wav"))
-OLD_FACE = Shape("A.R._Rahman/CLIP/0013500.jpg", re.compile(r"([^/]+)/([^/]+/\d+\.jpg)"))
+OLD_VOICE = PathPattern("A.R._Rahman/CLIP_0000001.wav", re.compile(r"([^/]+)/([^/]+)_(\d{7})\.wav"))
+OLD_FACE = PathPattern("A.R._Rahman/CLIP/0013500.jpg", re.compile(r"([^/]+)/([^/]+/\d+\.jpg)"))
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Who is who in VoxCeleb1: columns `id` ("id10002"), `name` ("A.R._Rahman"), `gender` ("f" or "m"), `split`.
+    """VoxCeleb1's people: columns `id` ("id10002"), `name` ("A.R._Rahman"), `gender` ("f" or "m"), `split`.
 
     split: "train", "val" or "test" of hq-voxceleb, by the row of the metadata.
     """
@@ -59,95 +58,67 @@ class People:
         return pd.Series([*ids, *ids], index=[*self.table["name"], *ids])
 
     def of(self, paths: pd.Series) -> pd.Series:
-        """The id of each path's person, by its first folder; NaN for a stranger."""
+        """The id of each path's person, by its first folder; NaN for an unknown person."""
         return paths.str.partition("/")[0].map(self.id_of)
 
 
 @dataclass(frozen=True, eq=False)
-class MatchingList:
+class AssociationList:
+    """A published list. voices, faces: every path of a recording and of a photo that it names, some more than once.
+
+    sha256: by file name.
+    """
+
+    name: str
+    sha256: dict[str, str]
+    voices: pd.Series
+    faces: pd.Series
+
+
+@dataclass(frozen=True, eq=False)
+class MatchingList(AssociationList):
     """1:2 matching: `trials` with `probe`, `right`, `wrong` (paths) and `person` (id of the probe).
 
     direction: "v2f" (a voice, two faces) or "f2v"; stratum: what right and wrong person share, "U" for nothing.
     """
 
-    name: str
     direction: Literal["v2f", "f2v"]
     stratum: str
-    sha256: dict[str, str]  # by file name
     trials: pd.DataFrame
-
-    @property
-    def voices(self) -> pd.Series:
-        """Every path of a recording, in any order, some twice."""
-        probe, candidates = self.trials["probe"], [self.trials["right"], self.trials["wrong"]]
-        return probe if self.direction == "v2f" else pd.concat(candidates)
-
-    @property
-    def faces(self) -> pd.Series:
-        """Every path of a photo."""
-        probe, candidates = self.trials["probe"], [self.trials["right"], self.trials["wrong"]]
-        return probe if self.direction == "f2v" else pd.concat(candidates)
 
 
 @dataclass(frozen=True, eq=False)
-class VerificationList:
-    """Is it the same person? `trials` with `voice`, `face` (paths), `same` (bool) and `person` (id of the voice)."""
+class VerificationList(AssociationList):
+    """Same-person verification: `trials` with `voice`, `face` (paths), `same` (bool), `person` (id of the voice)."""
 
-    name: str
     stratum: str
-    sha256: dict[str, str]
     trials: pd.DataFrame
-
-    @property
-    def voices(self) -> pd.Series:
-        """Every path of a recording."""
-        return self.trials["voice"]
-
-    @property
-    def faces(self) -> pd.Series:
-        """Every path of a photo."""
-        return self.trials["face"]
 
 
 @dataclass(frozen=True, eq=False)
-class RetrievalList:
+class RetrievalList(AssociationList):
     """All recordings against all photos: two tables with `path` and `person` (id)."""
 
-    name: str
-    sha256: dict[str, str]
     recordings: pd.DataFrame
     photos: pd.DataFrame
-
-    @property
-    def voices(self) -> pd.Series:
-        """Every path of a recording."""
-        return self.recordings["path"]
-
-    @property
-    def faces(self) -> pd.Series:
-        """Every path of a photo."""
-        return self.photos["path"]
-
-
-AssociationList = MatchingList | VerificationList | RetrievalList
 
 
 @dataclass(frozen=True)
 class MediaFolders:
-    """Where the recordings and the photos of VoxCeleb1 lie, whichever of its two namings they have."""
+    """The folders of VoxCeleb1's recordings and photos, whichever of its two namings they have."""
 
     voices: Path
     faces: Path
     people: People
 
     def recording(self, name: str) -> Path | None:
-        """The file of a listed voice as it is named, else of NAME/CLIP_0000001.wav as ID/CLIP/00001.wav."""
+        """The file of a listed voice under its own name, else NAME/CLIP_0000001.wav as ID/CLIP/00001.wav."""
         old = OLD_VOICE.pattern.fullmatch(name)
         renamed = [f"{self.people.id_of[old[1]]}/{old[2]}/{int(old[3]):05d}.wav"] if old else []
         return _first_file(self.voices, [name, *renamed])
 
     def photo(self, name: str) -> Path | None:
-        """The file of a listed face as it is named, else of NAME/CLIP/FRAME.jpg as NAME/1.6/CLIP/FRAME.jpg."""
+        """The file of a listed face under its own name, else NAME/CLIP/FRAME.jpg as NAME/1.6/CLIP/FRAME.jpg."""
         old = OLD_FACE.pattern.fullmatch(name)
         return _first_file(self.faces, [name, *([f"{old[1]}/1.6/{old[2]}"] if old else [])])
 
@@ -159,43 +130,39 @@ def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
 def read_lists(folder: Path) -> tuple[People, list[AssociationList]]:
     """The people and every list of a folder: FOLDER/vox1_meta.csv, matching/, veriflist/, retrieval/.
 
-    They may also lie in FOLDER/data, as in their repository. Raises BenchError, with file and line, for a list that
-    does not say what its name says, and where there is no list.
+    They may also be in FOLDER/data, as in their repository. Raises BenchError, with file and line, for a list that
+    does not hold what its name says, and where there is no list.
     """
-    if not (folder / METADATA).is_file() and (folder / "data" / METADATA).is_file():
-        folder = folder / "data"
+    folder = next((place for place in (folder, folder / "data") if (place / METADATA).is_file()), folder)
     if not (folder / METADATA).is_file():
         raise BenchError(
-            f"{folder} is no folder of association lists: expected {METADATA} beside matching/, veriflist/ "
+            f"{folder} is not a folder of association lists: expected {METADATA} beside matching/, veriflist/ "
             "or retrieval/"
         )
     people = read_people(folder / METADATA)
     lists: list[AssociationList] = [
-        read_matching(path, people) for path in sorted(folder.glob("matching/*.csv"))
+        *(read_matching(path, people) for path in sorted(folder.glob("matching/*.csv"))),
+        *(read_verification(path, people) for path in sorted(folder.glob("veriflist/*.txt"))),
+        *(read_retrieval(path, people) for path in sorted(folder.glob("retrieval/wav_*.csv"))),
     ]
-    lists += [read_verification(path, people) for path in sorted(folder.glob("veriflist/*.txt"))]
-    for wav in sorted(folder.glob("retrieval/wav_*.csv")):
-        lists.append(read_retrieval(wav, wav.with_name(wav.name.replace("wav_", "jpg_", 1)), people))
     if not lists:
         raise BenchError(
-            f"{folder} holds no list: expected matching/matching_v2f_U.csv and the like, "
+            f"{folder} holds no list: expected files such as matching/matching_v2f_U.csv, "
             "veriflist/veriflist_test_random_unseenunheard.txt, or retrieval/wav_20k.csv with jpg_20k.csv"
         )
     return people, lists
 
 
 def read_people(path: Path) -> People:
-    """VoxCeleb1's metadata, separated by tabs. Raises BenchError, with the line, for what is not that."""
+    """VoxCeleb1's metadata, separated by tabs. Raises BenchError, with the line, for anything else."""
     table, sha256 = _read(path, "\t", header=True)
     _need_columns(path, table, PEOPLE_COLUMNS)
-    people = pd.DataFrame(
-        {"id": table["VoxCeleb1 ID"], "name": table["VGGFace1 ID"], "gender": table["Gender"]},
-    )
+    people = table[PEOPLE_COLUMNS].set_axis(["id", "name", "gender"], axis=1)
     people["split"] = [split_of_row(number) for number in range(len(people))]
     _refuse(path, people, ~people["id"].str.fullmatch(r"id\d{5}"), "expected an id like id10001")
     _refuse(path, people, ~people["gender"].isin(["f", "m"]), "expected gender f or m")
     for column in ("id", "name"):
-        _refuse(path, people, people[column].duplicated(), f"this {column} stands twice")
+        _refuse(path, people, people[column].duplicated(), f"this {column} is listed twice")
     return People(people, sha256)
 
 
@@ -207,19 +174,21 @@ def read_matching(path: Path, people: People) -> MatchingList:
     name = MATCHING_NAME.fullmatch(path.name)
     if not name:
         raise BenchError(
-            f"{path}: expected a name like matching_v2f_GN.csv, which says direction and stratum"
+            f"{path}: expected a name such as matching_v2f_GN.csv, which gives direction and stratum"
         )
     trials, sha256 = _read(path, " ", columns=["probe", "right", "wrong"])
-    probe, candidate = (VOICE, FACE) if name[1] == "v2f" else (FACE, VOICE)
-    for column, shape in (("probe", probe), ("right", candidate), ("wrong", candidate)):
-        _need_shape(path, trials, column, shape)
+    direction: Literal["v2f", "f2v"] = "v2f" if name[1] == "v2f" else "f2v"
+    probe, candidate = (VOICE, FACE) if direction == "v2f" else (FACE, VOICE)
+    for column, pattern in (("probe", probe), ("right", candidate), ("wrong", candidate)):
+        _need_pattern(path, trials, column, pattern)
     trials["person"], right, wrong = (
         _person(path, trials, column, people) for column in ("probe", "right", "wrong")
     )
     _refuse(path, trials, right != trials["person"], "the first candidate is not the probe's person")
     _refuse(path, trials, wrong == trials["person"], "the second candidate is the probe's person too")
-    direction: Literal["v2f", "f2v"] = "v2f" if name[1] == "v2f" else "f2v"
-    return MatchingList(path.stem, direction, name[2], {path.name: sha256}, trials)
+    sides = trials["probe"], pd.concat([trials["right"], trials["wrong"]])
+    voices, faces = sides if direction == "v2f" else sides[::-1]
+    return MatchingList(path.stem, {path.name: sha256}, voices, faces, direction, name[2], trials)
 
 
 def read_verification(path: Path, people: People) -> VerificationList:
@@ -229,11 +198,11 @@ def read_verification(path: Path, people: People) -> VerificationList:
     """
     name = VERIFICATION_NAME.fullmatch(path.name)
     if not name:
-        raise BenchError(f"{path}: expected a name like veriflist_test_GNA_unseenunheard.txt")
+        raise BenchError(f"{path}: expected a name such as veriflist_test_GNA_unseenunheard.txt")
     table, sha256 = _read(path, ",", header=True)
     _need_columns(path, table, VERIFICATION_COLUMNS)
-    _need_shape(path, table, "voice-path", OLD_VOICE)
-    _need_shape(path, table, "face-path", OLD_FACE)
+    _need_pattern(path, table, "voice-path", OLD_VOICE)
+    _need_pattern(path, table, "face-path", OLD_FACE)
     voice, face = (_person(path, table, f"{side}-path", people) for side in ("voice", "face"))
     for side, person in (("voice", voice), ("face", face)):
         number = table[f"{side}-speaker-id"].str.zfill(4)  # 2 is id10002
@@ -241,36 +210,39 @@ def read_verification(path: Path, people: People) -> VerificationList:
     same = table["label"] == "1"
     _refuse(path, table, ~table["label"].isin(["0", "1"]), "expected label 0 or 1")
     _refuse(path, table, same != (voice == face), "the label contradicts the two names")
-    trials = pd.DataFrame(
-        {"voice": table["voice-path"], "face": table["face-path"], "same": same, "person": voice}
-    )
+    paths = table["voice-path"], table["face-path"]
+    trials = pd.DataFrame({"voice": paths[0], "face": paths[1], "same": same, "person": voice})
     stratum = "U" if name[1] == "random" else name[1]
-    return VerificationList(path.stem, stratum, {path.name: sha256}, trials)
+    return VerificationList(path.stem, {path.name: sha256}, *paths, stratum, trials)
 
 
-def read_retrieval(recordings: Path, photos: Path, people: People) -> RetrievalList:
-    """``ID <tab> PATH`` a line, of recordings and of photos. Raises BenchError, with the line, for anything else."""
-    found, hashes = [], {}
-    for path, column, shape in ((recordings, "wav", VOICE), (photos, "jpg", FACE)):
+def read_retrieval(recordings: Path, people: People) -> RetrievalList:
+    """``ID <tab> PATH`` a line, of recordings in ``wav_*.csv`` and of photos in ``jpg_*.csv``.
+
+    Raises BenchError, with the line, for anything else.
+    """
+    tables, hashes = [], {}
+    photos = recordings.with_name(recordings.name.replace("wav_", "jpg_", 1))
+    for path, column, pattern in ((recordings, "wav", VOICE), (photos, "jpg", FACE)):
         if not path.is_file():
             raise BenchError(
                 f"{path} is missing: a retrieval list has one file of recordings and one of photos"
             )
         table, hashes[path.name] = _read(path, "\t", header=True)
         _need_columns(path, table, [PEOPLE_COLUMNS[0], column])
-        _need_shape(path, table, column, shape)
+        _need_pattern(path, table, column, pattern)
         person = _person(path, table, column, people)
         _refuse(path, table, table[PEOPLE_COLUMNS[0]] != person, "the id is another person's than the path's")
-        _refuse(path, table, table[column].duplicated(), "this path stands twice")
-        found.append(pd.DataFrame({"path": table[column], "person": person}))
-    name = RETRIEVAL_NAME.fullmatch(recordings.name)
-    return RetrievalList(f"retrieval_{name[2] if name else recordings.stem}", hashes, *found)
+        _refuse(path, table, table[column].duplicated(), "this path is listed twice")
+        tables.append(pd.DataFrame({"path": table[column], "person": person}))
+    name = f"retrieval_{recordings.stem.removeprefix('wav_')}"
+    return RetrievalList(name, hashes, *(table["path"] for table in tables), *tables)
 
 
 def _read(
     path: Path, separator: str, columns: Sequence[str] = (), header: bool = False
 ) -> tuple[pd.DataFrame, str]:
-    """The fields of every line as words, indexed by the line's number, and the file's SHA-256."""
+    """The fields of every line as strings, indexed by the line's number, and the file's SHA-256."""
     try:
         content = path.read_bytes()
         lines = pd.Series(content.decode("utf-8").splitlines(), dtype=str)
@@ -280,13 +252,13 @@ def _read(
     if header and len(lines):
         columns, lines = lines.iloc[0].split(separator), lines.iloc[1:]
     if lines.empty:
-        raise BenchError(f"{path} holds no line; fetch it again")
+        raise BenchError(f"{path} has no line; download it again")
     fields = lines.str.split(separator)
     counts = fields.str.len()
     wrong = counts[counts != len(columns)]
     if len(wrong):
         raise BenchError(
-            f"{path}, line {wrong.index[0]}: expected {len(columns)} fields, got {wrong.iloc[0]}; fetch it again"
+            f"{path}, line {wrong.index[0]}: expected {len(columns)} fields, got {wrong.iloc[0]}; download it again"
         )
     table = pd.DataFrame(fields.tolist(), index=lines.index, columns=pd.Index(columns))
     return table, hashlib.sha256(content).hexdigest()
@@ -299,15 +271,15 @@ def _need_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> No
         )
 
 
-def _need_shape(path: Path, table: pd.DataFrame, column: str, shape: Shape) -> None:
-    bad = ~table[column].str.fullmatch(shape.pattern)
-    _refuse(path, table, bad, f"expected a path like {shape.example} as {column}")
+def _need_pattern(path: Path, table: pd.DataFrame, column: str, expected: PathPattern) -> None:
+    bad = ~table[column].str.fullmatch(expected.pattern)
+    _refuse(path, table, bad, f"expected a path such as {expected.example} as {column}")
 
 
 def _person(path: Path, table: pd.DataFrame, column: str, people: People) -> pd.Series:
-    """The id of each path's person; BenchError for a stranger."""
+    """The id of each path's person; BenchError for an unknown person."""
     found = people.of(table[column])
-    _refuse(path, table, found.isna(), f"the {column} is of nobody in {METADATA}")
+    _refuse(path, table, found.isna(), f"the person of {column} is not in {METADATA}")
     return found
 
 
@@ -315,4 +287,4 @@ def _refuse(path: Path, table: pd.DataFrame, bad: pd.Series, reason: str) -> Non
     if bad.any():
         line = bad.idxmax()
         fields = " ".join(map(str, table.loc[line]))
-        raise BenchError(f"{path}, line {line}: {reason} ({fields}); fetch the list again")
+        raise BenchError(f"{path}, line {line}: {reason} ({fields}); download the list again")

@@ -1,9 +1,9 @@
-"""What is measured on the association lists, each number with its interval over people."""
+"""The measures of the association lists, each with its interval over people."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sf2f_bench.association.lists import AssociationList, MatchingList, VerificationList
+from sf2f_bench.association.lists import AssociationList, MatchingList, RetrievalList, VerificationList
 from sf2f_bench.association.record import Estimate
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.arrays import slices, unit_rows
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 RESAMPLES = 1000
-AT_ONCE = 4096  # trials whose embeddings are gathered at once
+TRIALS_AT_ONCE = 4096  # whose embeddings are gathered
 
 
 @dataclass(frozen=True, eq=False)
-class Embedded:
-    """Embeddings of everything that the lists name: row `row[path]` of `rows`, -1 for what is not there."""
+class EmbeddedFiles:
+    """Embeddings of every file that the lists name: `row[path]` of `rows`, -1 for a file that is missing."""
 
     rows: FloatArray
     row: pd.Series
@@ -44,10 +44,10 @@ class Embedded:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """A statistic of trials in clusters, a cluster the trials of one person.
+class ClusteredStatistic:
+    """A statistic of trials in clusters, one cluster for each person.
 
-    statistic: weights of the clusters ``[C]`` -> value; trials ``[C]``: how many each holds; people ``[C]``: whose.
+    statistic: weights of the clusters ``[C]`` -> value; trials ``[C]``: of each cluster; people ``[C]``: whose.
     """
 
     metric: str
@@ -58,10 +58,12 @@ class Measured:
     left_out: int
     gallery: int | None = None
 
-    def estimate(self, part: NDArray[np.bool_], anchors: Mapping[str, Measured], key: str) -> Estimate | None:
-        """Value and interval over the clusters of `part`; None where these trials define none.
+    def estimate(
+        self, part: NDArray[np.bool_], chance: ClusteredStatistic, gender_only: ClusteredStatistic, key: str
+    ) -> Estimate | None:
+        """Value and interval over the clusters of `part`; None where it is undefined on these trials.
 
-        anchors: the same clusters, otherwise answered; key: decides the bootstrap's random numbers.
+        chance, gender_only: of the same clusters, answered by chance and by gender; key: seeds the bootstrap.
         """
         weights = part.astype(np.float64)
         value = self.statistic(weights) if part.any() else np.nan
@@ -72,65 +74,63 @@ class Measured:
             interval=cluster_interval(self.statistic, part, np.random.default_rng(seed_of(key))),
             n=int(self.trials[part].sum()),
             identities=int(part.sum()),
-            anchors={name: anchor.statistic(weights) for name, anchor in anchors.items()},
+            chance=chance.statistic(weights),
+            gender_only=gender_only.statistic(weights),
         )
 
 
-def measure(item: AssociationList, heard: Embedded, looked: Embedded) -> list[Measured]:
+def measure(item: AssociationList, voices: EmbeddedFiles, faces: EmbeddedFiles) -> list[ClusteredStatistic]:
     """The statistics of one list over the trials whose files are all there; none where no trial is left."""
     if isinstance(item, MatchingList):
-        return _matching(item, heard, looked)
+        return _matching(item, voices, faces)
     if isinstance(item, VerificationList):
-        return _verification(item, heard, looked)
+        return _verification(item, voices, faces)
+    assert isinstance(item, RetrievalList)
     return [
-        *_retrieval("map/voice-to-face", item.recordings, heard, item.photos, looked),
-        *_retrieval("map/face-to-voice", item.photos, looked, item.recordings, heard),
+        *_retrieval("map/voice-to-face", item.recordings, voices, item.photos, faces),
+        *_retrieval("map/face-to-voice", item.photos, faces, item.recordings, voices),
     ]
 
 
-def _matching(item: MatchingList, heard: Embedded, looked: Embedded) -> list[Measured]:
-    """How often the right candidate is the nearer one, ties half."""
-    probes, candidates = (heard, looked) if item.direction == "v2f" else (looked, heard)
+def _matching(item: MatchingList, voices: EmbeddedFiles, faces: EmbeddedFiles) -> list[ClusteredStatistic]:
+    """How often the right candidate is the nearer one; ties count half."""
+    probes, candidates = (voices, faces) if item.direction == "v2f" else (faces, voices)
     trials = item.trials
     rows = [probes.of(trials["probe"]), candidates.of(trials["right"]), candidates.of(trials["wrong"])]
     there = np.min(rows, axis=0) >= 0
     probe, right, wrong = (row[there] for row in rows)
-    ahead = cosines(probes.rows, probe, candidates.rows, right) - cosines(
-        probes.rows, probe, candidates.rows, wrong
-    )
+    to_right, to_wrong = (cosines(probes.rows, probe, candidates.rows, rows) for rows in (right, wrong))
+    ahead = to_right - to_wrong
     hits = (ahead > TIE_TOLERANCE) + 0.5 * (np.abs(ahead) <= TIE_TOLERANCE)
     return _mean_by_person("matching-accuracy", hits, trials["person"][there], int((~there).sum()))
 
 
-def _verification(item: VerificationList, heard: Embedded, looked: Embedded) -> list[Measured]:
+def _verification(
+    item: VerificationList, voices: EmbeddedFiles, faces: EmbeddedFiles
+) -> list[ClusteredStatistic]:
     """AUC and equal error rate over the listed pairs."""
     trials = item.trials
-    voice, face = heard.of(trials["voice"]), looked.of(trials["face"])
+    voice, face = voices.of(trials["voice"]), faces.of(trials["face"])
     there = (voice >= 0) & (face >= 0)
     same = trials["same"][there].to_numpy()
     if same.all() or not same.any():
         return []
-    rates = TrialRates(cosines(heard.rows, voice[there], looked.rows, face[there]), same)
+    rates = TrialRates(cosines(voices.rows, voice[there], faces.rows, face[there]), same)
     codes, people = pd.factorize(trials["person"][there])
-    trial_counts, left_out = np.bincount(codes), int((~there).sum())
+    common = np.bincount(codes), people.to_numpy(), int((~there).sum())
     return [
-        Measured(
-            "verification-auc", True, lambda w: rates.auc(w[codes]), trial_counts, people.to_numpy(), left_out
-        ),
-        Measured(
-            "verification-eer",
-            False,
-            lambda w: rates.equal_error_rate(w[codes]),
-            trial_counts,
-            people.to_numpy(),
-            left_out,
-        ),
+        ClusteredStatistic("verification-auc", True, lambda w: rates.auc(w[codes]), *common),
+        ClusteredStatistic("verification-eer", False, lambda w: rates.equal_error_rate(w[codes]), *common),
     ]
 
 
 def _retrieval(
-    metric: str, probes: pd.DataFrame, probe_side: Embedded, items: pd.DataFrame, item_side: Embedded
-) -> list[Measured]:
+    metric: str,
+    probes: pd.DataFrame,
+    probe_side: EmbeddedFiles,
+    items: pd.DataFrame,
+    item_side: EmbeddedFiles,
+) -> list[ClusteredStatistic]:
     """Mean average precision of finding all items of the probe's person among all items."""
     probe, place = probe_side.of(probes["path"]), item_side.of(items["path"])
     codes, _ = pd.factorize(pd.concat([probes["person"], items["person"]]))
@@ -139,14 +139,14 @@ def _retrieval(
         return []
     gallery = item_side.rows[place[place >= 0]]
     values = average_precisions(probe_side.rows[probe[probe >= 0]], wanted, gallery, owners)
-    answered = np.isfinite(values)  # the others' people have no item that is there
+    answered = np.isfinite(values)  # the other probes' people have no item whose file is there
     people = probes["person"][probe >= 0][answered]
     return _mean_by_person(metric, values[answered], people, len(probes) - int(answered.sum()), len(owners))
 
 
 def _mean_by_person(
     metric: str, values: Vector, person: pd.Series, left_out: int, gallery: int | None = None
-) -> list[Measured]:
+) -> list[ClusteredStatistic]:
     """The mean over trials, as sums and counts of each person's."""
     if not len(values):
         return []
@@ -156,13 +156,13 @@ def _mean_by_person(
     def mean(weights: Vector) -> float:
         return float(weights @ sums / (weights @ counts))
 
-    return [Measured(metric, True, mean, counts, people.to_numpy(), left_out, gallery)]
+    return [ClusteredStatistic(metric, True, mean, counts, people.to_numpy(), left_out, gallery)]
 
 
 def cosines(left: FloatArray, left_rows: Any, right: FloatArray, right_rows: Any) -> Vector:
     """Cosine of row `left_rows[t]` of one side with row `right_rows[t]` of the other: ``[T]``."""
     found = [np.zeros(0)]
-    for block in slices(len(left_rows), AT_ONCE):
+    for block in slices(len(left_rows), TRIALS_AT_ONCE):
         a, b = (
             unit_rows(rows[chosen[block]].astype(np.float64))
             for rows, chosen in ((left, left_rows), (right, right_rows))
@@ -176,8 +176,8 @@ def cluster_interval(
 ) -> tuple[float, float] | None:
     """95 % interval of a statistic in 0..1 by a bootstrap (BCa) over clusters; None where none is sound.
 
-    statistic: weights of the clusters ``[C]`` -> value; part: the clusters that take part. Trials of one person are
-    not independent, so people are drawn with replacement, each with all its trials. Where leaving out any one
+    statistic: weights of the clusters ``[C]`` -> value; part: the clusters included. Trials of one person are not
+    independent, so people are resampled with replacement, each with all their trials. Where leaving out any one
     person changes nothing, as at a bound, it is `jackknife_interval`'s. Source: Davison and Hinkley 1997, 3.8;
     Efron 1987 through scipy.stats.bootstrap. Pitfall: the other people of the trials (wrong candidates,
     galleries) are held as they are.

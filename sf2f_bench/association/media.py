@@ -1,4 +1,4 @@
-"""What association needs of the media: a face drawn from one recording, and photos, both as the judge sees them."""
+"""The judge's embeddings of what the lists name: of a face generated from each recording, and of each photo."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sf2f_bench.types import FeatureExtractor, MediaError, SpeechToFace
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-AT_ONCE = 128  # recordings or photos: at most 51 MB of features of the usual front end
+FILES_AT_ONCE = 128  # at most 51 MB of features of the usual front end
 
-# (embeddings float32 [P, D] of these files, why a file cannot be used); such a file's row is NaN.
-Seen = tuple["FloatArray", dict[Path, str]]
+# (embeddings float32 [P, D] of these files, why a file cannot be used); the row of such a file is NaN.
+FileEmbeddings = tuple["FloatArray", dict[Path, str]]
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnFaces:
-    """The faces that a system draws, each from one recording alone, as the judge sees them.
+class VoiceEmbedder:
+    """Generates one face from each recording on its own and embeds it with the judge.
 
-    A recording is cut into the windows of the evaluation (the first 20, of 1.25 s). `advance` is told how many
-    recordings are done.
+    A recording is cut into the windows of the evaluation (the first 20, of 1.25 s). `advance` is called with the
+    number of recordings done.
     """
 
     system: SpeechToFace
@@ -39,16 +39,16 @@ class DrawnFaces:
     generator: torch.Generator
     advance: Callable[[int], None]
 
-    def __call__(self, paths: Sequence[Path]) -> Seen:
+    def __call__(self, paths: Sequence[Path]) -> FileEmbeddings:
         """Embeddings ``[V, D]``, NaN for recordings that cannot be used, and the reasons."""
-        return _in_blocks(paths, self._segments, self._look, self.advance)
+        return _in_blocks(paths, self._segments, self._embedded, self.advance)
 
     def _segments(self, path: Path) -> FloatArray:
         frontend = self.system.frontend
         features = AudioFile(path.name, path).log_filterbank(frontend)
         return evaluation_segments([features.T], frontend.segment_frames)
 
-    def _look(self, segments: list[FloatArray]) -> FloatArray:
+    def _embedded(self, segments: list[FloatArray]) -> FloatArray:
         normalise = self.system.frontend.normalise
         faces = generate_faces(
             self.system.generate, segments, normalise, self.device, self.generator, lambda _: None
@@ -57,14 +57,14 @@ class DrawnFaces:
 
 
 @dataclass(frozen=True, eq=False)
-class SeenPhotos:
-    """Photos, read at `size` pixels as `prepare` reads them, as the judge sees them."""
+class PhotoEmbedder:
+    """Embeds photos with the judge, read at `size` pixels as `prepare` reads them."""
 
     judge: FeatureExtractor
     size: int
     advance: Callable[[int], None]
 
-    def __call__(self, paths: Sequence[Path]) -> Seen:
+    def __call__(self, paths: Sequence[Path]) -> FileEmbeddings:
         """Embeddings ``[F, D]``, NaN for photos that cannot be used, and the reasons."""
         return _in_blocks(
             paths, self._read, lambda images: _embed(self.judge, np.stack(images)), self.advance
@@ -77,14 +77,14 @@ class SeenPhotos:
 def _in_blocks(
     paths: Sequence[Path],
     read: Callable[[Path], Any],
-    look: Callable[[list[Any]], FloatArray],
+    embed: Callable[[list[Any]], FloatArray],
     advance: Callable[[int], None],
-) -> Seen:
-    """Read and look at some files at a time, so that no more than their embeddings is kept."""
+) -> FileEmbeddings:
+    """Read and embed some files at a time, so that no more than their embeddings is kept."""
     rows: list[int] = []
     parts: list[FloatArray] = []
     unusable = {}
-    for block in slices(len(paths), AT_ONCE):
+    for block in slices(len(paths), FILES_AT_ONCE):
         items = []
         for row in range(block.start, block.stop):
             try:
@@ -93,7 +93,7 @@ def _in_blocks(
             except MediaError as error:
                 unusable[paths[row]] = str(error)
         if items:
-            parts.append(look(items))
+            parts.append(embed(items))
         advance(block.stop - block.start)
     found = np.full((len(paths), parts[0].shape[1] if parts else 1), np.nan, np.float32)
     if parts:

@@ -11,7 +11,7 @@ from rich.table import Table
 from sf2f_bench.results.numbers import number
 
 HEADINGS = ("list", "measure", "people", "value", "chance", "gender only", "trials", "people", "left out")
-WORDS = 3  # of the headings: columns of words, the others are of numbers
+WORDS = 3  # columns of words; the others are numbers
 
 
 class _Part(BaseModel):
@@ -19,13 +19,17 @@ class _Part(BaseModel):
 
 
 class Estimate(_Part):
-    """A value over some trials, with its 95 % interval over people (None where none is sound)."""
+    """A value over some trials, with its 95 % interval over people (None where none is sound).
+
+    chance, gender_only: the exact value of guessing, and of knowing only the gender, on the same trials.
+    """
 
     value: FiniteFloat
     interval: tuple[FiniteFloat, FiniteFloat] | None
     n: int  # trials
     identities: int  # people whose trials they are
-    anchors: dict[str, FiniteFloat]  # "chance" and "gender-oracle" on the same trials, exact
+    chance: FiniteFloat
+    gender_only: FiniteFloat
 
 
 class AssociationScore(_Part):
@@ -34,13 +38,13 @@ class AssociationScore(_Part):
     metric: str  # "matching-accuracy", "verification-auc", "verification-eer", "map/voice-to-face", "map/face-to-voice"
     higher_is_better: bool
     overall: Estimate  # all people of the list
-    test_people: Estimate | None  # the people of hq-voxceleb's test rows alone
-    left_out: int  # trials whose files are not there
+    test_people: Estimate | None  # the people of hq-voxceleb's test rows only
+    left_out: int  # trials whose files are missing
     gallery: int | None = None  # what a probe of a retrieval searches
 
 
 class ListResult(_Part):
-    """All numbers of one list; none where too few of its files are there."""
+    """All numbers of one list; none where too many of its files are missing."""
 
     name: str
     sha256: dict[str, str]  # of the list, by file name
@@ -48,9 +52,9 @@ class ListResult(_Part):
 
 
 class AssociationRecord(_Part):
-    """What one system scores on the association lists."""
+    """The scores of one system on the association lists."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     protocol: Literal["association-pins/1"] = "association-pins/1"
     system: str
     system_version: str
@@ -69,7 +73,7 @@ class AssociationRecord(_Part):
 
 
 def table_of(record: AssociationRecord) -> Table:
-    """The record as a table for the terminal: two lines a number, of all people and of the test people."""
+    """The record as a table for the terminal: two lines for each number, of all people and of the test people."""
     title = f"{record.system}, {record.protocol}, judge {record.judge}"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for place, heading in enumerate(HEADINGS):
@@ -80,15 +84,14 @@ def table_of(record: AssociationRecord) -> Table:
             if score.test_people:
                 table.add_row("", "", "test", *_cells(score.test_people), "")
         if not item.scores:
-            table.add_row(item.name, "too few of its files are there")
+            table.add_row(item.name, "too many of its files are missing")
     return table
 
 
 def _cells(estimate: Estimate) -> tuple[str, ...]:
-    value, *anchors = (
-        number(share, "share", 3)
-        for share in (estimate.value, estimate.anchors["chance"], estimate.anchors["gender-oracle"])
+    value, chance, gender_only = (
+        number(share, "share", 3) for share in (estimate.value, estimate.chance, estimate.gender_only)
     )
     if estimate.interval is not None:
         value += f" [{', '.join(number(bound, 'share', 2) for bound in estimate.interval)}]"
-    return value, *anchors, f"{estimate.n:,}", f"{estimate.identities}"
+    return value, chance, gender_only, f"{estimate.n:,}", f"{estimate.identities}"

@@ -1,7 +1,7 @@
-"""The association lists of the literature, answered by drawn faces: a face is drawn, and the judge compares it.
+"""The association lists of the literature: a face is generated from each voice, and the judge compares faces.
 
 Every number stands beside chance and beside knowing only the gender, on the same trials, and a second time for the
-people of hq-voxceleb's test rows alone: four in five people of the lists are in its training rows, so what a system
+people of hq-voxceleb's test rows only: four in five people of the lists are in its training rows, so what a system
 trained there scores on all of them is no result on unheard people.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,18 +17,18 @@ import torch
 
 import sf2f_bench
 from sf2f_bench.association.lists import AssociationList, MediaFolders, People, read_lists
-from sf2f_bench.association.measures import Embedded, Measured, measure
-from sf2f_bench.association.media import DrawnFaces, SeenPhotos
+from sf2f_bench.association.measures import ClusteredStatistic, EmbeddedFiles, measure
+from sf2f_bench.association.media import FileEmbeddings, PhotoEmbedder, VoiceEmbedder
 from sf2f_bench.association.record import AssociationRecord, AssociationScore, ListResult
 from sf2f_bench.benchmarks import benchmark_named
 from sf2f_bench.files import load_tensors, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
-from sf2f_bench.report.notes import of_drawn_faces
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 from sf2f_bench.types import (
     BenchError,
+    ExtractorCard,
     FeatureExtractor,
     HasWeights,
     ModelSettings,
@@ -37,31 +36,27 @@ from sf2f_bench.types import (
     TorchExtractor,
 )
 
-if TYPE_CHECKING:
-    from sf2f_bench.association.media import Seen
-
-NAMED = 5  # files that an error names
+NAMED_AT_MOST = 5  # files in an error
 REMEDY = (
-    "give the folders of all of VoxCeleb1's recordings and photos; with a part of them, --partial leaves the other "
-    "trials out and says so beside the numbers"
+    "give the folders of all of VoxCeleb1's recordings and photos; if some are missing, --partial leaves out the "
+    "trials that need them and prints how many beside the numbers"
 )
-ANCHORS = ("chance", "gender-oracle")
-View = Callable[[Sequence[Path]], "Seen"]
+Embed = Callable[[Sequence[Path]], FileEmbeddings]
 
 
 def associate(
     lists: Sequence[AssociationList],
     folders: MediaFolders,
-    drawn: View,
-    seen: View,
+    embed_voices: Embed,
+    embed_faces: Embed,
     partial: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[ListResult]:
     """Matching accuracy, verification AUC and equal error rate, and retrieval mAP of every list.
 
-    drawn: recordings -> embeddings of the faces drawn from them; seen: photos -> embeddings; both in the judge's
-    space, with NaN rows for files that cannot be used. Raises BenchError where a listed file is missing or cannot
-    be used, unless `partial`: then `say` is told, and the trials with it are left out and counted.
+    embed_voices: recordings -> embeddings of the faces generated from them; embed_faces: photos -> embeddings; both
+    in the judge's space, with NaN rows for files that cannot be used. Raises BenchError where a listed file is
+    missing or cannot be used, unless `partial`: then `say` reports it, and its trials are left out and counted.
     """
     voices = _resolved([item.voices for item in lists], folders.recording)
     faces = _resolved([item.faces for item in lists], folders.photo)
@@ -69,8 +64,21 @@ def associate(
         if not (partial and voices.notna().any() and faces.notna().any()):
             raise BenchError(f"{fault}\n{REMEDY}")
         say(fault)
-    heard, looked = (_embedded(found, view, partial, say) for found, view in ((voices, drawn), (faces, seen)))
-    return [_result(item, folders.people, heard, looked) for item in lists]
+    sides = [
+        _embedded(found, embed, partial, say)
+        for found, embed in ((voices, embed_voices), (faces, embed_faces))
+    ]
+    genders = folders.people.table.set_index("id")["gender"]
+    by_chance, by_gender = (
+        [_known(folders.people, kinds, side) for side in sides]
+        for kinds in (pd.Series("anybody", genders.index), genders)
+    )
+    return [
+        _result(
+            item, folders.people, measure(item, *sides), measure(item, *by_chance), measure(item, *by_gender)
+        )
+        for item in lists
+    ]
 
 
 def _resolved(names: Sequence[pd.Series], find: Callable[[str], Path | None]) -> pd.Series:
@@ -80,75 +88,63 @@ def _resolved(names: Sequence[pd.Series], find: Callable[[str], Path | None]) ->
 
 
 def _missing(lists: Sequence[AssociationList], voices: pd.Series, faces: pd.Series) -> str:
-    """How many files are missing, the first of them, and how many of each list; empty where all are there."""
+    """How many files are missing, the first of them, and how many of each list; empty where none is."""
     missing = [name for found in (voices, faces) for name in found.index[found.isna()]]
-    absent = set(missing)
+    if not missing:
+        return ""
     lines = []
     for item in lists:
         names = {*item.voices, *item.faces}
-        if lacking := len(names & absent):
-            lines.append(f"\n  {item.name}: {lacking:,} of {len(names):,}")
-    if not missing:
-        return ""
+        if count := len(names.intersection(missing)):
+            lines.append(f"\n  {item.name}: {count:,} of {len(names):,}")
     return (
         f"{len(missing):,} of {len(voices) + len(faces):,} listed files are missing, first "
-        f"{', '.join(missing[:NAMED])}. By list:{''.join(lines)}"
+        f"{', '.join(missing[:NAMED_AT_MOST])}. By list:{''.join(lines)}"
     )
 
 
-def _embedded(found: pd.Series, view: View, partial: bool, say: Callable[[str], None]) -> Embedded:
-    """What a view gives for the files that are there, each looked at once however many lists name it."""
+def _embedded(found: pd.Series, embed: Embed, partial: bool, say: Callable[[str], None]) -> EmbeddedFiles:
+    """Embed the files that are there, each once however many lists name it."""
     paths = sorted(set(found.dropna()))
-    embeddings, unusable = view(paths)
+    embeddings, unusable = embed(paths)
     if unusable:
-        reasons = "".join(f"\n  {reason}" for reason in list(unusable.values())[:NAMED])
+        reasons = "".join(f"\n  {reason}" for reason in list(unusable.values())[:NAMED_AT_MOST])
         fault = f"{len(unusable):,} of {len(paths):,} files cannot be used, first:{reasons}"
         if not partial or len(unusable) == len(paths):
             raise BenchError(f"{fault}\n{REMEDY}")
         say(fault)
     row = pd.Series(np.arange(len(paths)), index=pd.Index(paths, dtype=object))
     row[list(unusable)] = -1
-    return Embedded(embeddings, found.map(row).fillna(-1).astype(np.int64))
+    return EmbeddedFiles(embeddings, found.map(row).fillna(-1).astype(np.int64))
 
 
-def _result(item: AssociationList, people: People, heard: Embedded, looked: Embedded) -> ListResult:
-    """Every number of one list, the anchors' on the same trials."""
-    anchors = {name: _anchor(item, people, name, heard, looked) for name in ANCHORS}
+def _known(people: People, kinds: pd.Series, side: EmbeddedFiles) -> EmbeddedFiles:
+    """The same files, embedded by nothing but what kind of person they are of; kinds: by the person's id."""
+    names = side.row.index.to_series()
+    rows = people.of(names).map(kinds).to_numpy()[:, None] == [*kinds.unique()]
+    return EmbeddedFiles(rows.astype(float), side.row.where(side.row < 0, np.arange(len(names))))
+
+
+def _result(item: AssociationList, people: People, *measured: list[ClusteredStatistic]) -> ListResult:
+    """Every number of one list; measured: of the system, of chance and of the gender, on the same trials."""
     split = people.table.set_index("id")["split"]
     scores = []
-    for number, found in enumerate(measure(item, heard, looked)):
+    for found, chance, gender_only in zip(*measured, strict=True):
         key = f"{item.name}/{found.metric}"
-        beside = {name: rows[number] for name, rows in anchors.items()}
-        overall = found.estimate(np.ones(len(found.people), bool), beside, key)
+        overall = found.estimate(np.ones(len(found.people), bool), chance, gender_only, key)
         if overall is not None:
+            tested = split.loc[found.people].to_numpy() == "test"
             scores.append(
                 AssociationScore(
                     metric=found.metric,
                     higher_is_better=found.higher_is_better,
                     overall=overall,
-                    test_people=found.estimate(split.loc[found.people].to_numpy() == "test", beside, key),
+                    test_people=found.estimate(tested, chance, gender_only, key),
                     left_out=found.left_out,
                     gallery=found.gallery,
                 )
             )
     return ListResult(name=item.name, sha256=item.sha256, scores=tuple(scores))
-
-
-def _anchor(
-    item: AssociationList, people: People, name: str, heard: Embedded, looked: Embedded
-) -> list[Measured]:
-    """The numbers of who knows nothing ("chance") or the gender alone, on the trials that the system answers."""
-    gender = people.table.set_index("id")["gender"]
-
-    def known(names: pd.Series, seen: Embedded) -> Embedded:
-        unique = pd.Series(pd.unique(names))
-        alike = np.ones((len(unique), 1))
-        kinds = people.of(unique).map(gender).to_numpy()[:, None] == ["f", "m"]
-        rows = np.arange(len(unique))
-        there = np.where(seen.of(unique) >= 0, rows, -1)
-        return Embedded(alike if name == "chance" else kinds.astype(float), pd.Series(there, index=unique))
-
-    return measure(item, known(item.voices, heard), known(item.faces, looked))
 
 
 def associate_system(
@@ -161,7 +157,7 @@ def associate_system(
     partial: bool,
     reporter: Reporter,
 ) -> AssociationRecord:
-    """Draw a face from every listed recording with a trained system and score all lists in a folder.
+    """Generate a face from every listed recording with a trained system and score all lists in a folder.
 
     model: ``NAME@FILE``; benchmark: decides the picture size and, unless `judge` is given, the judge. Raises
     BenchError for a wrong name, list, file or folder and for a system without weights.
@@ -170,26 +166,26 @@ def associate_system(
     folders = MediaFolders(_folder(voices, "--voices"), _folder(faces, "--faces"), people)
     named, machine = benchmark_named(benchmark), Machine.start()
     system = _trained(model, ModelSettings(named.image_size, accelerator=machine.device.type))
-    looking: FeatureExtractor = extractor_named(judge or named.judge)
-    if not looking.recognises:
+    eyes: FeatureExtractor = extractor_named(judge or named.judge)
+    if not eyes.recognises:
         raise BenchError(
-            f"{looking.id} tells pictures apart and not people: choose a face recogniser as --judge"
+            f"{eyes.id} tells pictures apart and not people: choose a face recogniser as --judge"
         )
-    if isinstance(looking, TorchExtractor):
-        looking.module.to(machine.device)
+    if isinstance(eyes, TorchExtractor):
+        eyes.module.to(machine.device)
     count = sum(len(item.voices) + len(item.faces) for item in found)
     reporter.say(f"{len(found)} lists that name {count:,} recordings and photos")
     random = torch.Generator(device=machine.device).manual_seed(seed_of("associate"))
 
-    def drawn(paths: Sequence[Path]) -> Seen:
-        with reporter.bar(f"draw {system.card.label} (recordings)", len(paths)) as bar:
-            return DrawnFaces(system, looking, machine.device, random, bar.advance)(paths)
+    def embed_voices(paths: Sequence[Path]) -> FileEmbeddings:
+        with reporter.bar(f"generate faces with {system.card.label} (recordings)", len(paths)) as bar:
+            return VoiceEmbedder(system, eyes, machine.device, random, bar.advance)(paths)
 
-    def seen(paths: Sequence[Path]) -> Seen:
-        with reporter.bar("look at photos", len(paths)) as bar:
-            return SeenPhotos(looking, named.image_size, bar.advance)(paths)
+    def embed_faces(paths: Sequence[Path]) -> FileEmbeddings:
+        with reporter.bar("embed photos", len(paths)) as bar:
+            return PhotoEmbedder(eyes, named.image_size, bar.advance)(paths)
 
-    results = associate(found, folders, drawn, seen, partial, reporter.say)
+    results = associate(found, folders, embed_voices, embed_faces, partial, reporter.say)
     return AssociationRecord(
         system=system.card.label,
         system_version=system.card.version,
@@ -197,14 +193,14 @@ def associate_system(
         trained_on=system.card.trained_on,
         frontend=system.frontend.id,
         image_size=named.image_size,
-        judge=looking.id,
-        judge_sha256=looking.sha256,
+        judge=eyes.id,
+        judge_sha256=eyes.sha256,
         people_sha256=people.sha256,
         lists=tuple(results),
         package=sf2f_bench.__version__,
         device=machine.device.type,
         created=datetime.now(UTC),
-        notes=tuple(_notes(people, found, looking.id)),
+        notes=tuple(_notes(people, found, eyes)),
     )
 
 
@@ -219,14 +215,14 @@ def _trained(model: str, settings: ModelSettings) -> SpeechToFace:
     system = build(model, settings)
     if not isinstance(system, HasWeights) or system.weights is None:
         raise BenchError(
-            f"--model {model} has no weights to draw with: name a system with its file, such as sf2f-64@FILE "
-            "(of `sf2f-bench weights import`, or a trained one from the models folder of a run's cache)"
+            f"--model {model} has no weights to generate faces with: name a system with its file, such as "
+            "sf2f-64@FILE (of `sf2f-bench weights import`, or a trained one from the models folder of a run's cache)"
         )
     system.load_state_dict(load_tensors(system.weights)[0])  # type: ignore[union-attr]
     return system  # type: ignore[return-value]
 
 
-def _notes(people: People, lists: Sequence[AssociationList], judge: str) -> list[str]:
+def _notes(people: People, lists: Sequence[AssociationList], judge: FeatureExtractor) -> list[str]:
     """What a reader must know before believing these numbers."""
     listed = people.of(pd.concat([item.faces for item in lists])).unique()
     split = people.table.set_index("id")["split"].loc[listed]
@@ -234,6 +230,6 @@ def _notes(people: People, lists: Sequence[AssociationList], judge: str) -> list
         f"{(split == 'train').sum()} of the {len(listed)} people of these lists are in hq-voxceleb's training rows: "
         "for a system that was trained there only the lines of test people are about people it never heard."
     ]
-    if text := of_drawn_faces(judge):
-        notes.append(text)
+    if getattr(judge, "card", ExtractorCard()).synthetic:
+        notes.append(f"{judge.id} was trained on synthetic faces: on real photos its numbers are no result.")
     return notes

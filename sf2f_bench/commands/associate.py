@@ -13,13 +13,13 @@ from sf2f_bench.commands.options import FOLDER
 @click.argument("lists", type=FOLDER)
 @click.option("--voices", type=FOLDER, required=True, help="Folder of VoxCeleb1's recordings.")
 @click.option("--faces", type=FOLDER, required=True, help="Folder of VoxCeleb1's photos.")
-@click.option("--model", required=True, help="A system with its weights, NAME@FILE.")
+@click.option("--model", required=True, help="A system and its weights, NAME@FILE.")
 @click.option(
-    "--benchmark", default="hq-voxceleb-64", show_default=True, help="Decides picture size and judge."
+    "--benchmark", default="hq-voxceleb-64", show_default=True, help="Decides the picture size and the judge."
 )
 @click.option("--judge", help="The network that compares faces.  [default: the benchmark's]")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON file for the result.")
-@click.option("--partial", is_flag=True, help="Leave out trials whose files are missing, and say how many.")
+@click.option("--partial", is_flag=True, help="Leave out trials whose files are missing, and print how many.")
 def associate(
     lists: Path,
     voices: Path,
@@ -30,10 +30,10 @@ def associate(
     out: Path | None,
     partial: bool,
 ) -> None:
-    """Score a system on the trial LISTS of voice-face association: a drawn face stands for each recording.
+    """Score a system on the trial LISTS of voice-face association, with a face generated from each recording.
 
-    LISTS is a folder of vox1_meta.csv with matching/, veriflist/ or retrieval/. The result has numbers only: it is
-    no tool to identify people.
+    LISTS is a folder of vox1_meta.csv with matching/, veriflist/ or retrieval/. The result holds numbers only: this
+    is not a tool to identify people.
     """
     from rich.console import Console
 

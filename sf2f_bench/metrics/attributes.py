@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sf2f_bench.metrics.scores import UNIT
+from sf2f_bench.metrics.common import UNIT
 from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, Margin, MetricCard, Score
 

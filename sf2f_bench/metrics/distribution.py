@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices
-from sf2f_bench.metrics.scores import AT_LEAST_ZERO, OWN_UNIT, check, pair_score, sample_score
+from sf2f_bench.metrics.common import AT_LEAST_ZERO, OWN_UNIT, check, pair_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK = 2048  # rows and columns of a kernel block: 32 MiB, whatever N is
 FRECHET_NAMES = {"inception": "FID", "vggface2": "FVFD"}  # published, by convention
+FRECHET_CAVEAT = "The Frechet distance is biased upwards at n = {n}, by an amount that depends on the system"
 FRECHET_MARGIN = Margin(0.1, OWN_UNIT, relative=True)
 GROUPS = (2, 3, 4)  # leaving one of so many groups out gives subsamples of 1/2, 2/3 and 3/4 of the rows
 ROUNDS = 2  # divisions into groups of each size; more take away hardly any of the choice's noise
@@ -208,6 +209,7 @@ class FrechetDistance:
         order={"likeness": 3, "further": 0},
         heading_with_n=True,
         plotted=True,
+        caveat=f"{FRECHET_CAVEAT}; the kernel distance is not, and its extrapolation to infinite n is less so.",
     )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:

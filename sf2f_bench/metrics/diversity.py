@@ -13,7 +13,7 @@ from scipy.special import entr
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices, unit_rows
 from sf2f_bench.metrics.closeness import TIE_TOLERANCE
-from sf2f_bench.metrics.scores import (
+from sf2f_bench.metrics.common import (
     AT_LEAST_ONE,
     SIGNED_UNIT,
     UNIT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sf2f_bench.metrics.scores import card_of
+from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.names import SECONDS
 from sf2f_bench.types import Metric, MetricCard
 

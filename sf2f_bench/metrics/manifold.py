@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned, slices
-from sf2f_bench.metrics.scores import (
+from sf2f_bench.metrics.common import (
     AT_LEAST_ZERO,
     UNIT,
     check,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned
+from sf2f_bench.metrics.common import UNIT, check, mean_of_known, mean_score
 from sf2f_bench.metrics.retrieval import RECALL_MARGIN, expected_recall, ranks, ranks_of
-from sf2f_bench.metrics.scores import UNIT, check, mean_of_known, mean_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices, unit_rows
 from sf2f_bench.metrics.closeness import TIE_TOLERANCE
-from sf2f_bench.metrics.scores import UNIT, check, mean_of_known
+from sf2f_bench.metrics.common import UNIT, check, mean_of_known
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from sf2f_bench.metrics.arrays import matrix, slices
-from sf2f_bench.metrics.scores import AT_LEAST_ONE, check, relative_score, sample_score
+from sf2f_bench.metrics.common import AT_LEAST_ONE, check, relative_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLOCK = 512  # faces whose logarithms are held at once
 INFORMATION_NAMES = {"inception": "IS", "vggface2": "VGGFace Score"}  # published, by convention
 INFORMATION_MARGIN = Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True)
+INFORMATION_CAVEAT = "The mutual-information (MI) score cannot exceed the size of one part, {part} here: compare it at equal n only."
 SUM_TOLERANCE = 1e-2  # a softmax in half precision over thousands of classes is off by a few thousandths
 
 
@@ -123,6 +124,7 @@ class MutualInformationScore:
             tables={"likeness": 7, "training-loss": 7, "further": 6},
             order={"likeness": 2, "training-loss": 2, "further": 3},
             plotted=True,
+            caveat=INFORMATION_CAVEAT,
         )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:

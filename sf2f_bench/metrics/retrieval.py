@@ -25,7 +25,7 @@ from sf2f_bench.metrics.closeness import (
     prepared,
     without_answers,
 )
-from sf2f_bench.metrics.scores import SIGNED_UNIT, UNIT, check, mean_score, pair_score
+from sf2f_bench.metrics.common import SIGNED_UNIT, UNIT, check, mean_score, pair_score
 from sf2f_bench.statistics.intervals import median_interval
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 

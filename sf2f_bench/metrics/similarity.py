@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned, unit_rows
-from sf2f_bench.metrics.scores import OWN_UNIT, SIGNED_UNIT, check, mean_score
+from sf2f_bench.metrics.common import OWN_UNIT, SIGNED_UNIT, check, mean_score
 from sf2f_bench.types import Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix
 from sf2f_bench.metrics.closeness import TIE_TOLERANCE, answers, closeness_blocks, prepared
-from sf2f_bench.metrics.scores import UNIT, check, pair_score, sample_score
+from sf2f_bench.metrics.common import UNIT, check, pair_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sf2f_bench.association.lists import MediaFolders, read_lists
 from sf2f_bench.association.measures import cluster_interval
-from sf2f_bench.association.media import DrawnFaces, SeenPhotos
+from sf2f_bench.association.media import PhotoEmbedder, VoiceEmbedder
 from sf2f_bench.association.run import associate
 from sf2f_bench.types import BenchError, MediaError
 from tests.association_world import PEOPLE, name_media, write_lists
@@ -103,25 +103,22 @@ def test_the_numbers_are_those_of_their_definitions(lists, folders):
         assert (score.overall.n, score.gallery) == truth.shape
 
 
-def test_anchors_stand_at_their_exact_values(lists, folders):
+def test_chance_and_gender_have_their_exact_values(lists, folders):
     scores = by_metric(associate(read_lists(lists)[1], folders, View(), View()))
     for (name, metric), score in scores.items():
         if not metric.startswith("map"):
             for part in (score.overall, score.test_people):
-                assert part.anchors["chance"] == pytest.approx(0.5, rel=1e-12)
+                assert part.chance == pytest.approx(0.5, rel=1e-12)
         low, high = score.overall.interval
         assert low <= score.overall.value <= high
         if name == "matching_f2v_G":
-            assert score.overall.anchors["gender-oracle"] == pytest.approx(0.5, rel=1e-12)
+            assert score.overall.gender_only == pytest.approx(0.5, rel=1e-12)
     pairs = [(a, b) for a in PEOPLE for b in PEOPLE if a != b]
     told_apart = np.mean([a.gender != b.gender for a, b in pairs])
     of_test = np.mean([a.gender != b.gender for a, b in pairs if a.row % 10 == 8])
-    assert scores["matching_v2f_U", "matching-accuracy"].test_people.anchors[
-        "gender-oracle"
-    ] == pytest.approx(of_test + (1 - of_test) / 2)
-    assert scores["matching_v2f_U", "matching-accuracy"].overall.anchors["gender-oracle"] == pytest.approx(
-        told_apart + (1 - told_apart) / 2
-    )
+    matching = scores["matching_v2f_U", "matching-accuracy"]
+    assert matching.test_people.gender_only == pytest.approx(of_test + (1 - of_test) / 2)
+    assert matching.overall.gender_only == pytest.approx(told_apart + (1 - told_apart) / 2)
 
 
 def test_every_file_is_looked_at_once_however_many_lists_name_it(lists, folders):
@@ -253,9 +250,9 @@ def test_a_face_is_drawn_from_its_recording_alone(monkeypatch, tmp_path):
         return np.tile(10 + 2 * (20 + ramp), (40, 1))  # the front end normalises to 20 + ramp
 
     monkeypatch.setattr("sf2f_bench.association.media.AudioFile.log_filterbank", log_filterbank)
-    monkeypatch.setattr("sf2f_bench.association.media.AT_ONCE", 2)
+    monkeypatch.setattr("sf2f_bench.association.media.FILES_AT_ONCE", 2)
     done = []
-    drawn = DrawnFaces(Painter(), MeanColour(), torch.device("cpu"), torch.Generator(), done.append)
+    drawn = VoiceEmbedder(Painter(), MeanColour(), torch.device("cpu"), torch.Generator(), done.append)
     paths = [tmp_path / name for name in ("0.wav", "bad.wav", "1.wav", "2.wav", "3.wav")]
     embeddings, unusable = drawn(paths)
     assert list(unusable) == [paths[1]]
@@ -281,10 +278,12 @@ def test_photos_are_read_at_the_benchmarks_size(tmp_path):
             sizes.append(tuple(images.shape))
             return super().__call__(images)
 
-    embeddings, unusable = SeenPhotos(Judge(), 16, lambda _: None)([tmp_path / "a.png", tmp_path / "b.jpg"])
+    embeddings, unusable = PhotoEmbedder(Judge(), 16, lambda _: None)(
+        [tmp_path / "a.png", tmp_path / "b.jpg"]
+    )
     assert sizes == [(1, 3, 16, 16)]
     assert embeddings[0].tolist() == [10, 200, 30]
     assert "cannot be read as a photo" in unusable[tmp_path / "b.jpg"]
-    everything_bad, reasons = SeenPhotos(Judge(), 16, lambda _: None)([tmp_path / "b.jpg"])
+    everything_bad, reasons = PhotoEmbedder(Judge(), 16, lambda _: None)([tmp_path / "b.jpg"])
     assert np.isnan(everything_bad).all()
     assert len(reasons) == 1

@@ -103,13 +103,19 @@ def test_a_folder_of_the_repository_is_read_too(lists, tmp_path):
         ("vox1_meta.csv", 3, "\tm\t", "\tx\t", "expected gender f or m"),
         ("vox1_meta.csv", 3, "\tUSA", "", "expected 5 fields, got 4"),
         ("vox1_meta.csv", 1, "Gender", "Sex", "not found: Gender"),
-        ("vox1_meta.csv", 3, "id10002", "id10001", "this id stands twice"),
+        ("vox1_meta.csv", 3, "id10002", "id10001", "this id is listed twice"),
         ("matching/matching_v2f_U.csv", 2, " ", "", "expected 3 fields, got 1"),
         ("matching/matching_v2f_U.csv", 2, PEOPLE[0].id, PEOPLE[1].id, "not the probe's person"),
         ("matching/matching_v2f_U.csv", 4, PEOPLE[2].name, PEOPLE[0].name, "the probe's person too"),
-        ("matching/matching_v2f_U.csv", 2, PEOPLE[0].name, "Nobody", "right is of nobody in vox1_meta.csv"),
-        ("matching/matching_v2f_U.csv", 2, ".wav", ".mp3", "a path like id10002/CLIP/00001.wav as probe"),
-        ("matching/matching_f2v_G.csv", 1, "/1.6/", "/1.3/", r"a path like A.R._Rahman/1.6/CLIP"),
+        (
+            "matching/matching_v2f_U.csv",
+            2,
+            PEOPLE[0].name,
+            "Nobody",
+            "the person of right is not in vox1_meta.csv",
+        ),
+        ("matching/matching_v2f_U.csv", 2, ".wav", ".mp3", "a path such as id10002/CLIP/00001.wav as probe"),
+        ("matching/matching_f2v_G.csv", 1, "/1.6/", "/1.3/", r"a path such as A.R._Rahman/1.6/CLIP"),
         (
             "veriflist/veriflist_test_random_unseenunheard.txt",
             2,
@@ -126,7 +132,7 @@ def test_a_folder_of_the_repository_is_read_too(lists, tmp_path):
         ),
         ("veriflist/veriflist_test_random_unseenunheard.txt", 2, ",2,2,", ",2,3,", "face's speaker number"),
         ("retrieval/wav_20k.csv", 2, "id10002\t", "id10003\t", "another person's than the path's"),
-        ("retrieval/jpg_20k.csv", 3, "clip1/0000025", "clip0/0000000", "stands twice"),
+        ("retrieval/jpg_20k.csv", 3, "clip1/0000025", "clip0/0000000", "is listed twice"),
     ],
 )
 def test_a_damaged_list_is_refused_with_file_and_line(lists, file, line, old, new, message):
@@ -140,10 +146,10 @@ def test_a_damaged_list_is_refused_with_file_and_line(lists, file, line, old, ne
 
 
 def test_what_is_no_list_is_refused(lists, tmp_path):
-    with pytest.raises(BenchError, match=r"no folder of association lists: expected vox1_meta\.csv"):
+    with pytest.raises(BenchError, match=r"not a folder of association lists: expected vox1_meta\.csv"):
         read_lists(tmp_path)
     (lists / "matching" / "matching_v2f_U.csv").rename(lists / "matching" / "matching_U.csv")
-    with pytest.raises(BenchError, match="a name like matching_v2f_GN"):
+    with pytest.raises(BenchError, match="a name such as matching_v2f_GN"):
         read_lists(lists)
     (lists / "matching" / "matching_U.csv").unlink()
     (lists / "retrieval" / "jpg_20k.csv").unlink()
@@ -151,7 +157,7 @@ def test_what_is_no_list_is_refused(lists, tmp_path):
         read_lists(lists)
     (lists / "retrieval" / "wav_20k.csv").write_text("VoxCeleb1 ID\twav\n")
     (lists / "retrieval" / "jpg_20k.csv").write_text("")
-    with pytest.raises(BenchError, match="holds no line"):
+    with pytest.raises(BenchError, match="has no line"):
         read_lists(lists)
     for path in lists.glob("*/*"):
         path.unlink()

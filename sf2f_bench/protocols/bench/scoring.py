@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,23 +14,18 @@ from sf2f_bench.evaluation.attribute_judges import notes as attribute_notes
 from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
+from sf2f_bench.metrics.common import card_of, missing_needs
 from sf2f_bench.metrics.lengths import AtLength, with_curve
-from sf2f_bench.metrics.scores import card_of, missing_needs
 from sf2f_bench.protocols.names import BENCH, SECONDS
-from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.registry import METRICS
+from sf2f_bench.protocols.scores import Identified, NamedMetric, Scores, role_of
+from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
-from sf2f_bench.types import Answer, Features, Metric, MetricCard, Score
+from sf2f_bench.types import Answer, Features, Metric, Role, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
-Role = Literal["judge", "training-loss", "further", "none"]
-
-OF_PICTURES = {
-    "samples",
-    "probabilities",
-}  # needs that every extractor meets; the others, who tells people apart
+OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; for others it must recognise
 OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
 MISSING = {  # what is missing -> why, in words
     "G": "gender is not known",
@@ -41,75 +36,18 @@ MISSING = {  # what is missing -> why, in words
 }
 
 
-class Identified(Protocol):
-    """An extractor or an attribute judge, as far as a record names it."""
-
-    id: str
-
-
-def role_of(key: str) -> Role:
-    """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
-    roles: dict[str, Role] = {"judge": "judge", "training-loss": "training-loss"}
-    return roles.get(key, "further")
-
-
-@dataclass
-class Scores:
-    """What scoring an answer gives: the record's lists, its notes and the per-identity table's columns.
-
-    A column is shorter than the table where a metric leaves out the last identities.
-    """
-
-    scores: list[records.ScoreRecord] = field(default_factory=list)
-    absent: list[records.AbsentScore] = field(default_factory=list)
-    cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    replicates: dict[str, np.ndarray] = field(default_factory=dict)
-    rows: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-
-    def add(
-        self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
-    ) -> None:
-        """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
-        self.cards[metric.name] = card_of(metric)
-        column = records.column_of(metric.name, extractor.id if extractor else None)
-        basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
-        if result.per_identity is not None:
-            basis, self.columns[column] = result.basis, result.per_identity
-        elif result.replicates is not None:
-            basis, self.replicates[column] = "replicates", result.replicates
-        self.scores.append(
-            records.ScoreRecord(
-                metric=metric.name,
-                version=metric.version,
-                extractor=extractor.id if extractor else None,
-                extractor_role=role,
-                value=float(result.value),
-                n=result.n,
-                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
-                spread=None if result.spread is None else float(result.spread),
-                higher_is_better=metric.higher_is_better,
-                basis=basis,
-            )
-        )
-
-
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
     """The installed metrics that an extractor is asked for, for the benchmark's galleries and so many identities.
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    factories = [METRICS.get(name) for name in METRICS]
-    found = [
-        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
-    ]
+    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
     return (
         found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
     )
 
 
-def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     """Every metric that a record of the protocol may hold, for so many test identities."""
     metrics = metrics_for(benchmark, identities)
     curve = [AtLength(metric, seconds) for metric in with_curve(metrics) for seconds in SECONDS]
@@ -207,8 +145,21 @@ def _add_scores(
         if isinstance(result, Score):
             found.add(metric, result, extractor, role)
         else:
-            name = extractor.id if extractor else None
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
+            found.add_absent(metric, extractor.id if extractor else None, result)
+
+
+def _check(metric: Metric, result: object, n: int) -> None:
+    """Raise BenchError for what is no sound `Score` of n identities."""
+    what = f"metric {metric.name}"
+    if not isinstance(result, Score):
+        raise unfit(what, metric, result, "a Score")
+    if not all(isinstance(number, int | float | np.number) for number in (result.value, result.n)):
+        raise unfit(what, metric, (result.value, result.n), "numbers as value and n")
+    for values in (result.per_identity, result.replicates):
+        if values is not None and np.ndim(values) != 1:
+            raise unfit(what, metric, values, "one number for each identity or half-sample")
+    if result.per_identity is not None and len(result.per_identity) > n:
+        raise unfit(what, metric, result.per_identity, f"per_identity of {n} identities")
 
 
 def _measure(metric: Metric, real: Features, fake: Features, extractor: Identified | None) -> Score | str:
@@ -222,6 +173,7 @@ def _measure(metric: Metric, real: Features, fake: Features, extractor: Identifi
         )
     random = np.random.default_rng(seed_of(metric.name, extractor.id if extractor else None))
     result = metric(real, fake, random)
+    _check(metric, result, n)
     if result.n < metric.min_n and result.value != result.value:
         return f"needs {metric.min_n} identities in strata that are large enough, there are {result.n}"
     return (

@@ -15,6 +15,7 @@ import numpy as np
 from sf2f_bench.metrics import distribution, quality, retrieval
 from sf2f_bench.metrics.similarity import SIMILARITIES, likeness_card
 from sf2f_bench.protocols.names import headline_k
+from sf2f_bench.protocols.scores import NamedMetric
 from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, MetricCard, Score
 
@@ -29,22 +30,6 @@ INCEPTION_PARTS = 3  # of the Inception Score
 ONE_SEGMENT = "/one-segment"  # ends the name of a metric of faces that were generated from one segment each
 MEAN_VOICE = "/mean-voice"  # of faces that were generated from the mean of the segments' voice embeddings
 FUSED = "/fused"  # ends the name of a quality metric of faces that were generated from all segments at once
-
-
-class NamedMetric(Protocol):
-    """A metric as far as a record names it."""
-
-    @property
-    def name(self) -> str:  # noqa: D102
-        ...
-
-    @property
-    def version(self) -> int:  # noqa: D102
-        ...
-
-    @property
-    def higher_is_better(self) -> bool:  # noqa: D102
-        ...
 
 
 class PaperMetric(NamedMetric, Protocol):
@@ -289,6 +274,7 @@ class MutualInformation:
             order={"likeness": place},
             error="spread",
             plotted=self.parts == PARTS and not self.suffix,
+            caveat=quality.INFORMATION_CAVEAT.replace("one part", f"one of {self.parts} parts"),
         )
 
     def __call__(self, probabilities: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
@@ -343,6 +329,7 @@ class PublishedFrechetDistance:
             order={"likeness": 7 if self.suffix else 6},
             error="spread",
             heading_with_n=True,
+            caveat=f"{distribution.FRECHET_CAVEAT}.",
         )
 
     def __call__(self, photos: ArrayLike, faces: ArrayLike) -> float:
