@@ -67,6 +67,11 @@ class Scores:
     rows: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
+    def add_absent(self, metric: paper.NamedMetric, extractor: str | None, reason: str) -> None:
+        """Take up that a metric could not be computed by the extractor of this id, and why."""
+        self.cards[metric.name] = card_of(metric)
+        self.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
+
     def add(
         self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:
@@ -230,7 +235,7 @@ def _score(
             continue
         result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
         if isinstance(result, str):
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
+            found.add_absent(metric, name, result)
         else:
             found.add(metric, result, extractor, role_of(key) if key else "none")
 
