@@ -91,7 +91,7 @@ def run(config: Path | None, **options: Any) -> None:
     from rich.console import Console
 
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report.tables import summary
+    from sf2f_bench.report import summary
     from sf2f_bench.runs.pipeline import run as run_all
 
     made = run_all(settings, Reporter())

@@ -38,7 +38,7 @@ def score(
     from rich.console import Console
 
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report.tables import summary
+    from sf2f_bench.report import summary
     from sf2f_bench.runs.pipeline import score_external
 
     made = score_external(settings, Reporter(), label, description, folder, partial)
