@@ -39,7 +39,6 @@ import numpy as np
 
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import seed_of
-from sf2f_bench.protocols.bench.scoring import Scores, role_of
 from sf2f_bench.protocols.names import INCEPTION, PAPER, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.protocols.paper.runs import (
@@ -51,6 +50,7 @@ from sf2f_bench.protocols.paper.runs import (
     random_of,
     stacked,
 )
+from sf2f_bench.protocols.scores import Scores, role_of
 from sf2f_bench.types import Answer, BenchError
 
 if TYPE_CHECKING:
