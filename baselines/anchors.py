@@ -1,7 +1,7 @@
-"""Anchor rows: what a number means is seen only between chance and the ceiling.
+"""Anchor rows: a score means something only between chance and the ceiling.
 
-Chance and the gender oracle answer in a space of their own in which all (or all of one gender) are tied; the
-harness counts ties by their expectation, so both rows are exact and nothing is simulated.
+Chance and the gender oracle answer in a space of their own in which all identities (or all of one gender) are tied;
+the harness counts ties by their expectation, so both rows are exact and nothing is simulated.
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ from sklearn.preprocessing import StandardScaler
 from sf2f_bench import Answer, Evaluation, KnownLaw, ModelCard
 
 RIDGE_STRENGTHS = np.logspace(-1, 4, 11)
-ORACLE_FACES = 16  # drawn per identity for the mean embedding of the shared-factor oracle
+ORACLE_FACES = 16  # rendered per identity for the mean embedding of the shared-factor oracle
 
 
 def _card(
-    name: str, description: str, place: Literal["floor", "ceiling"], order: int, **more: Any
+    place: Literal["floor", "ceiling"],
+    order: int,
+    name: str,
+    description: str,
+    trained_on: str = "nothing",
+    **more: Any,
 ) -> ModelCard:
-    """The card of an anchor, `order` within its block of a table; trained on nothing unless `more` says otherwise."""
+    """order: within its block of a table, lowest first; a system's own shuffled voices are third of the floor."""
     return ModelCard(
-        name, "1", "anchor", description, place=place, order=order, **{"trained_on": "nothing", **more}
+        name, "1", "anchor", description, trained_on=trained_on, place=place, order=order, **more
     )
 
 
-def _listener(evaluation: Evaluation, role: str) -> Pipeline:
-    """Ridge regression from voice statistics [2 * filters] to the identity's template [D]."""
-    model = make_pipeline(StandardScaler(), RidgeCV(RIDGE_STRENGTHS))
-    return model.fit(evaluation.train_voice_statistics, evaluation.train_templates(role))
-
-
-class Chance:
-    """Knows nothing: all of the gallery is tied."""
-
-    card = _card("chance", "knows nothing; exact", "floor", 0, tolerance=1e-6, purpose="chance")
-
+class _AlwaysApplies:
     def applies(self, evaluation: Evaluation) -> str | None:
-        """Always."""
+        """None: it can always be computed."""
         return None
 
+
+class Chance(_AlwaysApplies):
+    """Knows nothing: the whole gallery is tied."""
+
+    card = _card("floor", 0, "chance", "knows nothing; exact", tolerance=1e-6, purpose="chance")
+
     def answer(self, evaluation: Evaluation) -> Answer:
-        """Everybody looks alike."""
+        """The same position for everybody."""
         alike = np.zeros((len(evaluation.identities), 1))
         return Answer(ranking=(alike, alike))
 
@@ -54,10 +55,10 @@ class GenderOracle:
     """Knows the speaker's gender and nothing else: all of one gender are tied."""
 
     card = _card(
-        "gender-oracle",
-        "knows the true gender and nothing else; exact",
         "floor",
         1,
+        "gender-oracle",
+        "knows the true gender and nothing else; exact",
         tolerance=1e-6,
         purpose="known-attribute",
         words="knowing only the gender",
@@ -75,72 +76,60 @@ class GenderOracle:
         return Answer(ranking=(known, known))
 
 
-class MeanFace:
-    """Draws the mean of all training photos for everybody."""
+class MeanFace(_AlwaysApplies):
+    """Shows the mean of all training photos for everybody."""
 
     card = _card(
-        "mean-face",
-        "the mean training photo for everybody",
         "floor",
         2,
-        trained_on="the training split's photos",
+        "mean-face",
+        "the mean training photo for everybody",
+        "the training split's photos",
         fitted_to="nothing",
     )
 
-    def applies(self, evaluation: Evaluation) -> str | None:
-        """Always."""
-        return None
-
     def answer(self, evaluation: Evaluation) -> Answer:
-        """The same face for all."""
+        """The same face for everybody."""
         mean = np.mean([faces.mean(axis=0, dtype=np.float64) for faces in evaluation.train_faces], axis=0)
         return Answer(
             faces=np.repeat(np.rint(mean).astype(np.uint8)[None], len(evaluation.identities), axis=0)
         )
 
 
-class NearestTrainingFace:
-    """Shows a photo of the training identity that a straight line from the voice finds nearest.
+class NearestTrainingFace(_AlwaysApplies):
+    """Shows a photo of the training identity that ridge regression on the voice finds nearest.
 
-    The line and the search live in the space of the training loss's network: the judge stays unseen.
+    Regression and search are in the space of the training loss's network: the judge stays unseen.
     """
 
     card = _card(
+        "floor",
+        4,
         "nearest-training-face",
         "a photo of the training identity nearest to a ridge regression on voice statistics",
-        "floor",
-        4,  # after a system's own shuffled voices
-        trained_on="the training split",
+        "the training split",
         fitted_to="nothing",
     )
-
-    def applies(self, evaluation: Evaluation) -> str | None:
-        """Always."""
-        return None
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """The first photo of the training identity whose template has the largest cosine."""
-        heard = _listener(evaluation, "training-loss").predict(evaluation.voice_statistics)
-        nearest = np.argmax(_unit(heard) @ _unit(evaluation.train_templates("training-loss")).T, axis=1)
+        predicted = _listener(evaluation, "training-loss").predict(evaluation.voice_statistics)
+        nearest = np.argmax(_unit(predicted) @ _unit(evaluation.train_templates("training-loss")).T, axis=1)
         return Answer(faces=np.stack([evaluation.train_faces[row][0] for row in nearest]))
 
 
-class LinearListener:
-    """What a straight line hears: ridge regression from voice statistics to each extractor's embedding."""
+class LinearListener(_AlwaysApplies):
+    """What a linear model hears: ridge regression from voice statistics to each extractor's embedding."""
 
     card = _card(
-        "linear-listener",
-        "ridge regression from voice statistics straight to the extractor's embedding; no face is drawn",
         "ceiling",
         0,
-        trained_on="the training split, in the judge's own space",
+        "linear-listener",
+        "ridge regression from voice statistics straight to the extractor's embedding; no face is generated",
+        "the training split, in the judge's own space",
         fitted_to="nothing",
         purpose="straight-line",
     )
-
-    def applies(self, evaluation: Evaluation) -> str | None:
-        """Always."""
-        return None
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """One query per identity and extractor."""
@@ -153,13 +142,13 @@ class LinearListener:
 
 
 class SharedFactorOracleFace:
-    """Knows the true shared factors of a synthetic world: draws them, everything else at its mean."""
+    """Knows the true shared factors of a synthetic world: their face, everything else at its mean."""
 
     card = _card(
-        "shared-factor-oracle-face",
-        "the face drawn from the true shared factors, all else at its mean",
         "ceiling",
         1,
+        "shared-factor-oracle-face",
+        "the face rendered from the true shared factors, all else at its mean",
         fitted_to="nothing",
         purpose="shared-factors",
     )
@@ -169,7 +158,7 @@ class SharedFactorOracleFace:
         return None if isinstance(evaluation.dataset, KnownLaw) else "the law of real data is not known"
 
     def answer(self, evaluation: Evaluation) -> Answer:
-        """One drawn face each."""
+        """One rendered face each."""
         size = evaluation.image_size
         faces = [evaluation.dataset.oracle_face(identity.id, size) for identity in evaluation.identities]
         return Answer(faces=np.stack(faces))
@@ -180,15 +169,15 @@ class SharedFactorOracleEmbedding(SharedFactorOracleFace):
 
     For a query by inner product with unit embeddings, the expected embedding given all that a voice can tell is
     the query that maximises the expected similarity to the true person. It is close to, not exactly, the best
-    possible one for recall: recall asks for the order in a gallery, not for expected similarity; the mean is over
+    possible one for recall: recall depends on the order in a gallery, not on expected similarity; the mean is over
     finitely many faces; and a system may not hear the factors themselves, only what the voice shows of them.
     """
 
     card = _card(
-        "shared-factor-oracle-embedding",
-        f"mean embedding of {ORACLE_FACES} faces with the true shared factors and random face-only factors",
         "ceiling",
         1,
+        "shared-factor-oracle-embedding",
+        f"mean embedding of {ORACLE_FACES} faces with the true shared factors and random face-only factors",
         fitted_to="nothing",
         purpose="shared-factors",
     )
@@ -207,10 +196,10 @@ class RealPhotoOracle:
     """Another photo of the same person: the ceiling, and the test of the judge itself."""
 
     card = _card(
-        "real-photo-oracle",
-        "another real photo of the same person (held out of the gallery)",
         "ceiling",
         2,
+        "real-photo-oracle",
+        "another real photo of the same person (held out of the gallery)",
         fitted_to="nothing",
         tolerance=1e-4,
         purpose="true-photo",
@@ -226,6 +215,12 @@ class RealPhotoOracle:
     def answer(self, evaluation: Evaluation) -> Answer:
         """The held-out photos."""
         return Answer(faces=evaluation.held_out_photos, rows=evaluation.has_held_out)
+
+
+def _listener(evaluation: Evaluation, role: str) -> Pipeline:
+    """Ridge regression from voice statistics [2 * filters] to the identity's template [D]."""
+    model = make_pipeline(StandardScaler(), RidgeCV(RIDGE_STRENGTHS))
+    return model.fit(evaluation.train_voice_statistics, evaluation.train_templates(role))
 
 
 def _unit(rows: NDArray[np.floating]) -> NDArray[np.floating]:

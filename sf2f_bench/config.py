@@ -1,53 +1,151 @@
-"""What a run is asked to do: a TOML file, overridden by the command line, checked in one place."""
+"""The settings of a run, each defined once: type, limits, default, help, and the artefact whose key it changes.
+
+The options of the commands (`commands.options`), the names in a TOML file and the training key are made from the
+fields of `RunConfig`.
+"""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sf2f_bench.protocols.names import BENCH
+from sf2f_bench.protocols.names import BENCH, PROTOCOLS
+from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
+
+Artefact = Literal["none", "data", "model", "faces", "record"]
+Keyed = Literal["never", "always", "unless default"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a setting reads on the command line, and what it changes.
+
+    decided_by: who decides where the user does not: "the benchmark". enters: the first artefact whose key changes with
+    the setting; the keys of all later ones follow from it. keyed: whether its own value is in the key of a trained
+    model; "unless default": only where it is not the default, because it was added when there were models already.
+    of_data: commands that only prepare data have it too.
+    """
+
+    help: str
+    enters: Artefact = "none"
+    keyed: Keyed = "never"
+    decided_by: str = ""
+    short: str = ""
+    of_data: bool = False
+
+
+def setting(
+    default: Any,
+    help: str,
+    enters: Artefact = "none",
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    **more: Any,
+) -> Any:
+    """A field of `RunConfig`; ge, gt and le are its limits, `more` is of `Option`."""
+    return Field(default, ge=ge, gt=gt, le=le, json_schema_extra={"help": help, "enters": enters, **more})
+
+
+def _numbers(value: Any) -> Any:
+    """``"1,5,10"`` -> ``[1, 5, 10]``."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise ValueError("expected numbers separated by commas, like 1,5,10") from None
+
+
+Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
+BENCHMARK, BUDGET = "the benchmark", "the budget"
 
 
 class RunConfig(BaseModel):
-    """All settings of `sf2f-bench run`; every field is an option of the command of the same name."""
+    """All settings of `sf2f-bench run`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    benchmark: str = "synthetic-64"
-    protocol: str = BENCH
-    budget: Literal["smoke", "default", "paper"] = "default"
-    seed: int = Field(0, ge=0)
-    models: tuple[str, ...] = ()  # empty: the benchmark's own
-    ablation: bool = False
-    judge: str | None = None  # None: the benchmark's own
-    extractors: tuple[str, ...] = ()  # further networks beside the benchmark's
-    perceptual: str | None = None  # None: the benchmark's own network of the training loss
-    root: Path | None = None
-    voices: Path | None = None
-    faces: Path | None = None
-    results: Path = Path("results")
-    cache: Path = Path(".sf2f-bench")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    deterministic: bool = False
-    compile: Literal["none", "default", "graphs"] = "none"
-    width: float | None = Field(None, gt=0, le=4)
-    steps: int | None = Field(None, ge=1)
-    jobs: int = Field(2, ge=1)
-    scheduler: str | None = None  # address of a Dask cluster that prepares
-    checkpoint_every: float = Field(20.0, ge=0)  # seconds
-    gallery: int | None = Field(None, ge=2)
-    ks: tuple[int, ...] | None = None
+    benchmark: str = setting("synthetic-64", "What to measure on: `sf2f-bench list` names all.", "data")
+    models: tuple[str, ...] = setting(
+        (), "A system or anchor by name, or mine.py:Mine. Repeat for more.", short="m", decided_by=BENCHMARK
+    )
+    ablation: bool = setting(False, "SF2F beside itself without each of its parts.")
+    protocol: str = setting(BENCH, f"{' or '.join(PROTOCOLS)}.", "faces")
+    budget: Literal["smoke", "default", "paper"] = setting(
+        "default", "How long to train, and on how many people.", "data", of_data=True
+    )
+    seed: int = setting(0, "Seed of training.", "model", keyed="always", ge=0)
+    width: float | None = setting(
+        None, "Share of the published channel counts.", "model", gt=0, le=4, decided_by=BUDGET
+    )
+    steps: int | None = setting(None, "Training steps.", "model", ge=1, decided_by=BUDGET)
+    judge: str | None = setting(
+        None, "Network that judges, like deepface:ArcFace.", "record", decided_by=BENCHMARK
+    )
+    extractors: tuple[str, ...] = setting(
+        (), "A further network that scores, by name, or mine.py:Mine. Repeat for more.", "record", short="x"
+    )
+    perceptual: str | None = setting(None, "Network of the training loss.", "model", decided_by=BENCHMARK)
+    gallery: int | None = setting(None, "Gallery size.", "record", ge=2, decided_by=BENCHMARK)
+    ks: Numbers | None = setting(None, "The k of recall@k, like 1,5,10.", "record", decided_by=BENCHMARK)
+    root: Path | None = setting(
+        None, "Folder of the data set: HQ-VoxCeleb, or one of your own.", "data", of_data=True
+    )
+    voices: Path | None = setting(None, "Folder of recordings, for null-pairs.", "data", of_data=True)
+    faces: Path | None = setting(None, "Folder of photos, for null-pairs.", "data", of_data=True)
+    results: Path = setting(Path("results"), "Where records go.")
+    cache: Path = setting(Path(".sf2f-bench"), "Where every stage keeps its results.", of_data=True)
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "Where to train and generate; auto: CUDA if there is one.", "model"
+    )
+    precision: Literal["fp32", "bf16"] = setting("fp32", "Of training.", "model", keyed="always")
+    deterministic: bool = setting(
+        False, "Bit for bit the same on the same GPU; slower.", "model", keyed="unless default"
+    )
+    compile: Literal["none", "default", "graphs"] = setting(
+        "none", "torch.compile in training; graphs: with CUDA graphs.", "model", keyed="unless default"
+    )
+    checkpoint_every: float = setting(20.0, "Seconds between checkpoints; 0: after every step.", ge=0)
+    jobs: int = setting(2, "Processes that prepare data.", ge=1, of_data=True)
+    scheduler: str | None = setting(
+        None, "Address of a Dask scheduler whose workers prepare data instead.", of_data=True
+    )
+
+    def training_key(self) -> dict[str, Any]:
+        """The settings whose own value is in the key of a trained model."""
+        return {
+            name: getattr(self, name)
+            for name, option in OPTIONS.items()
+            if option.keyed == "always"
+            or (option.keyed == "unless default" and getattr(self, name) != FIELDS[name].default)
+        }
 
 
-def load_config(file: Path | None, options: dict[str, Any]) -> RunConfig:
-    """Settings of a TOML file (where given), overridden by the options that are not None or empty.
+FIELDS = RunConfig.model_fields
+OPTIONS = {name: Option(**cast("dict[str, Any]", field.json_schema_extra)) for name, field in FIELDS.items()}
 
-    Raises BenchError that names the setting, what came and what is allowed.
+
+def flag_of(name: str) -> str:
+    """The option of a setting: ``--checkpoint-every``."""
+    return f"--{name.replace('_', '-')}"
+
+
+LIMITS = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}"}
+LIMIT_FAULTS = {"greater_than_equal", "greater_than", "less_than_equal"}
+
+
+def load_config(file: Path | None, options: Mapping[str, Any]) -> RunConfig:
+    """Settings of a TOML file (where given), overridden by the options; None and () mean that one was not given.
+
+    Raises BenchError that names the setting, its origin, what came and what is allowed.
     """
     settings: dict[str, Any] = {}
     if file is not None:
@@ -55,9 +153,28 @@ def load_config(file: Path | None, options: dict[str, Any]) -> RunConfig:
             settings = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise BenchError(f"{file} is not a TOML file that can be read: {error}") from None
-    settings |= {name: value for name, value in options.items() if value not in (None, (), [], False)}
+    given = {name: value for name, value in options.items() if value is not None and value != ()}
     try:
-        return RunConfig(**settings)
+        return RunConfig(**settings | given)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise BenchError("settings that cannot be used: " + "; ".join(faults)) from None
+        faults = [_fault(fault, given, file) for fault in error.errors()]
+        raise BenchError(f"these settings cannot be used: {'; '.join(faults)}") from None
+
+
+def _fault(fault: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> str:
+    """``steps = 0 (--steps): expected 1 or more``."""
+    name = str(fault["loc"][0])
+    origin = flag_of(name) if name in given else file
+    if name not in FIELDS:
+        return f"{unknown('setting', name, list(FIELDS))} ({origin})"
+    limits = {
+        limit: getattr(part, limit)
+        for part in FIELDS[name].metadata
+        for limit in LIMITS
+        if hasattr(part, limit)
+    }
+    if fault["type"] in LIMIT_FAULTS:
+        allowed = "expected " + ", ".join(LIMITS[limit].format(value) for limit, value in limits.items())
+    else:
+        allowed = fault["msg"].removeprefix("Value error, ").replace("Input should be ", "expected ")
+    return f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r} ({origin}): {allowed}"

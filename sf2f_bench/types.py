@@ -415,6 +415,8 @@ class MetricCard:
     place stand as in the record. "length" holds metrics of the first "seconds" of speech; the same metric of all
     speech is its last column. smooth: rounding moves it a little, where a count jumps. error: what stands beside the
     value. heading_with_n: the heading ends in ``n=300``, because n decides the value. plotted: has bars of its own.
+    caveat: what to know before comparing its numbers, one sentence in which ``{n}`` and ``{part}`` stand for the number
+    of identities and the size of one of its "parts".
     """
 
     quantity: str = ""
@@ -437,6 +439,7 @@ class MetricCard:
     error: Error = "interval"
     heading_with_n: bool = False
     plotted: bool = False
+    caveat: str = ""
 
     @property
     def term(self) -> str:

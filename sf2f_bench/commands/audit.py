@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import with_settings
+from sf2f_bench.commands.options import DATA_SETTINGS, benchmark_argument, with_settings
 
 if TYPE_CHECKING:
     from sf2f_bench.results.records import Finding
@@ -18,8 +18,8 @@ WIDTH = 118
 
 
 @click.command()
-@click.argument("benchmark", default="synthetic-64")
-@with_settings
+@benchmark_argument
+@with_settings(*DATA_SETTINGS)
 @click.option(
     "--json",
     "json_file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from sf2f_bench.results.compare import Line, Versus
-    from sf2f_bench.results.numbers import Format
+    from sf2f_bench.results.compare import ComparedMetric, SystemComparison
+    from sf2f_bench.types import Format
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -23,9 +24,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.argument("a")
 @click.argument("b")
 @click.argument("results", type=FOLDER, default=Path("results"))
-@click.option("--metrics", default="*", help="Only those that fit a pattern, like 'recall@10*'.")
-@click.option("--json", "json_file", type=FILE, help="Write the numbers here, unrounded.")
-@click.option("--csv", "csv_file", type=FILE, help="Likewise.")
+@click.option("--metrics", default="*", help="Only those that match a pattern, like 'recall@10*'.")
+@click.option("--json", "json_file", type=FILE, help="Write the numbers to this file, unrounded.")
+@click.option("--csv", "csv_file", type=FILE, help="Likewise, as a table.")
 def compare(
     a: str, b: str, results: Path, metrics: str, json_file: Path | None, csv_file: Path | None
 ) -> None:
@@ -42,9 +43,9 @@ def compare(
 
     found = compare_systems(a, b, results, metrics)
     console = Console()
-    for versus in found:
-        show(versus, console)
-    numbers = pd.concat([versus.frame() for versus in found], ignore_index=True)
+    for comparison in found:
+        show(comparison, console)
+    numbers = pd.concat([comparison.frame() for comparison in found], ignore_index=True)
     if json_file:
         rows = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
         write_json(json_file, {"comparisons": rows})
@@ -52,106 +53,100 @@ def compare(
         write_atomically(csv_file, lambda path: numbers.to_csv(path, index=False))
 
 
-def show(versus: Versus, console: Console) -> None:
-    """Print the lines, one table an extractor, and what they rest on."""
+def show(comparison: SystemComparison, console: Console) -> None:
+    """Print one table an extractor, and what the numbers rest on."""
     from rich.text import Text
 
     console.print()
-    console.rule(Text(versus.title, "bold"))
-    console.print(Text(f"A  {versus.a.label}\nB  {versus.b.label}", "bold"))
-    for extractor in dict.fromkeys(line.extractor for line in versus.lines):
-        lines = [line for line in versus.lines if line.extractor == extractor]
+    console.rule(Text(comparison.title, "bold"))
+    console.print(Text(f"A  {comparison.a.label}\nB  {comparison.b.label}", "bold"))
+    for extractor in dict.fromkeys(one.extractor for one in comparison.metrics):
+        compared = [one for one in comparison.metrics if one.extractor == extractor]
         role = {"training-loss": "network of the training loss", "none": "order alone"}.get(
-            lines[0].extractor_role, lines[0].extractor_role
+            compared[0].extractor_role, compared[0].extractor_role
         )
         console.print(Text(f"\nBy the {role}" + (f": {extractor}" if extractor else "")))
-        console.print(_drawn(lines, gap=1 if console.width < 100 else 2))
-    for sentence in sentences(versus):
+        rows = [(one.verdict, cells(one, comparison.format_of(one.metric))) for one in compared]
+        console.print(_table(rows, gap=1 if console.width < 100 else 2))
+    for sentence in sentences(comparison):
         console.print(Text(f"- {sentence}", "dim"))
 
 
-def _drawn(lines: list[Line], gap: int) -> Table:
+def _table(rows: Sequence[tuple[str, tuple[str, ...]]], gap: int) -> Table:
+    """Of (verdict, cells)."""
     from rich import box
     from rich.table import Table
 
     padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
-    drawn.add_column("", overflow="fold", min_width=14)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
+    table.add_column("", overflow="fold", min_width=14)
     for heading in ("A", "B"):
-        drawn.add_column(heading, justify="right", no_wrap=True)
-    drawn.add_column("A - B", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("A - B", no_wrap=True)
     for heading in ("p", "q", "detect-\nable"):
-        drawn.add_column(heading, justify="right", no_wrap=True)
-    drawn.add_column("A is", min_width=10)
-    for line in lines:
-        style = {"better": "bold green", "worse": "bold red"}.get(line.verdict, "dim")
-        drawn.add_row(*cells(line), style=style)
-    return drawn
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("A is", min_width=10)
+    for verdict, texts in rows:
+        table.add_row(*texts, style={"better": "bold green", "worse": "bold red"}.get(verdict, "dim"))
+    return table
 
 
-def cells(line: Line) -> tuple[str, ...]:
-    """One line as it is printed: metric, A, B, difference with its interval, p, q, detectable, verdict."""
-    from sf2f_bench.results.numbers import NOTHING, number
+def cells(compared: ComparedMetric, format_: Format) -> tuple[str, ...]:
+    """One metric as it is printed: name, A, B, difference with its interval, p, q, detectable, verdict."""
+    from sf2f_bench.results.numbers import NOTHING, digits_of_errors, number
 
-    form = _form(line)
-    digits = 3 if form == "share" else 2  # a share's digits are decimals, a size's are figures
-    low, high = (number(bound, form, digits) for bound in (line.lower, line.upper))
-    sign = "+" if line.difference > 0 else ""
+    digits = digits_of_errors(format_)
+    low, high = (number(bound, format_, digits) for bound in (compared.lower, compared.upper))
+    sign = "+" if compared.difference > 0 else ""
     return (
-        line.metric,
-        number(line.a, form, 3),
-        number(line.b, form, 3),
-        f"{sign}{number(line.difference, form, 3)} [{low}, {high}]",
-        _chance(line.p),
-        _chance(line.q),
-        NOTHING if line.detectable is None else number(line.detectable, form, digits),
-        line.verdict,
+        compared.metric,
+        number(compared.a, format_, 3),
+        number(compared.b, format_, 3),
+        f"{sign}{number(compared.difference, format_, 3)} [{low}, {high}]",
+        _probability(compared.p),
+        _probability(compared.q),
+        NOTHING if compared.detectable is None else number(compared.detectable, format_, digits),
+        compared.verdict,
     )
 
 
-def _form(line: Line) -> Format:
-    if line.basis == "median":
-        return "rank"
-    share = max(abs(line.a), abs(line.b)) <= 1 and "distance" not in line.metric
-    return "share" if share else "size"
-
-
-def _chance(p: float) -> str:
+def _probability(p: float) -> str:
     return "<.001" if p < 0.001 else "1" if p > 0.9995 else f"{p:.3f}"[1:]
 
 
-def sentences(versus: Versus) -> list[str]:
-    """What the lines rest on and what they do not say."""
-    sizes = sorted({line.n for line in versus.lines})
+def sentences(comparison: SystemComparison) -> list[str]:
+    """What the numbers rest on and what they do not show."""
+    sizes = sorted({one.n for one in comparison.metrics})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     said = [
-        f"n = {n} test identities, the same for both; lines: {len(versus.lines)}. p: two-sided; q: p after Benjamini "
-        "and Hochberg over all lines; better or worse: q < .05. In brackets 95 % intervals, each for itself.",
-        "No difference shown is not equal: a true difference as large as `detectable` is shown in 80 % of such "
+        f"n = {n} test identities, the same for both; {len(comparison.metrics)} metrics. p: two-sided; q: p after "
+        "Benjamini and Hochberg over all metrics; better or worse: q < .05. 95 % intervals in brackets, each metric's "
+        "own.",
+        "No difference shown does not mean equal: a true difference as large as `detectable` is shown in 80 % of such "
         "comparisons (before the correction), a smaller one in fewer.",
-        *_of_seeds(versus),
+        *_of_seeds(comparison),
     ]
-    for reason in dict.fromkeys(versus.left_out.values()):
-        metrics = [metric for metric, why in versus.left_out.items() if why == reason]
-        said.append(f"Left out, for {reason}: {', '.join(metrics)}.")
+    for reason in dict.fromkeys(comparison.left_out.values()):
+        metrics = [metric for metric, why in comparison.left_out.items() if why == reason]
+        said.append(f"Left out because {reason}: {', '.join(metrics)}.")
     return said
 
 
-def _of_seeds(versus: Versus) -> list[str]:
-    seeds = [side.seeds for side in (versus.a, versus.b) if side.seeds]
+def _of_seeds(comparison: SystemComparison) -> list[str]:
+    seeds = [runs.seeds for runs in (comparison.a, comparison.b) if runs.seeds]
     if not seeds:
         return []
     if max(map(len, seeds)) == 1:
         return [
-            "One training seed each: this compares these trained models, not the ways they were trained. Another seed "
-            "may turn any line; train each with three or more (`sf2f-bench run --seed 1`)."
+            "One training seed each: this compares these two trained models, not the ways in which they were trained. "
+            "Another seed may reverse any result; train each with three or more (`sf2f-bench run --seed 1`)."
         ]
-    said = "Intervals and tests allow for new training seeds as for new identities"
-    few = "With few seeds intervals are wide, and rightly so."
+    said = "Intervals and tests allow for new training seeds as well as for new identities"
+    few = "With few seeds intervals are wide, as they should be."
     if len(seeds) == 1:
         return [f"{said}; {len(seeds[0])} seeds. {few}"]
     if seeds[0] == seeds[1]:
         return [f"{said}; {len(seeds[0])} seeds, in pairs. {few}"]
     if min(map(len, seeds)) == 1:
-        return [f"{said}; the side with a single seed is taken to vary with its seed as the other does."]
+        return [f"{said}; a single seed is assumed to vary as the other side's do."]
     return [f"{said}; seeds are not in pairs: train both sides with the same ones for narrower intervals."]

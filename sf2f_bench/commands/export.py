@@ -33,8 +33,8 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
     if out.suffix not in (".parquet", ".csv"):
         raise BenchError(f"--out {out}: expected a name that ends in .parquet or .csv")
     from sf2f_bench.files import write_atomically
-    from sf2f_bench.report.tables import tidy
     from sf2f_bench.results.records import load_all
+    from sf2f_bench.results.tidy import tidy
 
     records = load_all(results, without=("reference",))
     if not records:

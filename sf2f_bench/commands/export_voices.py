@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from sf2f_bench.commands.options import FOLDER, with_settings
+from sf2f_bench.commands.options import DATA_SETTINGS, FOLDER, benchmark_argument, with_settings
 from sf2f_bench.types import SPLITS
 
 
 @click.command(name="export-voices")
-@click.argument("benchmark", default="synthetic-64")
-@with_settings
+@benchmark_argument
+@with_settings(*DATA_SETTINGS)
 @click.option("--out", type=FOLDER, required=True, help="Folder for the voices.")
 @click.option(
     "--split",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.list import list_command
 from sf2f_bench.commands.migrate import migrate
 from sf2f_bench.commands.new import new
-from sf2f_bench.commands.options import FOLDER, numbers, with_settings
+from sf2f_bench.commands.options import ALL_SETTINGS, DATA_SETTINGS, FOLDER, benchmark_argument, with_settings
 from sf2f_bench.commands.score import score
 from sf2f_bench.commands.validate import validate
 from sf2f_bench.commands.weights import weights
+from sf2f_bench.registry import plugin_faults
 from sf2f_bench.types import BenchError
 
 # The same sums in the same order from run to run; read when the mathematics library is loaded.
@@ -31,23 +33,40 @@ os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 
 class Commands(click.Group):
-    """Prints a BenchError as one message and exits with its code: no traceback for a wrong input."""
+    """Prints a BenchError as one message and exits with its code: no traceback for a wrong input or plug-in.
+
+    ``--traceback`` may stand before or after a command.
+    """
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Take --traceback from wherever it stands."""
+        others = [word for word in args if word != "--traceback"]
+        return super().parse_args(context, ["--traceback"] * (len(others) < len(args)) + others)
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
         try:
-            return super().invoke(context)
+            with plugin_faults():
+                return super().invoke(context)
         except BenchError as error:
+            if context.params["traceback"]:
+                traceback.print_exception(error)
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("stopped; the same command goes on from here", err=True)
+            click.echo("stopped; give the same command again to resume", err=True)
             sys.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.option(
+    "--traceback",
+    is_flag=True,
+    envvar="SF2F_BENCH_TRACEBACK",
+    help="Show every call that led to an error; before or after the command, or SF2F_BENCH_TRACEBACK=1.",
+)
+def main(**_: Any) -> None:
     """Measure speech-to-face generation honestly: train, score, compare, audit and report.
 
     This is an instrument for comparing models. It is not a tool to identify people.
@@ -55,51 +74,28 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("benchmark", required=False)
-@with_settings
-@click.option("--models", "-m", multiple=True, help="A system by name, or mine.py:Mine. Repeat for more.")
-@click.option("--ablation", is_flag=True, help="SF2F beside itself without each of its parts.")
-@click.option("--protocol", help="sf2f-bench/1 or sf2f-paper/1.  [default: sf2f-bench/1]")
-@click.option("--judge", help="Network that judges, like deepface:ArcFace.  [default: the benchmark's]")
-@click.option("--extractors", "-x", multiple=True, help="A further network that scores. Repeat for more.")
-@click.option("--perceptual", help="Network of the training loss.  [default: the benchmark's]")
-@click.option("--seed", type=int, help="Seed of training.  [default: 0]")
-@click.option("--results", type=FOLDER, help="Where records go.  [default: results]")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="[default: auto: CUDA where there is one]"
-)
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Of training.  [default: fp32]")
-@click.option("--deterministic", is_flag=True, help="Bit for bit the same on the same GPU; slower.")
-@click.option(
-    "--compile",
-    type=click.Choice(["none", "default", "graphs"]),
-    help="torch.compile in training; graphs: with CUDA graphs.  [default: none]",
-)
-@click.option("--width", type=float, help="Share of the published channel counts.  [default: the budget's]")
-@click.option("--checkpoint-every", type=float, help="Seconds between checkpoints.  [default: 20]")
-@click.option("--steps", type=int, help="Training steps.  [default: the budget's]")
-@click.option("--gallery", type=int, help="Gallery size.  [default: the benchmark's]")
-@click.option("--ks", callback=numbers, help="The k of recall@k, like 1,5,10.  [default: the benchmark's]")
+@benchmark_argument
+@with_settings(*ALL_SETTINGS)
 def run(config: Path | None, **options: Any) -> None:
     """Train, score and compare on BENCHMARK (default: synthetic-64); ends with the table.
 
-    What is done is kept: killed at any moment, the same command goes on. Under torchrun or SLURM the same command
-    trains on several GPUs or hosts.
+    If it is interrupted, give the same command again to resume. Under torchrun or SLURM the same command trains on
+    several GPUs or hosts.
     """
     from sf2f_bench.config import load_config
 
     settings = load_config(config, options)
     from sf2f_bench.benchmarks import benchmark_of
 
-    benchmark_of(settings)  # a wrong word is named before the slow imports
+    benchmark_of(settings)  # a wrong name is reported before the slow imports
     from rich.console import Console
 
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report.tables import summary
+    from sf2f_bench.report import summary
     from sf2f_bench.runs.pipeline import run as run_all
 
     made = run_all(settings, Reporter())
-    if made is None:  # another process of this run speaks
+    if made is None:  # the main process of this run prints
         return
     summary(made, Console())
     click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
@@ -125,11 +121,14 @@ def report(results: Path, out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("benchmark", default="synthetic-64")
-@with_settings
+@benchmark_argument
+@with_settings(*DATA_SETTINGS)
 @click.option("--out", type=FOLDER, help="The store's folder.  [default: in the cache]")
 def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
-    """Write BENCHMARK's features and faces into a prepared store; restartable; lists every bad file."""
+    """Write the features and faces of BENCHMARK (default: synthetic-64) into a prepared store; lists every bad file.
+
+    If it is interrupted, give the same command again to resume.
+    """
     from sf2f_bench.config import load_config
 
     settings = load_config(config, options)

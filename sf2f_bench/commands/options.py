@@ -1,41 +1,63 @@
-"""What several commands share: their options, and how a list of numbers is read."""
+"""The options that commands share, made from the fields of `RunConfig`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from sf2f_bench.config import FIELDS, OPTIONS, flag_of
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
-SETTINGS = [
-    click.option(
-        "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with these options."
-    ),
-    click.option("--root", type=FOLDER, help="Folder of HQ-VoxCeleb (faces, recordings, metadata)."),
-    click.option("--voices", type=FOLDER, help="Folder of recordings, for null-pairs."),
-    click.option("--faces", type=FOLDER, help="Folder of photos, for null-pairs."),
-    click.option("--cache", type=FOLDER, help="Where stages keep what they made.  [default: .sf2f-bench]"),
-    click.option("--jobs", type=int, help="Processes that prepare data.  [default: 2]"),
-    click.option("--scheduler", help="Address of a Dask scheduler whose workers prepare data instead."),
-    click.option("--budget", type=click.Choice(["smoke", "default", "paper"]), help="How long to train."),
-]
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+ALL_SETTINGS = tuple(name for name in OPTIONS if name != "benchmark")
+DATA_SETTINGS = tuple(name for name in ALL_SETTINGS if OPTIONS[name].of_data)
+
+Command = Callable[..., Any]
+benchmark_argument = click.argument("benchmark", required=False)
 
 
-def with_settings(command: Any) -> Any:
-    """The options that name a benchmark's data and cache."""
-    for option in reversed(SETTINGS):
-        command = option(command)
-    return command
+def with_settings(*names: str, required: str = "") -> Callable[[Command], Command]:
+    """Options for these settings, and --config; required: the one that must be given."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = click.option(*_flags(name), **_facts(name, name == required))(command)
+        return click.option("--config", type=FILE, help="TOML file with these options.")(command)
+
+    return decorate
 
 
-def numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    """``1,5,10`` -> ``(1, 5, 10)``; None where nothing was said."""
-    if value is None:
-        return None
-    try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(
-            f"expected numbers with commas between, like 1,5,10; got {value!r}"
-        ) from None
+def _flags(name: str) -> list[str]:
+    if FIELDS[name].annotation is bool:
+        return [f"{flag_of(name)}/{flag_of(f'no-{name}')}"]
+    short = OPTIONS[name].short
+    return [flag_of(name), *([f"-{short}"] if short else [])]
+
+
+def _facts(name: str, required: bool) -> dict[str, Any]:
+    """Type, help and default for click; where the option is not given it hands on None, or () for a list."""
+    kind = FIELDS[name].annotation
+    if get_origin(kind) is UnionType:
+        (kind,) = (part for part in get_args(kind) if part is not NoneType)
+    text = OPTIONS[name].help if required else f"{OPTIONS[name].help}{_default(name)}"
+    facts: dict[str, Any] = {"default": None, "help": text, "required": required}
+    if get_origin(kind) is Literal:
+        return {**facts, "type": click.Choice(get_args(kind))}
+    if kind == tuple[str, ...]:
+        return {"multiple": True, "help": text}
+    types: dict[Any, Any] = {Path: FOLDER, int: int, float: float, str: str}
+    return {**facts, "type": types[kind]} if kind in types else facts
+
+
+def _default(name: str) -> str:
+    default = FIELDS[name].default
+    if OPTIONS[name].decided_by:
+        return f"  [default: {OPTIONS[name].decided_by}'s]"
+    if default is None or default is False or default == ():
+        return ""
+    return f"  [default: {f'{default:g}' if isinstance(default, float) else default}]"

@@ -7,19 +7,17 @@ from typing import Any
 
 import click
 
-from sf2f_bench.commands.options import FOLDER, with_settings
+from sf2f_bench.commands.options import DATA_SETTINGS, FOLDER, with_settings
 from sf2f_bench.types import BenchError
 
 
 @click.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--benchmark", required=True, help="What the faces answer, like synthetic-64.")
-@with_settings
+@with_settings("benchmark", *DATA_SETTINGS, "results", required="benchmark")
 @click.option("--name", help="The row's name.  [default: FOLDER's name]")
 @click.option(
     "--description", default="faces drawn by another program", show_default=True, help="What drew them."
 )
-@click.option("--results", type=FOLDER, help="Where records go.  [default: results]")
 @click.option(
     "--partial", is_flag=True, help="Score those people that have a picture; the row says how many."
 )
@@ -40,7 +38,7 @@ def score(
     from rich.console import Console
 
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report.tables import summary
+    from sf2f_bench.report import summary
     from sf2f_bench.runs.pipeline import score_external
 
     made = score_external(settings, Reporter(), label, description, folder, partial)

@@ -26,6 +26,7 @@ from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
+from sf2f_bench.registry import unfit
 from sf2f_bench.types import (
     SPLITS,
     AudioFrontend,
@@ -59,6 +60,10 @@ def prepare(
     store, when splits share an identity, when a split ends without a usable identity, or for want of workers.
     """
     splits = {split: list(dataset.identities(split)) for split in SPLITS}
+    if others := [
+        person for people in splits.values() for person in people if not isinstance(person, Identity)
+    ]:
+        raise unfit(f"data set {dataset.card.name}", dataset, others[0], "a sf2f_bench.Identity")
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
     settings = _settings(dataset, frontend, image_size)
     _claim(folder, settings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from sf2f_bench.files import write_atomically, write_json
-from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, MediaError, Utterance
+from sf2f_bench.registry import unfit
+from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, MediaError, Photo, Utterance
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
@@ -98,7 +99,9 @@ def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[Part]]:
     shards: list[list[Part]] = []
     room = 0
     for identity in identities:
-        recordings, photos = len(dataset.utterances(identity)), len(dataset.photos(identity))
+        media = dataset.utterances(identity), dataset.photos(identity)
+        _check_media(dataset, identity, *media)
+        recordings, photos = map(len, media)
         first, total = 0, recordings + photos
         while first < total:
             if not room:
@@ -109,6 +112,16 @@ def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[Part]]:
             room -= last - first
             first = last
     return shards
+
+
+def _check_media(
+    dataset: Dataset, identity: str, utterances: Sequence[Utterance], photos: Sequence[Photo]
+) -> None:
+    """Raise BenchError unless these are recordings and photos; the first of each is looked at."""
+    for items, contract in ((utterances, Utterance), (photos, Photo)):
+        if len(items) and not isinstance(items[0], contract):
+            what = f"data set {dataset.card.name}, media of {identity}"
+            raise unfit(what, dataset, items[0], f"a sf2f_bench.{contract.__name__}")
 
 
 def write_shard(dataset: Dataset, frontend: AudioFrontend, image_size: int, shard: Shard) -> Tally:
@@ -156,7 +169,10 @@ class _Meter:
     def frames_of(self, utterance: Utterance) -> FloatArray:
         """float32 ``[frames, filters]`` of a recording; feature files count as the speech in them."""
         before = self.seconds
-        frames = np.ascontiguousarray(utterance.log_filterbank(self).T, dtype=np.float32)
+        features = utterance.log_filterbank(self)
+        if np.ndim(features) != 2 or len(features) != self.filters:
+            raise unfit(utterance.key, utterance, features, f"float32 [{self.filters}, frames]")
+        frames = np.ascontiguousarray(features.T, dtype=np.float32)
         if self.seconds == before:
             self.seconds += len(frames) / self.frontend.frames_per_second
         return frames
@@ -173,7 +189,14 @@ def _read(
             yield _try(part.identity, "voice", utterance.key, partial(meter.frames_of, utterance))
         first, last = (max(number - len(utterances), 0) for number in (part.first, part.last))
         for photo in photos[first:last]:
-            yield _try(part.identity, "face", photo.key, partial(photo.image, image_size))
+            yield _try(part.identity, "face", photo.key, partial(_image_of, photo, image_size))
+
+
+def _image_of(photo: Photo, size: int) -> ByteArray:
+    image = photo.image(size)
+    if np.shape(image) != (3, size, size) or image.dtype != np.uint8:
+        raise unfit(photo.key, photo, image, f"uint8 [3, {size}, {size}]")
+    return image
 
 
 def _check_unchanged(part: Part, recordings: int, photos: int) -> None:

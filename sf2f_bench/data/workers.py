@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import cloudpickle
 
 from sf2f_bench.progress import Reporter
+from sf2f_bench.registry import plugin_faults
 from sf2f_bench.types import BenchError
 
 Piece = TypeVar("Piece")
@@ -44,7 +45,8 @@ def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jo
 
 
 def _work_pickled(pickled: bytes, piece: Any) -> Any:
-    return _unpickled(pickled)(piece)
+    with plugin_faults():  # here, because a traceback does not travel
+        return _unpickled(pickled)(piece)
 
 
 @lru_cache(maxsize=1)
@@ -96,4 +98,5 @@ def _itself(work: Any) -> Any:
 
 
 def _work_shared(piece: Any, work: Callable[[Any], Any]) -> Any:
-    return work(piece)
+    with plugin_faults():
+        return work(piece)

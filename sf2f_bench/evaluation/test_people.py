@@ -26,6 +26,7 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
+from sf2f_bench.registry import described, place_of, unfit
 from sf2f_bench.types import (
     AttributeJudge,
     AudioFrontend,
@@ -148,7 +149,8 @@ class Evaluation:
 
     def _extract(self, key: str, images: ByteArray) -> Extracted:
         extractor = self.extractors[key]
-        found = [extractor(torch.from_numpy(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
+        batches = [torch.from_numpy(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+        found = [_checked(extractor, len(batch), extractor(batch)) for batch in batches]
         embeddings = np.concatenate([embedding.cpu().numpy() for embedding, _ in found])
         parts = [probability.cpu().numpy() for _, probability in found if probability is not None]
         return embeddings, np.concatenate(parts) if parts else None
@@ -207,6 +209,20 @@ class Evaluation:
         if not path.exists():
             save_tensors(path, {name: torch.from_numpy(array) for name, array in compute().items()})
         return {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
+
+
+def _checked(extractor: FeatureExtractor, count: int, found: Any) -> tuple[Tensor, Tensor | None]:
+    """What an extractor gave for so many faces; BenchError for anything but its contract's two parts."""
+    parts: tuple[Any, Any] = found if isinstance(found, tuple) and len(found) == 2 else (None, None)
+    if not _is_rows(parts[0], count) or not (parts[1] is None or _is_rows(parts[1], count)):
+        wanted = f"(embeddings float32 [{count}, D], probabilities float32 [{count}, C] or None)"
+        raise unfit(f"extractor {extractor.id}", extractor, found, wanted)
+    return parts
+
+
+def _is_rows(part: Any, count: int) -> bool:
+    floats = (torch.float32, torch.float64)
+    return isinstance(part, Tensor) and part.dtype in floats and part.ndim == 2 and len(part) == count
 
 
 def strata_of(identities: Sequence[Identity]) -> dict[str, tuple[str | None, ...]]:
@@ -271,9 +287,11 @@ def generate_faces(
             chosen = rows[start : start + BATCH]
             voices = torch.from_numpy(np.stack([segments[row] for row in chosen])).to(device)
             made = generate(normalise(voices), generator=generator)
-            if made.dtype != torch.uint8 or made.ndim != 4 or made.shape[:2] != (len(chosen), 3):
+            right = isinstance(made, Tensor) and made.dtype == torch.uint8 and made.ndim == 4
+            if not right or made.shape[:2] != (len(chosen), 3):
+                wanted = f"uint8 [{len(chosen)}, 3, H, W]"
                 raise BenchError(
-                    f"generate() must return uint8 [{len(chosen)}, 3, H, W], it gave {made.dtype} {list(made.shape)}"
+                    f"generate() must return {wanted}, it gave {described(made)}: {place_of(generate)}"
                 )
             for row, face in zip(chosen, made.cpu().numpy(), strict=True):
                 faces[row] = face

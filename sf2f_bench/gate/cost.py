@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sf2f_bench.results.selection import label_of
-from sf2f_bench.results.sides import Side
+from sf2f_bench.results.seed_runs import SeedRuns
 
 LIMITS = {"train_seconds": 2.0, "peak_memory_mb": 1.5}  # times the worst reference run
 WORDS = {"train_seconds": ("training", "s"), "peak_memory_mb": ("peak memory", "MB")}
@@ -29,7 +28,7 @@ class Excess:
         )
 
 
-def excesses(new: Side, reference: Side) -> list[Excess]:
+def excesses(new: SeedRuns, reference: SeedRuns) -> list[Excess]:
     """The costs of the cheapest new run that are beyond the limits; none unless all ran on one kind of device."""
     if len({record.environment.device for record in (*new.records, *reference.records)}) > 1:
         return []
@@ -38,5 +37,5 @@ def excesses(new: Side, reference: Side) -> list[Excess]:
         now = min(getattr(record.cost, what) for record in new.records)
         before = max(getattr(record.cost, what) for record in reference.records)
         if now > limit * before > 0:
-            found.append(Excess(label_of(reference.records[0]), what, before, now, limit))
+            found.append(Excess(reference.name, what, before, now, limit))
     return found

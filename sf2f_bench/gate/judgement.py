@@ -22,8 +22,8 @@ from sf2f_bench.gate.cost import Excess, excesses
 from sf2f_bench.gate.instrument import Instrument, check_instrument
 from sf2f_bench.gate.rules import Rules
 from sf2f_bench.results.records import RunRecord, ScoreRecord, load_all
-from sf2f_bench.results.selection import difference, groups, label_of
-from sf2f_bench.results.sides import Key, Side, other_identities, pair_of
+from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
+from sf2f_bench.results.selection import difference, groups
 from sf2f_bench.statistics.paired import SIGNIFICANT, Measured, compare_scores
 from sf2f_bench.types import Format
 
@@ -167,7 +167,7 @@ def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: 
     here, there = _trained(new), _trained(reference)
     outcomes = [_judge(here, old, rules or Rules()) for old in there]
     known = {outcome.label for outcome in outcomes}
-    unknown = [label for label in dict.fromkeys(map(_label, here)) if label not in known]
+    unknown = [label for label in dict.fromkeys(runs.name for runs in here) if label not in known]
     part = reference[0].benchmark
     return Judgement(
         f"{part.name}/{part.version}, protocol {part.protocol}",
@@ -183,29 +183,24 @@ def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: 
     )
 
 
-def _trained(records: Sequence[RunRecord]) -> list[Side]:
+def _trained(records: Sequence[RunRecord]) -> list[SeedRuns]:
     """The trained systems: the seeds of one label and budget together, newest records only."""
-    found = []
-    for group in groups(records):
-        members: dict[tuple[str, str], list[RunRecord]] = {}
-        for row in group.trained:
-            members.setdefault((label_of(row.record), row.record.budget), []).append(row.record)
-        found += [Side(tuple(sorted(rows, key=lambda record: record.seed))) for rows in members.values()]
-    return found
-
-
-def _label(side: Side) -> str:
-    return label_of(side.records[0])
+    return [
+        seed_runs([entry.record for entry in entries])
+        for group in groups(records)
+        for entries in group.by_system.values()
+        if entries[0].is_trained
+    ]
 
 
 def _newest_first(records: Sequence[RunRecord]) -> list[RunRecord]:
     return sorted(records, key=lambda record: record.created, reverse=True)
 
 
-def _judge(here: Sequence[Side], reference: Side, rules: Rules) -> _Outcome:
+def _judge(here: Sequence[SeedRuns], reference: SeedRuns, rules: Rules) -> _Outcome:
     """Judge one system of the reference by the first of its new runs that may be compared with it."""
-    label = _label(reference)
-    named = [side for side in here if _label(side) == label]
+    label = reference.name
+    named = [side for side in here if side.name == label]
     if not named:
         return _Outcome(label, remarks=[f"{label} is in the reference only: not judged."])
     reasons = [_why_not_comparable(side, reference) for side in named]
@@ -216,7 +211,7 @@ def _judge(here: Sequence[Side], reference: Side, rules: Rules) -> _Outcome:
     return _Outcome(label, lines, excesses(new, reference), "", _remarks(label, new, reference, left_out))
 
 
-def _why_not_comparable(new: Side, reference: Side) -> str | None:
+def _why_not_comparable(new: SeedRuns, reference: SeedRuns) -> str | None:
     """The reason why these two may not be judged; None where they may."""
     for one in new.records:
         for other in reference.records:
@@ -240,7 +235,7 @@ def _why_not_comparable(new: Side, reference: Side) -> str | None:
     return None
 
 
-def _remarks(label: str, new: Side, reference: Side, left_out: dict[str, str]) -> list[str]:
+def _remarks(label: str, new: SeedRuns, reference: SeedRuns, left_out: dict[str, str]) -> list[str]:
     """Seeds on both sides, settings that differ, metrics that could not be judged."""
     here, there = (", ".join(map(str, side.seeds)) for side in (new, reference))
     found = [
@@ -260,7 +255,9 @@ def _remarks(label: str, new: Side, reference: Side, left_out: dict[str, str]) -
 # ---------------------------------------------------------------- metric by metric
 
 
-def judge_metrics(new: Side, reference: Side, rules: Rules) -> tuple[list[JudgedMetric], dict[str, str]]:
+def judge_metrics(
+    new: SeedRuns, reference: SeedRuns, rules: Rules
+) -> tuple[list[JudgedMetric], dict[str, str]]:
     """Every metric that decides or is shown, without its q; and those that could not be judged, with the reason."""
     judged: list[JudgedMetric] = []
     left_out: dict[str, str] = {}
@@ -271,7 +268,7 @@ def judge_metrics(new: Side, reference: Side, rules: Rules) -> tuple[list[Judged
         if isinstance(pair, str):
             left_out[f"{score.metric} by {score.extractor_role}"] = pair
         else:
-            judged.append(_judged(_label(reference), score, *pair, rules))
+            judged.append(_judged(reference.name, score, *pair, rules))
     return judged, left_out
 
 
@@ -284,7 +281,7 @@ def with_q(lines: Iterable[JudgedMetric]) -> tuple[JudgedMetric, ...]:
     return (*judged, *(line for line in lines if not line.decides))
 
 
-def _pair(new: Side, reference: Side, key: Key) -> tuple[Measured, Measured] | str:
+def _pair(new: SeedRuns, reference: SeedRuns, key: Key) -> tuple[Measured, Measured] | str:
     """The metric of both sides on the identities that both have; or why it cannot be compared."""
     if key not in new.scores:
         absent = [row.reason for record in new.records for row in record.absent if row.metric == key[0]]

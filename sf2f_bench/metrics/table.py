@@ -40,6 +40,11 @@ INFORMATION_NAMES = {"inception": "IS", "vggface2": "VGGFace Score"}
 RECALL_MARGIN = Margin(0.05, "half of what knowing the gender adds to chance at k = 10 of 100")
 COSINE_MARGIN = Margin(0.03, "a tenth of what a straight line from voice statistics reaches")
 INFORMATION_MARGIN = Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True)
+INFORMATION_CAVEAT = (
+    "The mutual-information (MI) score cannot exceed the size of one part, {part} here: compare it at equal n "
+    "only."
+)
+FRECHET_CAVEAT = "The Frechet distance is biased upwards at n = {n}, by an amount that depends on the system"
 FRECHET_MARGIN = Margin(0.1, OWN_UNIT, relative=True)
 DISTANCES = {
     "cosine": similarity.cosine_similarity,
@@ -385,6 +390,7 @@ class MutualInformationScore:
             tables={"likeness": 7, "training-loss": 7, "further": 6},
             order={"likeness": 2, "training-loss": 2, "further": 3},
             plotted=True,
+            caveat=INFORMATION_CAVEAT,
         )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
@@ -435,6 +441,7 @@ class FrechetDistance:
         order={"likeness": 3, "further": 0},
         heading_with_n=True,
         plotted=True,
+        caveat=f"{FRECHET_CAVEAT}; the kernel distance is not, and its extrapolation to infinite n is less so.",
     )
 
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:

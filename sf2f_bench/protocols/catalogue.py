@@ -18,3 +18,15 @@ def protocol_named(name: str) -> EvaluationProtocol:
     if name not in PROTOCOLS:
         raise BenchError(unknown("protocol", name, list(PROTOCOLS)))
     return PROTOCOLS[name]
+
+
+class _OtherProtocol(BenchProtocol):
+    """One that this version does not know: its records are shown in the tables of `sf2f-bench/1`, without its words."""
+
+    description = ""
+    is_default = False
+
+
+def protocol_of_records(name: str) -> EvaluationProtocol:
+    """The protocol that records name, which may be one that this version does not know."""
+    return PROTOCOLS.get(name) or _OtherProtocol()

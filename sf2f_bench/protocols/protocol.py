@@ -37,22 +37,27 @@ class TableSpec:
 
     title: the words, or a function that gives them. by: whose numbers it holds; "each ...": one table for each of
     them; "any extractor": every metric by the extractor that measured it. rows: "all", or those that were measured
-    with less speech or in a space of their own, which needs no speech. error: what stands after a value where there
-    is one. main: shown on the terminal after a run. plotted_from: metrics of at least this priority are in the
-    pictures; None: none are.
+    with less speech or in a space of their own, which needs no speech. main: shown on the terminal after a run, and the
+    pictures show its metrics that ask for it.
     """
 
     name: str
     title: str | Title
     by: TableBy = "judge"
     rows: Literal["all", "by length"] = "all"
-    error: Literal["interval", "spread"] = "interval"
     main: bool = False
-    plotted_from: int | None = None
 
     def title_of(self, records: Sequence[RunRecord], extractor: str = "") -> str:
         """The title above a table of these records; extractor: the id of "each further extractor" or judge."""
         return self.title if isinstance(self.title, str) else self.title(records, extractor)
+
+
+def _further_title(_: Sequence[RunRecord], extractors: str) -> str:
+    return f"Further metrics, by {extractors}"
+
+
+# Metrics whose cards name no table stand in this one, which exists where there are such.
+FURTHER_METRICS = TableSpec("more", _further_title, by="any extractor", main=True)
 
 
 class EvaluationProtocol(ABC, Generic[Generated]):

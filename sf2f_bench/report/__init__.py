@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sf2f_bench.report.tables import summary, tidy
+from sf2f_bench.report.terminal import summary
 from sf2f_bench.results.records import RunRecord
 
-__all__ = ["summary", "tidy", "write_report"]
+__all__ = ["summary", "write_report"]
 
 
 def write_report(records: Sequence[RunRecord], out: Path, console: Console | None = None) -> list[Path]:
@@ -20,6 +20,6 @@ def write_report(records: Sequence[RunRecord], out: Path, console: Console | Non
 
     Raises BenchError where there are no records.
     """
-    from sf2f_bench.report.page import report_files  # matplotlib takes a second
+    from sf2f_bench.report.files import report_files  # matplotlib takes a second
 
     return report_files(records, Path(out), console)

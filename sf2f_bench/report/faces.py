@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 
 from sf2f_bench.report.style import DOTS_PER_INCH, new_figure, shifted, wrapped, write_title
-from sf2f_bench.results.selection import Group, Row
+from sf2f_bench.results.selection import Entry, Group
 
 if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
@@ -21,7 +21,7 @@ FACE = 128  # pixels of a face, about
 
 def faces_figure(group: Group) -> Figure | None:
     """True and generated faces, a column an identity; None where the media may not be shown or none is kept."""
-    if not group.rows[0].record.benchmark.media_shareable:
+    if not group.part.media_shareable:
         return None
     strips = _strips(group)
     if not strips:
@@ -67,30 +67,30 @@ def _grid(strips: list[ByteArray]) -> ByteArray:
 
 
 def face_identities(group: Group) -> tuple[str, ...]:
-    """Whose faces the columns of `faces_figure` show, left to right: a system's where one drew any."""
-    rows = (*group.systems, *group.rows)
-    return next((row.record.files.face_identities for row in rows if row.record.files.face_identities), ())
+    """Whose faces the columns of `faces_figure` show, left to right: those of a system where one keeps any."""
+    shown = (entry.record.files.face_identities for entry in (*group.systems, *group.entries))
+    return next(filter(None, shown), ())
 
 
 def _strips(group: Group) -> list[tuple[str, ByteArray]]:
-    """(label, uint8 ``[K, 3, H, W]``) of the same identities: the truth first, then every row that drew faces.
+    """(label, uint8 ``[K, 3, H, W]``) of the same identities: the truth first, then every row that keeps faces.
 
     Every record that keeps faces keeps the true ones of the same people beside them.
     """
     wanted = face_identities(group)
-    drawn: list[tuple[str, ByteArray]] = []
+    generated: list[tuple[str, ByteArray]] = []
     truth: list[tuple[str, ByteArray]] = []
-    for row in group.rows:
-        true_faces, faces = row.record.faces("true_faces"), row.record.faces()
+    for entry in group.entries:
+        true_faces, faces = entry.record.faces("true_faces"), entry.record.faces()
         if true_faces is not None:
-            truth = [("true face", _in_order(true_faces, row, wanted))]
+            truth = [("true face", _in_order(true_faces, entry, wanted))]
         if faces is not None:
-            drawn.append((row.label, _in_order(faces, row, wanted)))
-    return [*truth, *drawn]
+            generated.append((entry.label, _in_order(faces, entry, wanted)))
+    return [*truth, *generated]
 
 
-def _in_order(faces: ByteArray, row: Row, wanted: tuple[str, ...]) -> ByteArray:
-    """uint8 ``[K, 3, H, W]``: the row's faces of the wanted identities, white where it has none."""
-    here = row.record.files.face_identities
+def _in_order(faces: ByteArray, entry: Entry, wanted: tuple[str, ...]) -> ByteArray:
+    """uint8 ``[K, 3, H, W]``: the entry's faces of the wanted identities, white where it has none."""
+    here = entry.record.files.face_identities
     blank = np.full_like(faces[0], 255)
     return np.stack([faces[here.index(name)] if name in here else blank for name in wanted])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sf2f_bench.report.contents import Line, Table, tables
-from sf2f_bench.report.published import HEADINGS, NUMBERS, published
-from sf2f_bench.report.tables import caption
+from sf2f_bench.report.notes import caption
+from sf2f_bench.report.published import NUMBERS, published
+from sf2f_bench.report.tables import Table, tables
 from sf2f_bench.report.words import ETHICS, PUBLISHED
 from sf2f_bench.results.numbers import NOTHING
 from sf2f_bench.results.selection import Group
@@ -27,7 +27,7 @@ SPECIAL = {
 
 
 def latex_file(found: Sequence[Group]) -> str:
-    """Every group's tables, the published rows in a table of their own, and what the numbers must not be used for."""
+    """Every group's tables, the published rows in tables of their own, and what the numbers must not be used for."""
     parts = ["% Written by sf2f-bench. Needs \\usepackage{booktabs}; \\input this file.", ""]
     for group in found:
         below = " ".join(caption(group))
@@ -38,48 +38,41 @@ def latex_file(found: Sequence[Group]) -> str:
 
 def _published() -> list[str]:
     """What others have printed: under which conditions, then the numbers; each row has its number in both tables."""
-    rows = published()
-    lines = tuple(
-        Line(f"{i}. {row.system}", "system", tuple(row.cells.values())) for i, row in enumerate(rows, start=1)
-    )
-    table = Table("Published rows, as printed", tuple(HEADINGS.values()), (0,) * len(HEADINGS), lines)
-    places = {name: i for i, name in enumerate(HEADINGS)}
+    table, places = published(), {column.metric: i for i, column in enumerate(published().columns)}
+    notes: dict[str, list[str]] = {}
+    for i, row in enumerate(table.rows, start=1):
+        notes.setdefault(row.cells[places["note"]].text, []).append(str(i))
+    said = "; ".join(f"{', '.join(of)}: {note}" for note, of in notes.items() if note)
+    numbered = [replace(row, label=f"{i}. {row.label}") for i, row in enumerate(table.rows, start=1)]
+    table = table.with_rows(numbered)
     conditions = table.only([i for name, i in places.items() if name not in (*NUMBERS, "note")])
-    numbers = table.only([places[name] for name in NUMBERS])
-    remarks: dict[str, list[str]] = {}
-    for i, row in enumerate(rows, start=1):
-        remarks.setdefault(row.cells["note"], []).append(str(i))
-    said = "; ".join(f"{', '.join(of)}: {note}" for note, of in remarks.items() if note)
-    numbered = replace(numbers, title="Published rows, as printed, continued")
-    return [latex_table(conditions, PUBLISHED), latex_table(numbered, f"{PUBLISHED} Notes to rows {said}.")]
+    numbers = replace(table.only([places[name] for name in NUMBERS]), title=f"{table.title}, continued")
+    return [latex_table(conditions, PUBLISHED), latex_table(numbers, f"{PUBLISHED} Notes to rows {said}.")]
 
 
 def latex_table(table: Table, below: str) -> str:
-    """A booktabs table float; `below` goes into the caption. Rules set the anchors apart."""
-    rows: list[str] = []
-    previous = None
-    for line in table.lines:
-        if previous not in (None, line.zone):
-            rows.append(r"\midrule")
-            if line.zone == "ablation":
-                heading = rf"\emph{{{latex(table.ablations)}}}"
-                rows.append(rf"\multicolumn{{{len(table.headings) + 1}}}{{l}}{{{heading}}} \\")
-        previous = line.zone
-        # The braces keep a label that begins with "[" from being taken for an argument of the "\\" above it.
-        rows.append(
-            " & ".join(["{}" + latex(line.label), *map(latex, (cell or NOTHING for cell in line.cells))])
-            + r" \\"
-        )
+    """A booktabs table float; `below` goes into the caption. Rules set the sections apart."""
+    sections: list[str] = []
+    for section in table.sections:
+        lines = []
+        if section.heading:
+            heading = rf"\emph{{{latex(section.heading)}}}"
+            lines.append(rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{{heading}}} \\")
+        for row in section.rows:
+            # The braces keep a label that begins with "[" from being taken for an argument of the "\\" above it.
+            label = "{}" + latex(row.short_label or row.label)
+            lines.append(" & ".join([label, *(latex(str(cell) or NOTHING) for cell in row.cells)]) + r" \\")
+        sections.append("\n".join(lines))
     return "\n".join(
         [
             r"\begin{table*}[t]",
             r"\centering\scriptsize\setlength{\tabcolsep}{4pt}",
             rf"\caption{{{latex(f'{table.title}. {below}')}}}",
-            rf"\begin{{tabular}}{{l{'l' * len(table.headings)}}}",
+            rf"\begin{{tabular}}{{l{'l' * len(table.columns)}}}",
             r"\toprule",
             " & ".join(["", *map(latex, table.headings)]) + r" \\",
             r"\midrule",
-            *rows,
+            "\n\\midrule\n".join(sections),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table*}",

@@ -2,235 +2,220 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 
-from sf2f_bench.protocols.names import BENCH, LEFT_OUT, PAPER
-from sf2f_bench.report.columns import PLAIN, family_of, paper_classifier, strata_of
+from sf2f_bench.report.tables import tables
 from sf2f_bench.report.verdicts import (
     Note,
     against_anchors,
-    against_listener,
     against_shuffled,
+    against_straight_line,
     chance,
     headline,
     over_seeds,
     share,
-    smallest_strata,
     warnings,
-    with_interval,
     within_gender,
 )
-from sf2f_bench.results.selection import Group, Row, once_a_group
+from sf2f_bench.results.numbers import NOTHING, listed, with_interval
+from sf2f_bench.results.selection import Group, cached_per_group
+from sf2f_bench.types import ExtractorCard, MetricCard
 
-EVERYTHING = "all"  # the metric of an `AbsentScore` that says a network is not here
-INFORMATION = re.compile(r"mutual-information(?:-score/parts|/)(\d+)(?:-parts)?")  # and the number of parts
+EVERYTHING = "all"  # the metric of an `AbsentScore` that names an unavailable network
 
 
-@once_a_group
+def caption(group: Group) -> list[str]:
+    """What the numbers rest on: benchmark, protocol, data, extractors, n, seeds, budget."""
+    part, count = group.part, group.part.identities
+    main = [
+        cell.score for table in tables(group) if table.is_main for row in table.rows for cell in row.cells
+    ]
+    sizes = sorted({score.n for score in main if score} or {score.n for score in group.scores})
+    n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} (scores.csv has each)"
+    seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in group.records}))
+    budgets = ", ".join(sorted({entry.record.budget for entry in group.trained or group.entries}))
+    beside = ", ".join(dict.fromkeys([*group.further, *group.attribute_judges]))
+    return [
+        f"Benchmark {group.benchmark}, protocol {part.protocol}, {part.image_size}x{part.image_size} pixels, "
+        f"{group.protocol.searched(part)}, {part.segments} voice segments; n = {n} test identities; "
+        f"seeds {seeds}; budget {budgets}.",
+        f"Data {part.dataset}/{part.dataset_version} ({'real' if part.real else 'synthetic'}, "
+        f"{'paired' if part.paired else 'UNPAIRED'}, hash {part.data_hash}): "
+        f"{count.train}/{count.val}/{count.test} identities for training/validation/test.",
+        f"Judge: {group.extractor('judge') or 'none'}; "
+        f"network of the training loss: {group.extractor('training-loss') or 'none'}."
+        + (f" Beside them: {beside}." if beside else ""),
+        f"{group.protocol.legend} {NOTHING} not measured (the notes say why).",
+    ]
+
+
+@cached_per_group
 def notes(group: Group) -> list[Note]:
-    """All notes of one table: what forbids to believe it, verdicts, limits, and what is missing."""
-    found = [*main_notes(group), *(note for note in _audit(group) if not note.alarm)]
-    return found + _plain([*_limits(group), *_remarks(group), *not_here(group), *absences(group.rows)])
+    """All notes of one table: reasons not to trust it, verdicts, limits, and what is missing."""
+    audit = [note for note in _audit(group) if not note.alarm]
+    rest = [*_limits(group), *_remarks(group), *unavailable(group), *absences(group)]
+    return [*main_notes(group), *audit, *map(Note, rest)]
 
 
-@once_a_group
+@cached_per_group
 def main_notes(group: Group) -> list[Note]:
-    """What forbids to believe a table, and the verdicts on its systems."""
+    """Reasons not to trust a table, and the verdicts on its systems."""
     warned = warnings(group)
-    found = [*_comparability(group), *_plain(_protocol(group))]
-    found += [note for note in (*_drawn_judges(group), *_audit(group), *warned) if note.alarm]
-    found += _verdicts(group) if group.rows[0].record.benchmark.paired else _unpaired(group)
+    found = [*map(Note, (*_set_aside(group), *group.protocol.notes(group.records)))]
+    found += [note for note in (*_synthetic_networks(group), *_audit(group), *warned) if note.alarm]
+    found += map(Note, _verdicts(group)) if group.part.paired else _unpaired(group)
     return found + [note for note in warned if not note.alarm]
 
 
-def _plain(texts: Iterable[str | None]) -> list[Note]:
-    return [Note(text) for text in texts if text]
+def _set_aside(group: Group) -> Iterator[str]:
+    if group.set_aside:
+        plural = "record was" if group.set_aside == 1 else "records were"
+        yield f"{group.set_aside} older {plural} set aside for newer ones of the same system and seed."
 
 
-def _verdicts(group: Group) -> list[Note]:
-    """What the headline recall says of every system, where voice and face belong together."""
-    texts: list[str | None] = [against_anchors(group, row) for row in group.systems]
-    for verdict in (against_listener, against_shuffled, within_gender):
-        texts += [verdict(group, row) for row in group.systems]
-    return _plain([*texts, *over_seeds(group), *_against_whole(group)])
+def _synthetic_networks(group: Group) -> Iterator[Note]:
+    """On real photos, networks that learned from synthetic faces show that a run works, and no more."""
+    if not group.part.real:
+        return
+    for network in dict.fromkeys((group.extractor("judge"), group.extractor("training-loss"))):
+        if network and (text := of_synthetic_faces(network, group.extractor_card(network))):
+            yield Note(text, alarm=True)
 
 
-def _drawn_judges(group: Group) -> list[Note]:
-    """The embedded networks learned on drawn faces: with real photos they show that a run works, and no more."""
-    if not group.rows[0].record.benchmark.real:
-        return []
-    networks = dict.fromkeys(filter(None, (group.extractor("judge"), group.extractor("training-loss"))))
-    return [Note(text, True) for network in networks if (text := of_drawn_faces(network))]
-
-
-def of_drawn_faces(network: str) -> str | None:
-    """What a reader must know of an embedded network that looked at real photos; None of any other network."""
-    if not network.startswith("embedded"):
+def of_synthetic_faces(network: str, card: ExtractorCard) -> str | None:
+    """What to know of a network that was trained on synthetic faces and looked at real photos; None of any other."""
+    if not card.synthetic:
         return None
-    return f"{network} was trained on drawn faces: on real photos its numbers are no result."
+    return f"{network} was trained on synthetic faces: on real photos its numbers are no result."
 
 
 def _audit(group: Group) -> list[Note]:
     """What `sf2f-bench audit` found in the data, each finding once."""
-    findings = dict.fromkeys(finding for row in group.rows for finding in row.record.audit)
+    findings = dict.fromkeys(finding for record in group.records for finding in record.audit)
     return [Note(f"Audit, {finding.check}: {finding.text}", finding.alarm) for finding in findings]
 
 
-def not_here(group: Group) -> list[str]:
-    """A line a network that was not asked: its weights or its package are not on the machine."""
-    reasons: dict[str, dict[str, None]] = {}
-    without: dict[str, dict[str, None]] = {}
-    for row in group.rows:
-        for absent in row.record.absent:
+# ---------------------------------------------------------------- verdicts
+
+
+def _verdicts(group: Group) -> Iterator[str]:
+    """What the headline score says about every system, where voice and face belong together."""
+    for verdict in (against_anchors, against_straight_line, against_shuffled, within_gender):
+        yield from filter(None, (verdict(group, entry) for entry in group.systems))
+    yield from over_seeds(group)
+    yield from _against_whole(group)
+
+
+def _against_whole(group: Group) -> Iterator[str]:
+    """What taking one part out does to the headline score, a note a system."""
+    compared: dict[str, list[str]] = {}
+    for entry in group.ablations:
+        whole = group.whole(entry)
+        score, target = headline(group, entry), headline(group, whole)
+        if whole is None or score is None or target is None:
+            continue
+        text = f"{entry.short_label} {share(score.value)}"
+        if score.interval and target.interval:
+            is_apart = score.interval[1] < target.interval[0] or target.interval[1] < score.interval[0]
+            text += " (apart)" if is_apart else ""
+        compared.setdefault(f"{whole.label} {share(target.value)}", []).append(text)
+    for whole_text, texts in compared.items():
+        yield (
+            f"Ablations, {group.headline_card.term}: {whole_text}; {', '.join(texts)}. (apart): the 95 % intervals do "
+            "not overlap; that others overlap does not show that nothing is lost."
+        )
+
+
+def _unpaired(group: Group) -> Iterator[Note]:
+    """On unpaired data only chance is right: anything else shows that something leaks."""
+    yield Note(
+        "Voices and faces are paired at random here, so the truth is chance. By luck alone one interval in twenty "
+        "misses it: repeat a warning with another seed."
+    )
+    term, guess = group.headline_card.term, chance(group)
+    for entry in group.trained:
+        score = headline(group, entry)
+        if score is None or score.interval is None or guess is None:
+            yield Note(f"{entry.label}: no {term} with an interval, so no verdict.", alarm=True)
+            continue
+        is_fine = score.interval[0] <= guess <= score.interval[1]
+        verdict = "at chance, as it must be" if is_fine else "NOT at chance: something leaks"
+        measured = f"{entry.label}: {term} {with_interval(score)}, chance {share(guess)}"
+        yield Note(f"{measured}: {verdict}.", alarm=not is_fine)
+
+
+# ---------------------------------------------------------------- limits and what is missing
+
+
+def _limits(group: Group) -> Iterator[str]:
+    """Limits of the metrics in these tables, as their cards state them, and of the attribute judges."""
+    caveats: dict[str, str] = {}  # by metric: what the first row's n makes of it
+    for score in group.scores:
+        if score.card.caveat and score.metric not in caveats:
+            part = score.n // int(score.card.parameters.get("parts", 1))
+            caveats[score.metric] = score.card.caveat.format(n=score.n, part=part)
+    yield from dict.fromkeys(caveats.values())
+    photos = group.anchor("true-photo")
+    if group.attribute_judges and photos:
+        yield (
+            f"By attribute: {photos.label} shows how far the attribute judge agrees with itself, or with the "
+            "records, on another photo of the same person; no generated face can be held to more."
+        )
+    least: dict[str, int] = {}
+    for score in group.scores:
+        if stratum := str(score.card.parameters.get("stratum", "")):
+            least[stratum] = min(score.n, least.get(stratum, score.n))
+    if least:
+        counts = ", ".join(f"{stratum} {n}" for stratum, n in least.items())
+        yield f"Smallest n within strata: {counts} identities; identities whose stratum is too small are excluded."
+
+
+def _remarks(group: Group) -> Iterator[str]:
+    """What the runs themselves noted, each remark once with all rows that it is about."""
+    made: dict[str, list[str]] = {}
+    for entry in group.entries:
+        for remark in entry.record.notes:
+            made.setdefault(remark, []).append(entry.label)
+    return (f"{listed(labels)}: {remark}" for remark, labels in made.items())
+
+
+def unavailable(group: Group) -> list[str]:
+    """A line a network that was not asked: its weights or its package are not installed."""
+    found: dict[str, list[tuple[str, str]]] = {}  # network -> (label, reason)
+    for entry in group.entries:
+        for absent in entry.record.absent:
             if absent.metric == EVERYTHING and absent.extractor:
-                reasons.setdefault(absent.extractor, {})[absent.reason] = None
-                without.setdefault(absent.extractor, {})[row.label] = None
-    found = []
-    for network, said in reasons.items():
-        elsewhere = any((score.extractor or "").startswith(network) for score in group.scores)
-        who = f" ({_listed(without[network])})" if elsewhere else ""
-        found.append(f"Not measured for want of {network}{who}: {'; '.join(said)}")
-    return found
+                found.setdefault(absent.extractor, []).append((entry.label, absent.reason))
+    lines = []
+    for network, cases in found.items():
+        was_asked = any((score.extractor or "").startswith(network) for score in group.scores)
+        who = f" ({listed(list(dict.fromkeys(label for label, _ in cases)))})" if was_asked else ""
+        reasons = "; ".join(dict.fromkeys(reason for _, reason in cases))
+        lines.append(f"{network} was not available{who}: {reasons}")
+    return lines
 
 
-def absences(rows: Sequence[Row]) -> list[str]:
-    """One line per reason: who lacks what, and why."""
-    lacking: dict[tuple[str, str], list[str]] = {}  # (label, reason) -> metrics
-    for row in rows:
-        for absent in row.record.absent:
+def absences(group: Group) -> list[str]:
+    """One line per reason: which rows are missing which metrics, and why."""
+    missing: dict[tuple[str, str], list[str]] = {}  # (label, reason) -> metrics
+    for entry in group.entries:
+        for absent in entry.record.absent:
             if absent.metric != EVERYTHING:
-                family = _family(absent.metric)
-                metrics = lacking.setdefault((row.label, absent.reason), [])
-                if family not in metrics:
-                    metrics.append(family)
+                kinds = missing.setdefault((entry.label, absent.reason), [])
+                kind = _kind(absent.metric, group.metrics.get(absent.metric))
+                kinds.extend([kind] if kind not in kinds else [])
     together: dict[tuple[str, str], list[str]] = {}  # (metrics, reason) -> labels
-    for (label, reason), metrics in lacking.items():
-        together.setdefault((", ".join(metrics), reason), []).append(label)
+    for (label, reason), kinds in missing.items():
+        together.setdefault((", ".join(kinds), reason), []).append(label)
     return [
-        f"{'Every row' if len(labels) == len(rows) > 1 else _listed(labels)}: no {metrics}: {reason}"
+        f"{'Every row' if len(labels) == len(group.entries) > 1 else listed(labels)}: no {metrics}: {reason}"
         for (metrics, reason), labels in together.items()
     ]
 
 
-def _listed(labels: Iterable[str]) -> str:
-    """Labels in one line, told apart also where one of them holds a comma."""
-    labels = list(labels)
-    return ("; " if any("," in label for label in labels) else ", ").join(labels)
-
-
-def _family(metric: str) -> str:
-    """A metric's name without the numbers that many of one kind differ in: ``recall/g100/G``, ``matching/G``."""
-    return re.sub(r"@\d+|/1:\d+", "", metric)
-
-
-def _comparability(group: Group) -> list[Note]:
-    if not group.set_aside:
-        return []
-    plural = "record was" if group.set_aside == 1 else "records were"
-    return [Note(f"{group.set_aside} older {plural} set aside for newer ones of the same label and seed.")]
-
-
-def _protocol(group: Group) -> list[str]:
-    """What the numbers of the published evaluation carry along."""
-    if group.protocol != PAPER:
-        return []
-    part, classifier = group.rows[0].record.benchmark, paper_classifier(group)
-    stands_in = classifier is None or family_of(classifier) is PLAIN
-    found = [
-        f"{PAPER} repeats the published evaluation, for comparison with published numbers in kind; judge systems "
-        f"by {BENCH}. The network of the training loss ({group.extractor('training-loss') or 'none'}) scores "
-        "recall and distances here, as FaceNet does in the paper, and flatters what was trained with it"
-        + (f"; the judge ({classifier or 'none'}) stands for VGGFace2's classifier." if stands_in else "."),
-        "The runs differ in the crops of the same voices alone: their ± is no confidence interval.",
-    ]
-    searched = (group.galleries or 0) * part.gallery_size
-    if searched < part.identities.test:
-        found.append(
-            f"Recall rests on the first {searched} identities of the test list, the distances on all "
-            f"{part.identities.test}."
-        )
-    return found + [f"{anchor} has no row: {reason}." for anchor, reason in LEFT_OUT[PAPER].items()]
-
-
-def _against_whole(group: Group) -> list[str]:
-    """What taking one thing out does to the headline recall, a note a system."""
-    compared: dict[str, list[str]] = {}
-    for row in group.ablations:
-        score, whole = headline(group, row), group.whole(row)
-        target = headline(group, whole)
-        if score is None or whole is None or target is None:
-            continue
-        text = f"{row.short_label} {share(score.value)}"
-        if score.interval and target.interval:
-            apart = score.interval[1] < target.interval[0] or target.interval[1] < score.interval[0]
-            text += " (apart)" if apart else ""
-        compared.setdefault(f"{whole.label} {share(target.value)}", []).append(text)
-    return [
-        f"Ablations, recall@{group.headline_k}: {whole}; {', '.join(texts)}. (apart): the 95 % intervals do not "
-        "overlap; overlap alone does not say that nothing is lost."
-        for whole, texts in compared.items()
-    ]
-
-
-def _unpaired(group: Group) -> list[Note]:
-    """On unpaired data only chance is right: anything else says that something leaks."""
-    found = [
-        Note(
-            "Voices and faces are paired at random here, so the truth is chance. By luck alone one interval "
-            "in twenty misses it: repeat an alarm with another seed."
-        )
-    ]
-    guess = chance(group)
-    for row in group.trained:
-        score = headline(group, row)
-        if score is None or score.interval is None:
-            text = f"{row.label}: no recall@{group.headline_k} with an interval, so no verdict."
-            found.append(Note(text, alarm=True))
-            continue
-        fine = score.interval[0] <= guess <= score.interval[1]
-        verdict = "at chance, as it must be" if fine else "NOT at chance: something leaks"
-        measured = f"recall@{group.headline_k} {with_interval(score)}, chance {share(guess)}"
-        found.append(Note(f"{row.label}: {measured}: {verdict}.", alarm=not fine))
-    return found
-
-
-def _limits(group: Group) -> list[str | None]:
-    """Limits of the metrics that stand in these tables."""
-    scores = group.scores
-    found: list[str | None] = []
-    parts = {int(named[1]): s.n for s in scores if (named := INFORMATION.fullmatch(s.metric))}
-    if parts:
-        most = ", ".join(
-            f"{n // count}" + (f" ({count} parts)" if len(parts) > 1 else "") for count, n in parts.items()
-        )
-        found.append(
-            f"The mutual-information (MI) score cannot exceed the size of one part, {most} here: compare it at "
-            "equal n only."
-        )
-    distance = next((s for s in scores if s.metric == "frechet-distance"), None)
-    if distance is not None:
-        names = {s.metric for s in scores}
-        better = ["the kernel distance is not"] if "kernel-distance" in names else []
-        better += (
-            ["its extrapolation to infinite n is less"] if f"{distance.metric}/extrapolated" in names else []
-        )
-        found.append(
-            f"The Frechet distance is biased upwards at n = {distance.n}, by an amount that depends on the "
-            f"system{'; ' * bool(better)}{', '.join(better)}."
-        )
-    if group.attribute_judges and group.anchor("real-photo-oracle"):
-        found.append(
-            "By attribute: the real-photo-oracle row is how far the attribute judge agrees with itself, or with the "
-            "records, on another photo of the same person; no drawn face can be held to more."
-        )
-    return [*found, smallest_strata(group, strata_of(group))]
-
-
-def _remarks(group: Group) -> list[str]:
-    """What the runs themselves noted, each remark once with all who made it."""
-    made: dict[str, list[str]] = {}
-    for row in group.rows:
-        for remark in row.record.notes:
-            made.setdefault(remark, []).append(row.label)
-    return [f"{_listed(labels)}: {remark}" for remark, labels in made.items()]
+def _kind(metric: str, card: MetricCard | None) -> str:
+    """A metric without the parameters that many of one kind differ in: ``recall within G``."""
+    if card is None or not card.quantity:
+        return metric
+    stratum = card.parameters.get("stratum")
+    return f"{card.quantity} within {stratum}" if stratum else card.quantity

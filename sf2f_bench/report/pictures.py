@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from threading import active_count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import matplotlib
 from joblib import cpu_count
 
 from sf2f_bench.report.faces import faces_figure
-from sf2f_bench.report.html_pictures import PICTURES, scatter_figure
-from sf2f_bench.report.plots import lengths_figure, metrics_figure, recall_figure, strata_figure
+from sf2f_bench.report.plots import (
+    lengths_figure,
+    metrics_figure,
+    recall_figure,
+    scatter_figure,
+    strata_figure,
+)
 from sf2f_bench.report.style import STYLE, save_figure
 from sf2f_bench.report.training_plots import training_figure
 from sf2f_bench.results.selection import Group
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-    from multiprocessing.sharedctypes import Synchronized
-
     from matplotlib.figure import Figure
 
-DRAW: Mapping[str, Callable[[Group], Figure | None]] = {  # what takes longest first
+PICTURES = {  # in the order of the report
+    "recall": "Recall against k, with 95 % intervals",
+    "scatter": "Quality against identity: distance of distributions against recall, with 95 % intervals",
+    "strata": "Recall among all and among similar identities, with 95 % intervals",
+    "lengths": "Recall against the seconds of speech that were heard, with 95 % intervals",
+    "metrics": "Retrieval, similarity and quality, with 95 % intervals",
+    "faces": "True and generated faces, a column for each test identity",
+    "training": "Losses in training",
+    "ablations": "Losses in training of the ablations",
+}
+FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest first
     "faces": faces_figure,
     "metrics": metrics_figure,
     "ablations": lambda group: training_figure(group, group.ablations),
@@ -43,113 +56,91 @@ RECORDS_A_PROCESS = 10  # a further process is started for so many
 # A copy of this process has everything imported and read, which takes a new one two seconds. Linux alone copies
 # safely: elsewhere this process draws everything.
 CAN_COPY = sys.platform == "linux"
-CONTEXT: Any = get_context("fork" if CAN_COPY else None)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One picture to draw: which group's, and a name of `DRAW`."""
-
-    group: int
-    name: str
-
-
-@dataclass(frozen=True)
-class Plan:
+class PicturePlan:
     """All pictures of a report: ``FOLDER/STEM-NAME.png``, a stem a group."""
 
     groups: Sequence[Group]
     stems: Sequence[str]
     folder: Path
 
-    def draw(self, piece: Piece) -> list[Path]:
+    def draw(self, group: int, name: str) -> list[Path]:
         """Save one picture; give its files, none where the group has no data for it."""
         with matplotlib.rc_context(STYLE):
-            figure = DRAW[piece.name](self.groups[piece.group])
+            figure = FIGURES[name](self.groups[group])
             if figure is None:
                 return []
-            stem = self.folder / f"{self.stems[piece.group]}-{piece.name}"
-            return save_figure(figure, stem, ENDINGS.get(piece.name, ("png", "svg")))
+            stem = self.folder / f"{self.stems[group]}-{name}"
+            return save_figure(figure, stem, ENDINGS.get(name, ("png", "svg")))
 
 
 class Drawing:
     """Draws while the caller does something else: ``with Drawing(plan) as drawing: ...; drawing.finish()``.
 
-    The files are the same however many processes draw them. processes: beside this one; as many as are worth it
-    where nobody says.
+    The files are the same however many processes draw them. processes: beside this one; None: as many as pay.
     """
 
-    def __init__(self, plan: Plan, processes: int | None = None) -> None:
-        pieces = [Piece(i, name) for name in DRAW for i in range(len(plan.groups))]
-        self._work = Work(plan, pieces, CONTEXT.Value("i", 0))
-        self._helpers: list[tuple[BaseProcess, Connection]] = []
-        for _ in range(worthwhile(plan) if processes is None else processes):
-            here, there = CONTEXT.Pipe(duplex=False)
-            helper = CONTEXT.Process(target=_help, args=(self._work, there), daemon=True)
-            helper.start()
-            there.close()  # so that nothing keeps the pipe open once the helper is gone
-            self._helpers.append((helper, here))
+    def __init__(self, plan: PicturePlan, processes: int | None = None) -> None:
+        self._plan = plan
+        self._pieces = [(group, name) for name in FIGURES for group in range(len(plan.groups))]
+        self._futures: dict[tuple[int, str], Future[list[Path]]] = {}
+        count = worthwhile(plan) if processes is None else processes
+        if not count:
+            return
+        others = set(active_children())
+        # What the initializer is given is copied with the process, so records need not be sent.
+        self._pool = ProcessPoolExecutor(count, get_context("fork"), _take, (plan,))
+        self._futures = {piece: self._pool.submit(_draw, *piece) for piece in self._pieces}
+        self._helpers = set(active_children()) - others
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for helper, here in self._helpers:
-            helper.terminate()  # it has nothing left to do, or nobody is left who wants it
-            helper.join()
-            here.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._futures:
+            return
+        for helper in self._helpers if kind else ():
+            helper.terminate()  # nobody is left who wants its pictures
+        self._pool.shutdown(cancel_futures=True)
 
     def finish(self) -> list[dict[str, list[Path]]]:
         """Of each group ``{name: [png, svg]}`` in the order of `PICTURES`; draws with the others what is left.
 
         Raises BenchError where one of them ends on the way, and whatever drawing raises there.
         """
-        drawn = self._work.do()
-        for _, here in self._helpers:
-            try:
-                found = here.recv()
-            except EOFError as error:
-                raise BenchError(
-                    "a process that drew pictures of the report crashed or was ended, most often for want of memory: "
-                    "give the command again with more memory free"
-                ) from error
-            if isinstance(found, Exception):
-                raise found
-            drawn |= found
-        count = len(self._work.plan.groups)
-        return [{name: paths for name in PICTURES if (paths := drawn[Piece(i, name)])} for i in range(count)]
+        drawn = {piece: self._plan.draw(*piece) for piece in self._pieces if self._is_left(piece)}
+        try:
+            drawn |= {piece: future.result() for piece, future in self._futures.items() if piece not in drawn}
+        except BrokenProcessPool as error:
+            raise BenchError(
+                "a process that drew pictures of the report crashed or was ended, most often because memory ran out: "
+                "run the command again with more memory free"
+            ) from error
+        groups = range(len(self._plan.groups))
+        return [{name: paths for name in PICTURES if (paths := drawn[group, name])} for group in groups]
+
+    def _is_left(self, piece: tuple[int, str]) -> bool:
+        """Whether no other process has taken it; none takes it after this."""
+        return piece not in self._futures or self._futures[piece].cancel()
 
 
-@dataclass(frozen=True)
-class Work:
-    """Pieces that several processes take one after the other; `taken`: how many are, for all of them."""
-
-    plan: Plan
-    pieces: Sequence[Piece]
-    taken: Synchronized[int]
-
-    def do(self) -> dict[Piece, list[Path]]:
-        """Draw until nothing is left; give what this process drew."""
-        drawn: dict[Piece, list[Path]] = {}
-        while True:
-            with self.taken.get_lock():
-                place = self.taken.value
-                self.taken.value += 1
-            if place >= len(self.pieces):
-                return drawn
-            drawn[self.pieces[place]] = self.plan.draw(self.pieces[place])
-
-
-def worthwhile(plan: Plan) -> int:
-    """How many processes to start beside this one; none where a copy of it would lack its threads."""
+def worthwhile(plan: PicturePlan) -> int:
+    """How many processes to start beside this one; none where a copy of it would be missing its threads."""
     if not CAN_COPY or active_count() > 1:
         return 0
-    return min(cpu_count() - 1, sum(len(group.rows) for group in plan.groups) // RECORDS_A_PROCESS)
+    return min(cpu_count() - 1, sum(len(group.entries) for group in plan.groups) // RECORDS_A_PROCESS)
 
 
-def _help(work: Work, there: Connection) -> None:
-    """In another process: draw, and send what was drawn or what went wrong."""
-    try:
-        there.send(work.do())
-    except Exception as error:
-        there.send(error)
+_plans: list[PicturePlan] = []  # of a helping process
+
+
+def _take(plan: PicturePlan) -> None:
+    """In a helping process: what it draws."""
+    _plans[:] = [plan]
+
+
+def _draw(group: int, name: str) -> list[Path]:
+    """In a helping process: one picture."""
+    return _plans[0].draw(group, name)

@@ -1,4 +1,4 @@
-"""Curves, strata and bars of a group of records."""
+"""Curves, strata, bars and points of a group of records."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from sf2f_bench.report.columns import (
-    STRATA,
-    Column,
-    likeness_columns,
-    paper_classifier,
-    retrieval_columns,
-    seconds_of_speech,
-    strata_of,
-)
+from sf2f_bench.protocols.bench.protocol import STRATA
 from sf2f_bench.report.style import (
     DASHES,
     MARKERS,
@@ -35,15 +27,19 @@ from sf2f_bench.report.style import (
     title_of,
     write_title,
 )
-from sf2f_bench.report.verdicts import chance, headline, headline_metric
+from sf2f_bench.report.tables import Column, all_seconds, tables
+from sf2f_bench.report.verdicts import chance, headline
 from sf2f_bench.results.records import ScoreRecord
-from sf2f_bench.results.selection import Group, Row
+from sf2f_bench.results.selection import Entry, Group
+from sf2f_bench.types import Purpose
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from sf2f_bench.types import FloatArray
+
+    Curve = Mapping[float, ScoreRecord]
 
 ANCHOR_GREY = "0.62"
 MOST_ASIDE = 1.17  # the last system's markers stand at this multiple of the first one's k
@@ -52,74 +48,79 @@ BARS_WIDTH = 1.75  # inches of such a panel
 BAR_HEIGHT = 0.21  # inches a row
 BAR = 0.72  # of a row's height
 PALENESS = 0.55  # of an ablation's bar: share of white
-REFERENCE_LINES = {  # anchor -> colour, dashes
+MARGIN = 0.04  # below a distance of zero, so that the mark of the true photos is whole
+REFERENCE_LINES: dict[Purpose, tuple[str, Any]] = {  # colour, dashes
     "chance": ("0.55", (0, (1, 2))),
-    "gender-oracle": ("0.45", (0, (4, 2))),
-    "linear-listener": ("0.35", (0, (6, 2, 1, 2))),
-    "shared-factor-oracle": ("0.15", (0, (8, 3))),
-    "real-photo-oracle": ("0.0", "solid"),
+    "known-attribute": ("0.45", (0, (4, 2))),
+    "straight-line": ("0.35", (0, (6, 2, 1, 2))),
+    "shared-factors": ("0.15", (0, (8, 3))),
+    "true-photo": ("0.0", "solid"),
 }
 
 
 def recall_figure(group: Group) -> Figure | None:
-    """recall@k against k with 95 % intervals, between chance, the gender oracle and the ceilings."""
-    curves = [(row, curve) for row in group.rows if (curve := _recall_curve(group, row))]
+    """recall@k against k with 95 % intervals, between anchors."""
+    metrics = {float(k): name for k, name in group.variants("k").items()}
+    curves = {
+        entry: curve
+        for entry in group.entries
+        if (curve := _curve(entry, metrics, group.protocol.headline_role))
+    }
     if not curves:
         return None
     figure, axes = new_figure(*PANEL)
-    systems = [row for row in group.systems if any(row is other for other, _ in curves)]
-    for row, curve in curves:
-        name = row.record.system.name
-        reference = next((style for key, style in REFERENCE_LINES.items() if name.startswith(key)), None)
-        if row.zone == "system":
-            _draw_system(axes, curve, row.label, systems.index(row), len(systems))
-        elif reference is not None:
-            _draw_reference(axes, curve, row.label, reference)
-    _logarithmic(axes, sorted({k for _, curve in curves for k in curve}))
-    axes.set(ylim=(0, 1.02), xlabel="k", ylabel="recall@k")
-    axes.set_title(title_of(group, f"recall@k in {group.searched}"), loc="left")
+    systems = [entry for entry in group.systems if entry in curves]
+    for entry, curve in curves.items():
+        if entry.zone == "system":
+            _draw_system(axes, curve, entry.label, systems.index(entry), len(systems))
+        else:
+            _draw_reference(axes, curve, entry)
+    _logarithmic(axes, sorted({k for curve in curves.values() for k in curve}))
+    quantity = f"{group.headline_card.quantity}@k"
+    axes.set(ylim=(0, 1.02), xlabel="k", ylabel=quantity)
+    axes.set_title(title_of(group, f"{quantity} in {group.protocol.searched(group.part)}"), loc="left")
     _legend_by_height(axes)
     return figure
 
 
 def lengths_figure(group: Group) -> Figure | None:
-    """The headline recall against the seconds of speech that a system heard; None where none heard less than all."""
-    lengths = seconds_of_speech(group)
-    curves = [(row, curve) for row in group.systems if len(curve := _length_curve(group, row, lengths)) > 1]
+    """The headline score against the seconds of speech that a system heard; None where none heard less than all."""
+    metrics = {float(seconds): name for seconds, name in group.variants("seconds").items()}
+    metrics |= {all_seconds(group): group.headline}
+    curves = [(entry, curve) for entry in group.systems if len(curve := _curve(entry, metrics)) > 1]
     if not curves:
         return None
     figure, axes = new_figure(*PANEL)
-    for i, (row, curve) in enumerate(curves):
-        _draw_system(axes, curve, row.label, i, len(curves))
-    for name in ("chance", "gender-oracle"):  # exact, and the same however much is heard
-        score = headline(group, anchor := group.anchor(name))
+    for i, (entry, curve) in enumerate(curves):
+        _draw_system(axes, curve, entry.label, i, len(curves))
+    for anchor in (group.anchor("chance"), group.anchor("known-attribute")):  # the same however much is heard
+        score = headline(group, anchor)
         if anchor is not None and score is not None:
-            _draw_reference(axes, dict.fromkeys(lengths, score), anchor.label, REFERENCE_LINES[name])
-    _logarithmic(axes, list(lengths))
+            _draw_reference(axes, dict.fromkeys(metrics, score), anchor)
+    _logarithmic(axes, list(metrics))
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="seconds of speech", ylabel=f"recall@{group.headline_k}")
-    axes.set_title(
-        title_of(group, f"recall@{group.headline_k} in {group.searched}, by length of speech"), loc="left"
-    )
+    term = group.headline_card.term
+    axes.set(xlabel="seconds of speech", ylabel=term)
+    subject = f"{term} in {group.protocol.searched(group.part)}, by length of speech"
+    axes.set_title(title_of(group, subject), loc="left")
     _legend_by_height(axes)
     return figure
 
 
 def strata_figure(group: Group) -> Figure | None:
-    """The headline recall overall and among people who are alike, a group of marks a row; ablations left out."""
-    metric = headline_metric(group)
-    kinds = {
-        "everybody": metric,
-        **{f"within {STRATA[at]} ({at})": f"{metric}/{at}" for at in strata_of(group)},
-    }
-    kinds = {kind: name for kind, name in kinds.items() if any(row.score(name) for row in group.rows)}
-    rows = [row for row in group.rows if row.zone != "ablation" and row.score(metric)]
-    if len(kinds) < 2 or not rows:
+    """The headline score among all and among similar identities, a group of marks a row; ablations left out."""
+    variants = {str(stratum): name for stratum, name in group.variants("stratum").items()}
+    strata = sorted(variants, key=lambda stratum: [*STRATA, stratum].index(stratum))
+    kinds = {"everybody": group.headline}
+    kinds |= {f"within {STRATA.get(at, at)} ({at})": variants[at] for at in strata}
+    kinds = {kind: name for kind, name in kinds.items() if any(entry.score(name) for entry in group.entries)}
+    entries = [entry for entry in group.entries if entry.zone != "ablation" and entry.score(group.headline)]
+    if len(kinds) < 2 or not entries:
         return None
-    figure, axes = new_figure(PANEL[0], len(rows) * max(0.24, 0.13 * len(kinds)))
+    figure, axes = new_figure(PANEL[0], len(entries) * max(0.24, 0.13 * len(kinds)))
     for i, (kind, name) in enumerate(kinds.items()):
         aside = 0.62 * (i / (len(kinds) - 1) - 0.5)
-        scores = {place: score for place, row in enumerate(rows) if (score := row.score(name)) is not None}
+        scores = {place: score for place, entry in enumerate(entries) if (score := entry.score(name))}
         axes.errorbar(
             [score.value for score in scores.values()],
             [place + aside for place in scores],
@@ -132,59 +133,89 @@ def strata_figure(group: Group) -> Figure | None:
             label=kind,
             zorder=3,
         )
-    axes.axvline(chance(group), color="0.4", ls=DASHES[2], label="chance", zorder=1)
+    if (guess := chance(group)) is not None:
+        axes.axvline(guess, color="0.4", ls=DASHES[2], label="chance", zorder=1)
     axes.set_yticks([])
-    name_rows(axes, [row.label for row in rows])
-    axes.set(xlim=(0, None), ylim=(len(rows) - 0.5, -0.5), xlabel=f"recall@{group.headline_k}")
+    name_rows(axes, [entry.label for entry in entries])
+    term = group.headline_card.term
+    axes.set(xlim=(0, None), ylim=(len(entries) - 0.5, -0.5), xlabel=term)
     axes.grid(axis="y", visible=False)
-    for edge in range(1, len(rows)):
+    for edge in range(1, len(entries)):
         axes.axhline(edge - 0.5, color="0.9", lw=0.8, zorder=0)
-    axes.set_title(
-        title_of(group, f"recall@{group.headline_k} in {group.searched}, within strata"), loc="left"
-    )
+    subject = f"{term} in {group.protocol.searched(group.part)}, within strata"
+    axes.set_title(title_of(group, subject), loc="left")
     legend_beside(axes, *axes.get_legend_handles_labels())
     return figure
 
 
 def metrics_figure(group: Group) -> Figure | None:
     """A panel of bars a metric with 95 % intervals; anchors in grey, ablations in their system's colour, paler."""
-    columns = [column for column in (*retrieval_columns(group), *likeness_columns(group)) if column.plotted]
-    columns = [
-        column for column in columns if any(row.score(column.pattern, column.by) for row in group.rows)
-    ]
+    columns = [column for column in _main_columns(group) if column.card.plotted]
     if not columns:
         return None
     down = -(-len(columns) // MOST_ACROSS)
     across = -(-len(columns) // down)
-    figure, panels = new_panels(down, across, (BARS_WIDTH, BAR_HEIGHT * len(group.rows)), (0.34, 0.95))
+    figure, panels = new_panels(down, across, (BARS_WIDTH, BAR_HEIGHT * len(group.entries)), (0.34, 0.95))
     colors = _bar_colors(group)
     for i, (column, axes) in enumerate(zip_longest(columns, panels.ravel())):
         if column is None:
             axes.set_axis_off()
         else:
-            _draw_bars(axes, group, column, colors, named=i % across == 0)
-    title = title_of(group, "retrieval, similarity and quality")
-    if group.headline_role != "judge":
-        title += f"\nquality: {paper_classifier(group) or 'none'}"
-    write_title(figure, title, above=0.55)
+            _draw_bars(axes, group, column, colors, is_named=i % across == 0)
+    others = {column.by for column in columns} - {
+        group.protocol.headline_role,
+        group.extractor(columns[0].by),
+    }
+    by = f"\nquality: {', '.join(sorted(others))}" if others else ""
+    write_title(figure, title_of(group, "retrieval, similarity and quality") + by, above=0.55)
     return figure
 
 
-def _recall_curve(group: Group, row: Row) -> dict[float, ScoreRecord]:
-    """``{k: score}`` of the row's recall in galleries, by rising k."""
-    found: dict[float, ScoreRecord] = {}
-    for k in sorted(group.rows[0].record.benchmark.ks):
-        score = row.score(f"recall@{k}/{group.gallery}", group.headline_role)
-        if score is not None:
-            found[k] = score
-    return found
+def scatter_figure(group: Group) -> Figure | None:
+    """The headline score against the distance of distributions, a mark a row with both; None without a system.
+
+    The distance is the main tables' metric of highest priority among those of distributions.
+    """
+    distances = [column for column in _main_columns(group) if column.card.family == "distribution"]
+    if not distances:
+        return None
+    column = max(distances, key=lambda column: column.priority)
+    points = [
+        (entry, score, distance)
+        for entry in group.entries
+        if (score := headline(group, entry)) and (distance := entry.score(column.metric, column.by))
+    ]
+    if not any(entry.zone == "system" for entry, _, _ in points):
+        return None
+    figure, axes = new_figure(*PANEL)
+    count: dict[bool, int] = {True: 0, False: 0}
+    for entry, score, distance in points:
+        _draw_point(axes, entry, score, distance, count[entry.is_trained])
+        count[entry.is_trained] += 1
+    if (guess := chance(group)) is not None:
+        axes.axvline(guess, color="0.4", ls=(0, (1, 1)), lw=1, label="chance", zorder=1)
+    known = group.anchor("known-attribute")
+    if known and (score := headline(group, known)):
+        axes.axvline(score.value, color="0.4", ls=(0, (4, 2)), lw=1, label=known.label, zorder=1)
+    axes.set(
+        xlabel=f"{group.headline_card.term} (right is better)",
+        ylabel=f"{column.heading} ({'up' if column.higher_is_better else 'down'} is better)",
+    )
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=-MARGIN * max(distance.value for _, _, distance in points))
+    axes.set_title(title_of(group, "quality against identity"), loc="left")
+    legend_beside(axes, *axes.get_legend_handles_labels())
+    return figure
 
 
-def _length_curve(group: Group, row: Row, lengths: Mapping[float, str]) -> dict[float, ScoreRecord]:
-    """``{seconds: score}`` of the row's headline recall, by rising length."""
-    metric = headline_metric(group)
-    found = {seconds: row.score(f"{metric}{ending}") for seconds, ending in lengths.items()}
-    return {seconds: score for seconds, score in found.items() if score is not None}
+def _main_columns(group: Group) -> list[Column]:
+    return [column for table in tables(group) if table.is_main for column in table.columns]
+
+
+def _curve(entry: Entry, metrics: Mapping[float, str], by: str = "judge") -> Curve:
+    """``{place on the axis: score}`` of those that the entry has."""
+    found = {place: entry.score(name, by) for place, name in metrics.items()}
+    return {place: score for place, score in found.items() if score is not None}
 
 
 def _logarithmic(axes: Axes, places: list[float]) -> None:
@@ -202,14 +233,19 @@ def _legend_by_height(axes: Axes) -> None:
     legend_beside(axes, [handles[i] for i in best_first], [labels[i] for i in best_first])
 
 
-def _draw_system(axes: Axes, curve: Mapping[float, ScoreRecord], label: str, index: int, count: int) -> None:
+def _first_height(handle: Any) -> float:
+    """Where a legend's line starts, for the legend's order."""
+    line = handle[0] if isinstance(handle, tuple) else handle
+    return float(np.asarray(line.get_ydata())[0])
+
+
+def _draw_system(axes: Axes, curve: Curve, label: str, index: int, count: int) -> None:
     """A line with error bars, moved a little aside so that bars of several systems do not cover each other."""
     step = min(1.035, MOST_ASIDE ** (1 / max(1, count - 1)))
     aside = step ** (index - (count - 1) / 2)
-    values = [score.value for score in curve.values()]
     axes.errorbar(
-        [k * aside for k in curve],
-        values,
+        [place * aside for place in curve],
+        [score.value for score in curve.values()],
         yerr=error_bars(list(curve.values())),
         color=PALETTE[index % len(PALETTE)],
         ls=DASHES[index // len(PALETTE) % len(DASHES)],
@@ -222,61 +258,54 @@ def _draw_system(axes: Axes, curve: Mapping[float, ScoreRecord], label: str, ind
     )
 
 
-def _draw_reference(
-    axes: Axes, curve: Mapping[float, ScoreRecord], label: str, style: tuple[str, Any]
-) -> None:
-    """An anchor's line; a second one of the same style (two shared-factor oracles) gets crosses."""
-    color, dashes = style
-    taken = any(line.get_color() == color and line.get_linestyle() != "None" for line in axes.get_lines())
+def _draw_reference(axes: Axes, curve: Curve, anchor: Entry) -> None:
+    """The line of an anchor that stands for something; a second one of the same purpose gets crosses."""
+    purpose = anchor.record.system.purpose
+    if purpose not in REFERENCE_LINES:
+        return
+    color, dashes = REFERENCE_LINES[purpose]
+    is_taken = any(line.get_color() == color and line.get_linestyle() != "None" for line in axes.get_lines())
     axes.plot(
         list(curve),
         [score.value for score in curve.values()],
         color=color,
         ls=dashes,
         lw=1.3,
-        marker="x" if taken else "",
-        label=label,
+        marker="x" if is_taken else "",
+        label=anchor.label,
     )
 
 
-def _first_height(handle: Any) -> float:
-    """Where a legend's line starts, for the legend's order."""
-    line = handle[0] if isinstance(handle, tuple) else handle
-    return float(np.asarray(line.get_ydata())[0])
-
-
 def _bar_colors(group: Group) -> list[Any]:
-    systems = [id(row) for row in group.systems]
+    colors = {entry: PALETTE[i % len(PALETTE)] for i, entry in enumerate(group.systems)}
 
-    def color(row: Row | None) -> Any:
-        if row is None or row.zone not in ("system", "ablation"):
-            return ANCHOR_GREY
-        if row.zone == "ablation":
-            return paler(color(group.whole(row)), PALENESS)
-        return PALETTE[systems.index(id(row)) % len(PALETTE)]
+    def color(entry: Entry) -> Any:
+        if entry.zone != "ablation":
+            return colors.get(entry, ANCHOR_GREY)
+        whole = group.whole(entry)
+        return paler(colors[whole] if whole else ANCHOR_GREY, PALENESS)
 
-    return [color(row) for row in group.rows]
+    return [color(entry) for entry in group.entries]
 
 
-def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any], named: bool) -> None:
-    """One panel; named: with the rows' labels."""
-    scores = [row.score(column.pattern, column.by) for row in group.rows]
-    values = column.factor * np.array([np.nan if score is None else score.value for score in scores])
-    errors = column.factor * error_bars(scores)
+def _draw_bars(axes: Axes, group: Group, column: Column, colors: list[Any], is_named: bool) -> None:
+    """One panel; is_named: with the rows' labels."""
+    scores = [entry.score(column.metric, column.by) for entry in group.entries]
+    factor = column.card.factor
+    values = factor * np.array([np.nan if score is None else score.value for score in scores])
     places = np.arange(len(scores))
     axes.add_collection(_bars(values, colors))
+    errors = factor * error_bars(scores)
     axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="0.15", elinewidth=1.0, capsize=2)
     missing = [place for place, score in enumerate(scores) if score is None]
     beside = shifted(axes, axes.transData, 6)
     dashes = Line2D([0] * len(missing), missing, ls="none", marker="_", color="0.5", transform=beside)
     axes.add_artist(dashes)  # which stretches no axis
-    higher = next(score.higher_is_better for score in scores if score is not None)
-    axes.set_title(
-        f"{column.heading}\n({'higher' if higher else 'lower'} is better)", loc="left", fontsize=10
-    )
+    better = "higher" if column.higher_is_better else "lower"
+    axes.set_title(f"{column.heading}\n({better} is better)", loc="left", fontsize=10)
     axes.set_yticks([])
-    if named:
-        name_rows(axes, [row.label for row in group.rows])
+    if is_named:
+        name_rows(axes, [entry.label for entry in group.entries])
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.locator_params(axis="x", nbins=4)
@@ -290,3 +319,20 @@ def _bars(values: FloatArray, colors: list[Any]) -> PolyCollection:
     bars = PolyCollection(list(corners), facecolors=colors, linewidths=0)
     bars.sticky_edges.x.append(0.0)  # no margin below zero
     return bars
+
+
+def _draw_point(axes: Axes, entry: Entry, score: ScoreRecord, distance: ScoreRecord, index: int) -> None:
+    """Colour and shape tell the systems apart, shape alone the anchors."""
+    axes.errorbar(
+        [score.value],
+        [distance.value],
+        xerr=error_bars([score]),
+        yerr=error_bars([distance]),
+        color=PALETTE[index % len(PALETTE)] if entry.is_trained else ANCHOR_GREY,
+        marker=MARKERS[(index + (0 if entry.is_trained else 3)) % len(MARKERS)],
+        markerfacecolor=None if entry.zone != "ablation" else "white",
+        ls="none",
+        markersize=7,
+        label=entry.label,
+        zorder=3 if entry.is_trained else 2,
+    )

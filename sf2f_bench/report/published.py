@@ -1,10 +1,11 @@
-"""Published rows: what others have printed, in a table of its own because nothing here may be compared with it."""
+"""Published rows: what others have printed, in tables of their own because nothing here may be compared with it."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from importlib import resources
+
+from sf2f_bench.report.tables import Cell, Column, Row, Section, Table
 
 HEADINGS = {  # column of the file -> heading
     "dataset": "data",
@@ -24,25 +25,21 @@ HEADINGS = {  # column of the file -> heading
     "note": "note",
 }
 NUMBERS = ("cosine", "l1", "l2", "recall@1", "recall@2", "recall@5", "recall@10", "vfs_mean")
+LOWER_IS_BETTER = ("l1", "l2")
 
 
-@dataclass(frozen=True)
-class Published:
-    """One printed row; `cells` by the columns of `HEADINGS`, as printed, empty where nothing was."""
-
-    system: str
-    cells: dict[str, str]
-
-
-def published() -> list[Published]:
-    """The rows in the order of their sources."""
+def published() -> Table:
+    """The rows in the order of their sources; a column's metric is its name in the file; empty where nothing was."""
     file = resources.files("sf2f_bench") / "data" / "published_results.csv"
     lines = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-    return [Published(line["system"], _cells(line)) for line in lines]
+    columns = tuple(
+        Column(heading, name, higher_is_better=name not in LOWER_IS_BETTER)
+        for name, heading in HEADINGS.items()
+    )
+    rows = tuple(Row(line["system"], tuple(_cell(line, name) for name in HEADINGS)) for line in lines)
+    return Table("Published rows, as printed", columns, (Section("system", rows),))
 
 
-def _cells(line: dict[str, str]) -> dict[str, str]:
-    cells = {name: line[name] for name in HEADINGS}
-    if line["vfs_std"]:
-        cells["vfs_mean"] += f" ± {line['vfs_std']}"
-    return cells
+def _cell(line: dict[str, str], name: str) -> Cell:
+    deviation = line["vfs_std"] if name == "vfs_mean" else ""
+    return Cell(line[name], f"± {deviation}" if deviation else "")

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from sf2f_bench.files import write_atomically
-from sf2f_bench.protocols.names import BENCH
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.selection import Group
 
@@ -99,10 +98,11 @@ def save_figure(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "sv
 
 
 def title_of(group: Group, subject: str) -> str:
-    """Two lines: what is shown, and by whose eyes recall is."""
-    name = {"judge": "judge", "training-loss": "network of the training loss"}[group.headline_role]
-    place = group.benchmark if group.protocol == BENCH else group.title
-    return f"{place}: {subject}\n{name} {group.extractor(group.headline_role) or 'none'}"
+    """Two lines: what is shown, and which network scored it."""
+    role = group.protocol.headline_role
+    name = "judge" if role == "judge" else "network of the training loss"
+    place = group.benchmark if group.protocol.is_default else group.title
+    return f"{place}: {subject}\n{name} {group.extractor(role) or 'none'}"
 
 
 def legend_beside(axes: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:

@@ -1,241 +1,250 @@
-"""Records as tidy rows, and tables on the terminal and in Markdown."""
+"""The tables of a report, before they are rendered: every form of the report shows these sections, rows and cells."""
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
+from typing import Literal, get_args
 
-import pandas as pd
-from rich import box
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
+from sf2f_bench.protocols.protocol import TableSpec
+from sf2f_bench.results.numbers import NOTHING, value_and_error
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.selection import NO_CARD, Entry, Group, Zone, cached_per_group
+from sf2f_bench.types import MetricCard, Role
 
-from sf2f_bench.protocols.names import RUNS
-from sf2f_bench.report.columns import likeness_columns, retrieval_columns
-from sf2f_bench.report.contents import Table, tables
-from sf2f_bench.report.notes import Note, main_notes, not_here, notes
-from sf2f_bench.results.numbers import NOTHING
-from sf2f_bench.results.records import RunRecord
-from sf2f_bench.results.selection import Group, groups, label_of
+Kind = Literal["system", "ablation", "anchor"]
+Direction = Literal["better", "worse"]
 
-MAIN_TABLES = 2  # of a summary: who is it, and how alike
-LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
-MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
+FRAMES_PER_SECOND = 100  # of the windows that `SEGMENT_FRAMES` counts
+ROLES = get_args(Role)
+UNSTATED: dict[str, int] = {"more": 0}  # the tables of a metric whose card names none
 
 
-def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a score, unrounded, with all that decides what it may be compared with."""
-    rows = []
-    for record in records:
-        part, system = record.benchmark, record.system
-        for score in record.scores:
-            low, high = score.interval or (None, None)
-            rows.append(
-                {
-                    "benchmark": part.name,
-                    "benchmark_version": part.version,
-                    "protocol": part.protocol,
-                    "dataset": part.dataset,
-                    "dataset_version": part.dataset_version,
-                    "data_hash": part.data_hash,
-                    "image_size": part.image_size,
-                    "gallery_size": part.gallery_size,
-                    "paired": part.paired,
-                    "system": system.name,
-                    "label": label_of(record),
-                    "kind": system.kind,
-                    "seed": record.seed,
-                    "budget": record.budget,
-                    "key": record.key,
-                    "created": record.created.isoformat(),
-                    "metric": score.metric,
-                    "metric_version": score.version,
-                    "extractor": score.extractor,
-                    "extractor_role": score.extractor_role,
-                    "value": score.value,
-                    "n": score.n,
-                    "lower": low,
-                    "upper": high,
-                    "spread": score.spread,
-                    "higher_is_better": score.higher_is_better,
-                    "basis": score.basis,
-                }
-            )
-    return pd.DataFrame(rows)
+@dataclass(frozen=True)
+class Column:
+    """A metric by one extractor. The lowest priority leaves first where room is short; equals leave together.
 
-
-def caption(group: Group) -> list[str]:
-    """What the numbers rest on: benchmark, protocol, data, extractors, n, seeds, budget."""
-    record = group.rows[0].record
-    part, count = record.benchmark, record.benchmark.identities
-    shown = [*retrieval_columns(group), *likeness_columns(group)]
-    scores = [row.score(column.pattern, column.by) for row in group.rows for column in shown]
-    sizes = sorted({score.n for score in scores if score} or {score.n for score in group.scores})
-    n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} (scores.csv has each)"
-    seeds = ", ".join(str(seed) for seed in sorted({row.record.seed for row in group.rows}))
-    budgets = ", ".join(sorted({row.record.budget for row in group.trained or group.rows}))
-    lines = [
-        f"Benchmark {group.benchmark}, protocol {part.protocol}, {part.image_size}x{part.image_size} pixels, "
-        f"{group.searched}, {part.segments} voice segments; n = {n} test identities; "
-        f"seeds {seeds}; budget {budgets}.",
-        f"Data {part.dataset}/{part.dataset_version} ({'real' if part.real else 'synthetic'}, "
-        f"{'paired' if part.paired else 'UNPAIRED'}, hash {part.data_hash}): "
-        f"{count.train}/{count.val}/{count.test} identities for training/validation/test.",
-        f"Judge: {group.extractor('judge') or 'none'}; "
-        f"network of the training loss: {group.extractor('training-loss') or 'none'}.",
-    ]
-    if beside := [*group.further, *group.attribute_judges]:
-        lines[-1] += f" Beside them: {', '.join(dict.fromkeys(beside))}."
-    if group.galleries:
-        lines.append(
-            f"Means of {RUNS} runs with random crops, ± standard deviation over the runs; anchors answer once. 95 % "
-            f"intervals over identities: scores.csv and the pictures. {NOTHING} not measured, the notes say why."
-        )
-    else:
-        lines.append(
-            "In brackets 95 % intervals; ± standard deviation over parts; "
-            f"{NOTHING} not measured, the notes say why."
-        )
-    return lines
-
-
-def summary(records: Sequence[RunRecord], console: Console) -> None:
-    """Print of every comparable group the main tables, the verdicts, and what the report has besides.
-
-    Raises BenchError where there are no records.
+    by: a role, or the id of the extractor.
     """
-    summarise_groups(groups(records), console)
+
+    heading: str
+    metric: str = ""
+    by: str = ""
+    priority: int = 0
+    card: MetricCard = NO_CARD
+    higher_is_better: bool = True
 
 
-def summarise_groups(found: Sequence[Group], console: Console) -> None:
-    """What `summary` prints, of groups."""
-    for group in found:
-        every, said = tables(group), [*main_notes(group), *map(Note, not_here(group))]
-        _print_group(group, every[:MAIN_TABLES], said, console)
-        parts = [f"{more} more tables" if (more := len(every) - MAIN_TABLES) > 0 else ""]
-        parts += [f"{len(notes(group)) - len(said)} more notes on data, limits and what is absent"]
-        console.print()
-        _say(console, f"In the report: {' and '.join(filter(None, parts))}.", "dim")
+@dataclass(frozen=True)
+class Bar:
+    """Where value and interval lie on a column's scale, 0 to 100, cut to it.
+
+    reference: the reference's value, in the mean over its seeds; is_beyond: the value lies off the scale.
+    """
+
+    at: float
+    low: float
+    high: float
+    reference: float | None
+    is_beyond: bool
 
 
-def print_groups(found: Sequence[Group], console: Console) -> None:
-    """Print every group's tables and notes, in as many columns as the console has room for."""
-    for group in found:
-        _print_group(group, tables(group), notes(group), console)
+@dataclass(frozen=True)
+class Mark:
+    """That a number was compared with the reference's. direction: None where no difference is shown.
+
+    words: what was compared with what, and q.
+    """
+
+    direction: Direction | None = None
+    words: str = ""
 
 
-def _print_group(group: Group, shown: Sequence[Table], said: Sequence[Note], console: Console) -> None:
-    console.print()
-    console.rule(Text(group.title, "bold"))
-    if group.why:
-        _say(console, group.why, "yellow")
-    for table in shown:
-        drawn, dropped = _fit(table, console)
-        console.print(Text(f"\n{table.title}", "bold"))
-        console.print(drawn)
-        if dropped:
-            _say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
-    console.print()
-    for line in caption(group):
-        _say(console, line, "dim")
-    console.print()
-    for note in said:
-        _bullet(console, note)
+@dataclass(frozen=True)
+class Cell:
+    """One number: its text and the error beside it; a dash where there is no score."""
+
+    text: str = NOTHING
+    error: str = ""
+    score: ScoreRecord | None = None
+    bar: Bar | None = None
+    mark: Mark | None = None
+
+    def __str__(self) -> str:
+        """``.365 [.30, .43]``."""
+        return f"{self.text} {self.error}".strip()
 
 
-def markdown_table(table: Table) -> str:
-    """A pipe table; rows of anchors are set apart by italics."""
-    lines = [f"**{markdown(table.title)}**", ""]
-    lines.append("| " + " | ".join(["", *map(markdown, table.headings)]) + " |")
-    lines.append("|" + "---|" * (len(table.headings) + 1))
-    first_ablation = table.first("ablation")
-    for line in table.lines:
-        label = markdown(line.label)
-        name = f"**{label}**" if line.zone == "system" else label if line.zone == "ablation" else f"*{label}*"
-        if line is first_ablation:
-            heading = f"*{markdown(table.ablations)}*"
-            lines.append("| " + " | ".join([heading, *[""] * len(table.headings)]) + " |")
-        lines.append("| " + " | ".join([name, *map(markdown, line.cells)]) + " |")
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One row. short_label: under a heading of its section that names the whole system; entry: where it comes from."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    short_label: str = ""
+    entry: Entry | None = None
+    is_reference: bool = False
 
 
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it stands, also inside a table."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+@dataclass(frozen=True)
+class Section:
+    """Rows that belong together; anchors are set apart from systems. heading: empty for most."""
+
+    zone: Zone
+    rows: tuple[Row, ...]
+    heading: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """As readers filter rows."""
+        return kind_of(self.zone)
 
 
-def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:
-    """The widest version that fits the console, and the headings that had to go."""
-    dropped: list[str] = []
-    while True:
-        for label_width, gap in LAYOUTS:
-            if width_of(table, label_width, gap) <= console.width:
-                return draw(table, label_width, gap), dropped
-        kept = [i for i, rank in enumerate(table.ranks) if rank > min(table.ranks)]
-        if not kept:
-            return draw(table, *LAYOUTS[-1]), dropped
-        dropped += [heading for i, heading in enumerate(table.headings) if i not in kept]
-        table = table.only(kept)
+@dataclass(frozen=True)
+class Table:
+    """One table. is_main: also shown on the terminal after a run.
+
+    reference: the system that marks compare with, empty where there is none; seeds: what marks can say with so many.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    is_main: bool = False
+    reference: str = ""
+    seeds: str = ""
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Of its columns."""
+        return tuple(column.heading for column in self.columns)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Of all sections."""
+        return [row for section in self.sections for row in section.rows]
+
+    def with_rows(self, rows: Sequence[Row]) -> Table:
+        """The same sections with other rows, one for each."""
+        others = iter(rows)
+        sections = tuple(
+            replace(section, rows=tuple(next(others) for _ in section.rows)) for section in self.sections
+        )
+        return replace(self, sections=sections)
+
+    def only(self, places: Sequence[int]) -> Table:
+        """The same table with these columns."""
+        rows = [replace(row, cells=tuple(row.cells[i] for i in places)) for row in self.rows]
+        return replace(self.with_rows(rows), columns=tuple(self.columns[i] for i in places))
+
+    def parts(self, most: int) -> list[Table]:
+        """The table cut into parts of at most so many columns, about as wide each."""
+        count = -(-len(self.columns) // most)
+        bounds = [len(self.columns) * i // count for i in range(count + 1)]
+        cut = [self.only(range(start, end)) for start, end in pairwise(bounds)]
+        return [cut[0], *(replace(part, title=f"{self.title}, continued") for part in cut[1:])]
 
 
-def width_of(table: Table, label_width: int, gap: int) -> int:
-    """What rich measures of what `draw` makes, in a tenth of the time."""
-    labels = [_label(line.label, label_width) for line in table.lines]
-    if table.first("ablation"):
-        labels.append(_label(table.ablations, label_width))
-    columns = [labels]
-    for heading, values in zip(
-        table.headings, zip(*(line.cells for line in table.lines), strict=True), strict=True
-    ):
-        columns.append([_heading(heading), *_aligned(values)])
-    widths = [max(cell_len(line) for text in column for line in text.split("\n")) for column in columns]
-    return sum(widths) + gap * (len(widths) - 1)
+def kind_of(zone: Zone) -> Kind:
+    """An anchor is what stands in the floor or the ceiling."""
+    return zone if zone in ("system", "ablation") else "anchor"
 
 
-def draw(table: Table, label_width: int, gap: int) -> RichTable:
-    """For a terminal: labels broken at this width, so many spaces between the columns."""
-    padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
-    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
-    drawn.add_column("", no_wrap=True)
-    for heading in table.headings:
-        drawn.add_column(Text(_heading(heading)), no_wrap=True)
-    columns = [_aligned(values) for values in zip(*(line.cells for line in table.lines), strict=True)]
-    previous = None
-    for line, cells in zip(table.lines, zip(*columns, strict=True), strict=True):
-        if previous not in (None, line.zone):
-            drawn.add_section()
-            if line.zone == "ablation":
-                drawn.add_row(Text(_label(table.ablations, label_width), "italic dim"))
-        previous = line.zone
-        style = {"system": "bold", "ablation": ""}.get(line.zone, "dim")
-        drawn.add_row(Text(_label(line.label, label_width), style), *(Text(value, style) for value in cells))
-    return drawn
+@cached_per_group
+def tables(group: Group) -> list[Table]:
+    """Every table of the group's protocol that it has numbers for."""
+    made = (_table(group, spec, by) for spec in group.protocol.tables for by in _asked(group, spec))
+    return [table for table in made if table is not None]
 
 
-def _heading(text: str) -> str:
-    return text.replace(" ", "\n", 1)
+def _asked(group: Group, spec: TableSpec) -> Sequence[str]:
+    """A role or an extractor's id for each table of this specification; empty for one by any extractor."""
+    if spec.by == "each further extractor":
+        return group.further
+    if spec.by == "each attribute judge":
+        return group.attribute_judges
+    return [""] if spec.by == "any extractor" else [spec.by]
 
 
-def _label(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, width)) or "?"
+def _table(group: Group, spec: TableSpec, by: str) -> Table | None:
+    """Columns and rows with at least one number; None where nothing is left."""
+    columns = _columns(group, spec, by)
+    entries = [entry for entry in group.entries if spec.rows == "all" or _has_length(entry)]
+    scores = [[entry.score(column.metric, column.by) for column in columns] for entry in entries]
+    sections: dict[Zone, list[Row]] = {}
+    for entry, found in zip(entries, scores, strict=True):
+        if any(found):
+            row = Row(entry.label, tuple(map(_cell, found)), entry.short_label, entry)
+            sections.setdefault(entry.zone, []).append(row)
+    if not sections:
+        return None
+    title = spec.title_of(group.records, by or ", ".join(dict.fromkeys(column.by for column in columns)))
+    made = (_section(group, zone, rows) for zone, rows in sections.items())
+    return Table(title, columns, tuple(made), spec.main)
 
 
-def _aligned(cells: Sequence[str]) -> list[str]:
-    """Values right-justified among themselves, so that their intervals begin in one place."""
-    parts = [value.partition(" ") for value in cells]
-    width = max(len(value) for value, _, _ in parts)
-    return [f"{value:>{width}}{space}{rest}" for value, space, rest in parts]
+def _has_length(entry: Entry) -> bool:
+    """Whether it was measured with less speech, or in a space of its own, for which speech does not matter."""
+    return any(s.extractor is None or "seconds" in s.card.parameters for s in entry.record.scores)
 
 
-def _say(console: Console, text: str, style: str) -> None:
-    """Plain text, never markup: labels may hold brackets."""
-    console.print(Text(text, style))
+def _cell(score: ScoreRecord | None) -> Cell:
+    return Cell(*value_and_error(score), score) if score else Cell()
 
 
-def _bullet(console: Console, note: Note) -> None:
-    wrapped = textwrap.wrap(f"- {note.marked}", max(20, console.width - 1), subsequent_indent="  ")
-    console.print(Text("\n".join(wrapped), "bold red" if note.alarm else ""))
+def _section(group: Group, zone: Zone, rows: Sequence[Row]) -> Section:
+    """Labels are short under a heading that names the one system that all these are ablations of."""
+    if zone != "ablation":
+        return Section(zone, tuple(rows))
+    wholes = {entry.record.system.ablation_of for entry in group.ablations}
+    if len(wholes) == 1:
+        return Section(zone, tuple(rows), f"ablations of {min(wholes)}")
+    return Section(zone, tuple(replace(row, short_label=row.label) for row in rows), "ablations")
+
+
+# ---------------------------------------------------------------- columns
+
+
+def _columns(group: Group, spec: TableSpec, by: str) -> tuple[Column, ...]:
+    """Of the metrics whose cards name this table and that somebody has a number for, from left to right."""
+    found: dict[str, list[ScoreRecord]] = {}
+    for score in group.scores:
+        if spec.name in _tables_of(score.card) and _counts(group, score, by):
+            found.setdefault(score.metric, []).append(score)
+    if spec.rows == "by length" and not any("seconds" in of[0].card.parameters for of in found.values()):
+        return ()
+    place = {name: of[0].card.order.get(spec.name, inf) for name, of in found.items()}
+    return tuple(_column(group, spec, by, found[name]) for name in sorted(found, key=place.__getitem__))
+
+
+def _tables_of(card: MetricCard) -> Mapping[str, int]:
+    return UNSTATED if card.tables is None else card.tables
+
+
+def _counts(group: Group, score: ScoreRecord, by: str) -> bool:
+    """Whether a score makes a column; what ranks in a space of its own does by the protocol's own network alone."""
+    if score.extractor is None:
+        return by == group.protocol.headline_role
+    return not by or by in (score.extractor_role, score.extractor)
+
+
+def _column(group: Group, spec: TableSpec, by: str, scores: Sequence[ScoreRecord]) -> Column:
+    card = scores[0].card
+    by = by or min((ROLES.index(one.extractor_role), one.extractor or "") for one in scores)[1]
+    convention = group.extractor_card(group.extractor(by) or by).convention
+    heading = card.headings.get(convention, card.heading) or scores[0].metric
+    if card.heading_with_n:
+        sizes = [score.n for score in scores]
+        heading += f" n={'-'.join(str(n) for n in sorted({min(sizes), max(sizes)}))}"
+    if spec.rows == "by length" and "seconds" not in card.parameters:
+        heading = f"{card.term} {all_seconds(group):g} s"
+    priority = _tables_of(card)[spec.name]
+    return Column(heading, scores[0].metric, by, priority, card, scores[0].higher_is_better)
+
+
+def all_seconds(group: Group) -> float:
+    """How much speech a system hears of an identity, at most."""
+    return group.part.segments * SEGMENT_FRAMES / FRAMES_PER_SECOND

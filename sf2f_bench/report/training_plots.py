@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from sf2f_bench.report.style import DASHES, PALETTE, new_panels, paler, write_title
-from sf2f_bench.results.selection import Group, Row
+from sf2f_bench.results.selection import Entry, Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,12 +31,12 @@ SIMILARITY = "validation_similarity"
 NOT_LOSSES = ("stage", "step", "learning_rate", "lr", "seconds", SIMILARITY)
 
 
-def training_figure(group: Group, rows: Sequence[Row]) -> Figure | None:
+def training_figure(group: Group, entries: Sequence[Entry]) -> Figure | None:
     """Every logged loss against the step, a row a system, a column a stage; None without curves.
 
     The seeds of a system share its panels, the later ones paler.
     """
-    curves = _curves(rows)
+    curves = _curves(group, entries)
     if not curves:
         return None
     stages = {label: _stages(found.values()) for label, found in curves.items()}
@@ -59,13 +59,13 @@ def training_figure(group: Group, rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def _curves(rows: Sequence[Row]) -> dict[str, dict[int, pd.DataFrame]]:
-    """Of a label without its seed, by seed."""
+def _curves(group: Group, entries: Sequence[Entry]) -> dict[str, dict[int, pd.DataFrame]]:
+    """Of each system by seed."""
+    names = {entry: name for name, members in group.by_system.items() for entry in members}
     curves: dict[str, dict[int, pd.DataFrame]] = {}
-    for row in rows:
-        if (curve := row.record.curve()) is not None and len(curve):
-            label = row.label.replace(f", seed {row.record.seed}", "")
-            curves.setdefault(label, {})[row.record.seed] = curve
+    for entry in entries:
+        if (curve := entry.record.curve()) is not None and len(curve):
+            curves.setdefault(names[entry], {})[entry.record.seed] = curve
     return curves
 
 

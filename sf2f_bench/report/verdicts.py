@@ -1,29 +1,24 @@
-"""What a row's numbers say of its system: against the anchors, against itself, and whether it cheats."""
+"""What a row's numbers say about its system: against the anchors, against other rows, and why not to trust it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logit
 
-from sf2f_bench.results.numbers import number
+from sf2f_bench.report.tables import tables
+from sf2f_bench.results.numbers import number, with_interval
 from sf2f_bench.results.records import ScoreRecord
-from sf2f_bench.results.selection import CEILING, SHUFFLED, Group, Row, label_of, once_a_group
+from sf2f_bench.results.selection import Entry, Group, cached_per_group
 from sf2f_bench.statistics import intervals
 from sf2f_bench.statistics.paired import seeds_interval
-
-# Diversity below this share of the true photos': a few faces for everybody. Of the systems measured on the embedded
-# world those with one or few faces had .00 to .46 of it, all others .70 and more; it does not depend on n.
-COLLAPSED = 0.5
-COPIED = 0.05  # copied faces surely above this share, .01 being usual: the system shows training photos
-HONEST = ("mean-face", "nearest-training-face", *CEILING)  # rows that were fitted to no network
 
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence or two; `alarm`: the table must not be believed before this is cleared up."""
+    """One sentence or two; `alarm`: a reason not to trust the table."""
 
     text: str
     alarm: bool = False
@@ -31,24 +26,18 @@ class Note:
     @property
     def marked(self) -> str:
         """The text as it is printed, where colour may be lost."""
-        return f"ALARM: {self.text}" if self.alarm else self.text
+        return f"WARNING: {self.text}" if self.alarm else self.text
 
 
-def headline_metric(group: Group) -> str:
-    """The name of the recall that the verdicts are about: ``recall@10/g100``."""
-    return f"recall@{group.headline_k}/{group.gallery}"
+def headline(group: Group, entry: Entry | None, by: str | None = None) -> ScoreRecord | None:
+    """The entry's headline score, by the protocol's network where no other is named."""
+    return entry.score(group.headline, by or group.protocol.headline_role) if entry else None
 
 
-def headline(group: Group, row: Row | None, by: str | None = None) -> ScoreRecord | None:
-    """The row's headline recall, by the protocol's network where no other is named."""
-    return row.score(headline_metric(group), by or group.headline_role) if row else None
-
-
-def chance(group: Group) -> float:
-    """recall@k of guessing at the headline k: the chance row's where there is one, else k / gallery."""
+def chance(group: Group) -> float | None:
+    """The headline score of guessing: the chance anchor's where there is one, else as the metric's card states it."""
     score = headline(group, group.anchor("chance"))
-    size = group.rows[0].record.benchmark.gallery_size
-    return score.value if score else min(1.0, group.headline_k / size)
+    return score.value if score else group.headline_card.chance
 
 
 def share(value: float) -> str:
@@ -56,234 +45,244 @@ def share(value: float) -> str:
     return number(value, "share", 3)
 
 
-def with_interval(score: ScoreRecord) -> str:
-    """``.365 (.300 to .430)``."""
-    assert score.interval is not None
-    return f"{share(score.value)} ({share(score.interval[0])} to {share(score.interval[1])})"
+def _chance(group: Group) -> list[tuple[str, float]]:
+    """In words, with its headline score; empty where it is not known."""
+    guess = chance(group)
+    return [] if guess is None else [("chance", guess)]
 
 
-def against_anchors(group: Group, row: Row) -> str:
-    """Is the headline recall above chance, and above knowing only the gender?"""
-    name, score = f"recall@{group.headline_k}", headline(group, row)
+def _known_attributes(group: Group) -> list[tuple[str, float]]:
+    """What anchors know of a person, in words, and the headline score of knowing that alone."""
+    known = [(anchor, headline(group, anchor)) for anchor in group.anchors("known-attribute")]
+    return [(anchor.record.system.words or anchor.label, score.value) for anchor, score in known if score]
+
+
+def against_anchors(group: Group, entry: Entry) -> str:
+    """Whether the headline score is above chance, and above knowing one attribute alone."""
+    name, score = group.headline_card.term, headline(group, entry)
     if score is None or score.interval is None:
-        return f"{row.label}: no {name} with an interval, so no verdict against chance."
-    rivals = [("chance", chance(group))]
-    gender = headline(group, group.anchor("gender-oracle"))
-    if gender is not None:
-        rivals.append(("knowing only the gender", gender.value))
-    verdicts = []
-    for rival, value in rivals:
-        verdict = (
-            "above" if score.interval[0] > value else "below" if score.interval[1] < value else "NOT above"
-        )
-        verdicts.append(f"{verdict} {rival} ({share(value)})")
-    return f"{row.label}: {name} {with_interval(score)} is {' and '.join(verdicts)}."
+        return f"{entry.label}: no {name} with an interval, so no verdict against chance."
+    low, high = score.interval
+    verdicts = [
+        f"{'above' if low > value else 'below' if high < value else 'NOT above'} {rival} ({share(value)})"
+        for rival, value in (*_chance(group), *_known_attributes(group))
+    ]
+    return f"{entry.label}: {name} {with_interval(score)} is {' and '.join(verdicts)}."
 
 
-def against_listener(group: Group, row: Row) -> str | None:
-    """A straight line that draws no face shows how much of the voice's information a system leaves."""
-    score, line = headline(group, row), headline(group, group.anchor("linear-listener"))
-    if score is None or line is None:
+def against_straight_line(group: Group, entry: Entry) -> str | None:
+    """A straight line that generates no face shows how much of the voice's information a system leaves unused."""
+    anchor = group.anchor("straight-line")
+    score, line = headline(group, entry), headline(group, anchor)
+    if anchor is None or score is None or line is None:
         return None
+    numbers = f"{group.headline_card.term} {share(line.value)} against {share(score.value)}"
     if line.value <= score.value:
-        numbers = f"{share(score.value)} against {share(line.value)}"
-        return f"{row.label} is not beaten by the linear listener: {numbers}."
-    sentence = (
-        f"A straight line from voice statistics (linear-listener) beats {row.label}: "
-        f"recall@{group.headline_k} {share(line.value)} against {share(score.value)}"
-    )
-    apart = line.interval is None or score.interval is None or line.interval[0] > score.interval[1]
-    return f"{sentence}." if apart else f"{sentence}, though their intervals overlap."
+        return (
+            f"{anchor.label}, a straight line from voice statistics, does not beat {entry.label}: {numbers}."
+        )
+    is_apart = line.interval is None or score.interval is None or line.interval[0] > score.interval[1]
+    overlap = "" if is_apart else ", though their intervals overlap"
+    return f"{anchor.label}, a straight line from voice statistics, beats {entry.label}: {numbers}{overlap}."
 
 
-def against_shuffled(group: Group, row: Row) -> str | None:
-    """What the right voices are worth: the headline recall less that of the same faces handed to other people."""
-    others = group.shuffled(row)
-    own, floor = headline(group, row), headline(group, others)
-    if own is None or others is None or floor is None:
+def against_shuffled(group: Group, entry: Entry) -> str | None:
+    """What the right voices are worth: how far the headline score falls where each face is given to somebody else."""
+    other = group.shuffled(entry)
+    own, floor = headline(group, entry), headline(group, other)
+    if own is None or other is None or floor is None:
         return None
-    sentence = (
-        f"{row.label}: hearing the right person is worth {share(own.value - floor.value)} of "
-        f"recall@{group.headline_k} (its own shuffled voices: {share(floor.value)})"
+    falls = "falls" if own.value > floor.value else "does not fall"
+    text = (
+        f"{entry.label}: {group.headline_card.term} {falls} from {share(own.value)} to {share(floor.value)} when "
+        f"voices are shuffled (difference {share(own.value - floor.value)}"
     )
-    interval = _paired_interval(group, row, others)
+    interval = _paired_interval(group, entry, other)
     if interval is None:
-        return f"{sentence}."
+        return f"{text})."
     low, high = map(share, interval)
-    verdict = "" if interval[0] > 0 else ", NOT above zero"
-    return f"{sentence}, paired interval {low} to {high}{verdict}."
+    return f"{text}, 95 % interval {low} to {high}{'' if interval[0] > 0 else ': NOT above zero'})."
 
 
-def _paired_interval(group: Group, one: Row, other: Row) -> tuple[float, float] | None:
-    """Of the difference in headline recall, over the same identities; None where the records do not pair."""
-    mine, yours = _headline_per_identity(group, one), _headline_per_identity(group, other)
+def within_gender(group: Group, entry: Entry) -> str | None:
+    """That nothing but the gender may be heard; nothing is said where a metric within one gender is above chance."""
+    anchor, found = group.anchor("chance"), []
+    for column in (column for table in tables(group) for column in table.columns):
+        score = entry.score(column.metric) if column.card.parameters.get("stratum") == "G" else None
+        if score is None or score.interval is None:
+            continue
+        floor = anchor.score(column.metric) if anchor else None
+        guess = floor.value if floor else column.card.chance
+        if guess is None or score.interval[0] > guess:
+            return None
+        found.append(f"{column.heading} {with_interval(score)}, chance {share(guess)}")
+    if not found:
+        return None
+    numbers = "; ".join(found)
+    return (
+        f"{entry.label}: not above chance within one gender, so gender may be all that it hears ({numbers})."
+    )
+
+
+# ---------------------------------------------------------------- per identity
+
+
+def _paired_interval(group: Group, one: Entry, other: Entry) -> tuple[float, float] | None:
+    """Of the difference in the headline score, over the same identities; None where the records do not pair."""
+    mine, yours = (_headline_per_identity(group).get(entry) for entry in (one, other))
     if mine is None or yours is None or set(mine) != set(yours):
         return None
     differences = np.array([mine[name] - yours[name] for name in mine])
     return intervals.mean_interval(differences, np.random.default_rng(0), (-1.0, 1.0))
 
 
-def _headline_per_identity(group: Group, row: Row) -> dict[str, float] | None:
-    """The headline recall of every identity that takes part; None where the record keeps none."""
-    return _headlines_per_identity(group).get(row)
+@cached_per_group
+def _headline_per_identity(group: Group) -> dict[Entry, dict[str, float]]:
+    """The headline score of every identity that has one; for entries that are compared by identity, and keep them.
 
-
-@once_a_group
-def _headlines_per_identity(group: Group) -> dict[Row, dict[str, float]]:
-    """Of every row that is compared by its identities, each file opened once and only that column read."""
-    found = {}
-    for row in group.rows:
-        score, saved = headline(group, row), row.record.path_of("per_identity") is not None
-        compared = row in group.trained or row.record.system.name.startswith(SHUFFLED)
-        if score is None or not saved or not compared:
-            continue
-        known = row.record.per_identity(["identity", score.column]).dropna()
-        if score.column in known:
-            found[row] = dict(zip(known["identity"], known[score.column].astype(float), strict=True))
-    return found
-
-
-def within_gender(group: Group, row: Row) -> str | None:
-    """Is anything heard beside the gender? Nothing is said where recall or matching within it is above chance."""
-    found = []
-    size = group.rows[0].record.benchmark.gallery_size
-    for metric, guess in ((f"{headline_metric(group)}/G", group.headline_k / size), ("matching/1:2/G", 0.5)):
-        score, anchor = row.score(metric), group.anchor("chance")
-        floor = anchor.score(metric) if anchor else None
-        if score is not None and score.interval is not None:
-            bar = floor.value if floor else guess
-            if score.interval[0] > bar:
-                return None
-            found.append(
-                f"{metric.removesuffix('/G').replace('/', ' ')} {with_interval(score)}, chance {share(bar)}"
-            )
-    if not found:
-        return None
-    return (
-        f"{row.label}: within one gender it is not above chance: what it hears may be gender alone "
-        f"({'; '.join(found)})."
-    )
-
-
-def warnings(group: Group) -> list[Note]:
-    """Systems that draw few faces, show training photos, or fit the network of their training loss; alarms first."""
-    found: list[Note] = []
-    for row in group.rows:
-        trained = row.zone in ("system", "ablation")
-        copied = row.score("copied-faces")
-        if trained and (collapsed := _collapsed(group, row)):
-            found.append(collapsed)
-        if copied is not None and copied.interval is not None and copied.interval[0] > COPIED:
-            text = (
-                f"{row.label}: copied faces {with_interval(copied)}, above {share(COPIED)}: so many lie nearer to a "
-                "training photo than 99 % of the true photos do"
-            )
-            found.append(Note(f"{text}." if trained else f"{text}; an anchor may.", trained))
-        if trained and (fitted := _fits_the_loss(group, row)):
-            found.append(fitted)
-    return sorted(found, key=lambda note: not note.alarm)
-
-
-def _collapsed(group: Group, row: Row) -> Note | None:
-    """Do the faces of different people differ by less than half of what true photos differ by?"""
-    own, photos = row.score("diversity"), group.anchor("real-photo-oracle")
-    true = photos.score("diversity") if photos else None
-    if own is None or own.interval is None or true is None or own.interval[1] >= COLLAPSED * true.value:
-        return None
-    distinct = row.score("distinct-faces")
-    faces = f", distinct faces {share(distinct.value)}" if distinct else ""
-    return Note(
-        f"{row.label}: diversity {with_interval(own)}, less than half of the true photos' {share(true.value)}{faces}: "
-        "it has collapsed to a few faces that it draws for everybody.",
-        True,
-    )
-
-
-def _fits_the_loss(group: Group, row: Row) -> Note | None:
-    """Does the network of the training loss see more in a system than the judge does, and than it sees in honest rows?
-
-    Rows that were fitted to neither network show how much better the one tells people apart; the odds of a
-    system's recall may rise by no more. An alarm where only that network puts it above knowing the gender, and the
-    two intervals lie apart.
+    Each file is opened once, and only that column read.
     """
-    own = _by_both(group, row)
-    if own is None or own[0].interval is None or own[1].interval is None:
-        return None
-    honest = {
-        other.label: both for other in group.rows if _is_honest(other) and (both := _by_both(group, other))
-    }
-    most = max(honest, key=lambda label: _odds_gap(*honest[label]), default=None)
-    if most is not None and _odds_gap(*own) <= _odds_gap(*honest[most]):
-        return None
-    gender = headline(group, group.anchor("gender-oracle"))
-    bar, rival = (gender.value, "knowing only the gender") if gender else (chance(group), "chance")
-    apart, alone = own[0].interval[0] > own[1].interval[1], own[0].interval[0] > bar >= own[1].interval[0]
-    if not (apart and own[0].interval[0] > bar) and not alone:
-        return None
-    verdict = {(True, True): "fits", (False, True): "leans on", (True, False): "is flattered by"}[
-        apart, alone
-    ]
-    compared = f" ({most}: {' and '.join(share(score.value) for score in honest[most])})" if most else ""
-    return Note(
-        f"{row.label} {verdict} the network of its training loss{', not the face' if apart and alone else ''}: by that "
-        f"network recall@{group.headline_k} {with_interval(own[0])}, by the judge {with_interval(own[1])}{compared}; "
-        f"{rival} has {share(bar)}.",
-        alarm=apart and alone,
-    )
-
-
-def _is_honest(row: Row) -> bool:
-    return row.record.system.name.startswith(HONEST)
-
-
-def _by_both(group: Group, row: Row) -> tuple[ScoreRecord, ScoreRecord] | None:
-    """The headline recall by the network of the training loss and by the judge."""
-    loss, judge = headline(group, row, "training-loss"), headline(group, row, "judge")
-    return (loss, judge) if loss and judge else None
-
-
-def _odds_gap(one: ScoreRecord, other: ScoreRecord) -> float:
-    """Log-odds of one recall less those of the other."""
-    edge = 0.5 / other.n  # half an identity from 0 and 1, so that the odds stay finite
-    return float(np.subtract(*logit(np.clip([one.value, other.value], edge, 1 - edge))))
-
-
-def over_seeds(group: Group) -> list[str]:
-    """The headline recall over the training seeds of one label: every seed, their mean, its interval."""
-    runs: dict[tuple[str, str], list[Row]] = {}
-    for row in group.rows:
-        if row.zone in ("system", "ablation"):
-            runs.setdefault((label_of(row.record), row.record.budget), []).append(row)
-    budgets = {budget for _, budget in runs}
-    found = []
-    for (label, budget), rows in runs.items():
-        scored = [(row, score) for row in rows if (score := headline(group, row)) is not None]
-        if len(scored) > 1:
-            name = label if len(budgets) == 1 else f"{label}, budget {budget}"
-            mean = share(float(np.mean([score.value for _, score in scored])))
-            each = ", ".join(f"{share(score.value)} (seed {row.record.seed})" for row, score in scored)
-            text = f"{name}: recall@{group.headline_k} {mean} on average over {len(scored)} seeds"
-            found.append(f"{text}{_interval_over_seeds(group, [row for row, _ in scored])}: {each}.")
+    found = {}
+    for entry in (*group.trained, *group.anchors("shuffled")):
+        score, is_saved = headline(group, entry), entry.record.path_of("per_identity") is not None
+        if score is None or not is_saved:
+            continue
+        known = entry.record.per_identity(["identity", score.column]).dropna()
+        if score.column in known:
+            found[entry] = dict(zip(known["identity"], known[score.column].astype(float), strict=True))
     return found
 
 
-def _interval_over_seeds(group: Group, rows: list[Row]) -> str:
-    """`` (.12 to .67 for new seeds and people)``; nothing where the records do not hold the same identities."""
-    runs = [known for row in rows if (known := _headline_per_identity(group, row))]
-    if len(runs) < len(rows) or any(set(run) != set(runs[0]) for run in runs):
+def over_seeds(group: Group) -> Iterator[str]:
+    """The headline score over the training seeds of a system: every seed, their mean, its interval."""
+    for name, entries in group.by_system.items():
+        scores = {entry: score for entry in entries if (score := headline(group, entry))}
+        if not entries[0].is_trained or len(scores) < 2:
+            continue
+        mean = share(float(np.mean([score.value for score in scores.values()])))
+        each = ", ".join(
+            f"{share(score.value)} (seed {entry.record.seed})" for entry, score in scores.items()
+        )
+        interval = _interval_over_seeds(group, list(scores))
+        term = group.headline_card.term
+        yield f"{name}: {term} {mean} on average over {len(scores)} seeds{interval}: {each}."
+
+
+def _interval_over_seeds(group: Group, entries: list[Entry]) -> str:
+    """`` (.12 to .67 for new seeds and new identities)``; nothing where the records hold other identities."""
+    known = _headline_per_identity(group)
+    runs = [known[entry] for entry in entries if known.get(entry)]
+    if len(runs) < len(entries) or any(set(run) != set(runs[0]) for run in runs):
         return ""
     values = np.array([[run[name] for name in runs[0]] for run in runs])  # [seeds, identities]
     low, high = seeds_interval(values, (0.0, 1.0))[1]
-    return f" ({share(low)} to {share(high)} for new seeds and new people)"
+    return f" ({share(low)} to {share(high)} for new seeds and new identities)"
 
 
-def smallest_strata(group: Group, letters: Iterable[str]) -> str | None:
-    """How few people a number within strata rests on."""
-    least = {
-        letter: min(score.n for score in group.scores if score.metric.endswith(f"/{letter}"))
-        for letter in letters
-    }
-    if not least:
+# ---------------------------------------------------------------- reasons not to trust a row
+
+
+def warnings(group: Group) -> list[Note]:
+    """What metrics' cards call an alarm, and systems that fit the network of their training loss; alarms first."""
+    found: list[Note] = []
+    for entry in group.entries:
+        found += _of_cards(group, entry)
+        if entry.is_trained and (note := _fits_the_loss(group, entry)):
+            found.append(note)
+    return sorted(found, key=lambda note: not note.alarm)
+
+
+def _of_cards(group: Group, entry: Entry) -> Iterator[Note]:
+    """An alarm for a system whose whole interval is beyond a limit; for an anchor what is expected, if anything is."""
+    photos = group.anchor("true-photo")
+    for score in entry.record.scores:
+        alarm = score.card.alarm
+        if alarm is None or score.interval is None or score.extractor_role != "judge":
+            continue
+        true = photos.score(score.metric) if photos and alarm.of_true_photos else None
+        if alarm.of_true_photos and true is None:
+            continue
+        limit = alarm.limit * (true.value if true else 1.0)
+        low, high = score.interval
+        if not (low > limit if alarm.above else high < limit):
+            continue
+        text = (
+            f"{entry.label}: {score.card.heading or score.metric} {with_interval(score)}, "
+            f"{'above' if alarm.above else 'below'} "
+            + (f"{100 * alarm.limit:g} % of the true photos' {share(true.value)}" if true else share(limit))
+            + "".join(_beside(group, entry, alarm.beside))
+            + f": {alarm.text}"
+        )
+        if entry.is_trained:
+            yield Note(f"{text}.", alarm=True)
+        elif alarm.expected:
+            yield Note(f"{text}; {alarm.expected}.")
+
+
+def _beside(group: Group, entry: Entry, quantities: tuple[str, ...]) -> Iterator[str]:
+    """``, distinct faces .000``."""
+    for name, card in group.metrics.items():
+        if card.quantity in quantities and (score := entry.score(name)):
+            yield f", {card.heading} {number(card.factor * score.value, card.format, 3)}"
+
+
+@dataclass(frozen=True)
+class _ByBoth:
+    """The headline score by the network of the training loss and by the judge, both with intervals."""
+
+    loss: ScoreRecord
+    judge: ScoreRecord
+
+    @property
+    def odds_gap(self) -> float:
+        """How much better the first network tells identities apart: log-odds of one score less those of the other."""
+        edge = 0.5 / self.judge.n  # half an identity from 0 and 1, so that the odds stay finite
+        odds = logit(np.clip([self.loss.value, self.judge.value], edge, 1 - edge))
+        return float(odds[0] - odds[1])
+
+
+def _by_both(group: Group, entry: Entry) -> _ByBoth | None:
+    """None where one of the networks was not asked; an order in a space of one's own is no network's."""
+    loss, judge = headline(group, entry, "training-loss"), headline(group, entry, "judge")
+    return _ByBoth(loss, judge) if loss and judge and judge.extractor else None
+
+
+def _fits_the_loss(group: Group, entry: Entry) -> Note | None:
+    """Whether the network of the training loss sees more in a system than the judge does.
+
+    Rows that were fitted to neither network show how much better the first tells identities apart anyway; the odds of
+    a system's score may rise by no more. It is an alarm where only that network puts the system above knowing the
+    gender (or chance) and the two intervals lie apart.
+    """
+    own, rivals = _by_both(group, entry), _known_attributes(group) or _chance(group)
+    if own is None or own.loss.interval is None or own.judge.interval is None or not rivals:
         return None
-    counts = ", ".join(f"{letter} {n}" for letter, n in least.items())
-    return f"Smallest n within strata: {counts} identities; who has too few people alike does not take part."
+    unfitted = {
+        other.label: both
+        for other in group.entries
+        if other.record.system.fitted_to == "nothing" and (both := _by_both(group, other))
+    }
+    most = max(unfitted, key=lambda label: unfitted[label].odds_gap, default=None)
+    if most is not None and own.odds_gap <= unfitted[most].odds_gap:
+        return None
+    rival, bar = rivals[0]
+    is_above_by_loss, is_above_by_judge = (one.interval[0] > bar for one in (own.loss, own.judge))  # type: ignore[index]
+    is_apart = own.loss.interval[0] > own.judge.interval[1]
+    if not is_above_by_loss or (is_above_by_judge and not is_apart):
+        return None
+    if is_above_by_judge:
+        verdict = "scores higher by the network it was trained with than by the judge"
+    elif is_apart:
+        verdict = "scores well only by the network it was trained with"
+    else:
+        verdict = "may score well only by the network it was trained with"
+    term = group.headline_card.term
+    compared = ""
+    if most is not None:
+        numbers = f"{share(unfitted[most].loss.value)} and {share(unfitted[most].judge.value)}"
+        compared = f" ({most}, trained with neither: {numbers})"
+    return Note(
+        f"{entry.label} {verdict}: {term} {with_interval(own.loss)} by that network, {with_interval(own.judge)} by the "
+        f"judge{compared}; {rival} has {share(bar)}.",
+        alarm=is_apart and not is_above_by_judge,
+    )

@@ -5,7 +5,7 @@ From records alone. Several records of one label that differ in their seed are o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,19 +18,19 @@ from scipy import stats
 from sf2f_bench.files import seed_of
 from sf2f_bench.registry import unknown
 from sf2f_bench.results.records import load, load_all
-from sf2f_bench.results.selection import Group, Row, difference, groups, label_of
-from sf2f_bench.results.sides import Key, Side, other_identities, pair_of
+from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
+from sf2f_bench.results.selection import Entry, Group, difference, groups
 from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, Format, MetricCard
 
 Verdict = Literal["better", "worse", "no difference shown"]
 
 
 @dataclass(frozen=True)
-class Line:
-    """One metric of A and B, on the n identities that both have; `verdict` is of A.
+class ComparedMetric:
+    """One metric of A and B, on the n identities that both have; `verdict` is about A.
 
-    p: two-sided, of the difference; q: p after Benjamini and Hochberg over all lines; detectable: see `Comparison`.
+    p: two-sided, of the difference; q: p after Benjamini and Hochberg over all metrics; detectable: see `Comparison`.
     """
 
     metric: str
@@ -52,12 +52,12 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Versus:
-    """All lines of A against B. left_out: metrics that both have and why they could not be paired."""
+class SystemComparison:
+    """All metrics of A against B. left_out: metrics that both have and why they could not be paired."""
 
-    a: Side
-    b: Side
-    lines: tuple[Line, ...]
+    a: SeedRuns
+    b: SeedRuns
+    metrics: tuple[ComparedMetric, ...]
     left_out: dict[str, str]
 
     @property
@@ -66,6 +66,10 @@ class Versus:
         part = self.a.records[0].benchmark
         return f"{part.name}/{part.version}, protocol {part.protocol}"
 
+    def format_of(self, metric: str) -> Format:
+        """How a metric's numbers are printed, as its card states it."""
+        return self.a.records[0].metrics.get(metric, MetricCard()).format
+
     def frame(self) -> pd.DataFrame:
         """One row a metric, unrounded, with what decides its meaning."""
         part = self.a.records[0].benchmark
@@ -73,16 +77,16 @@ class Versus:
             "benchmark": f"{part.name}/{part.version}",
             "protocol": part.protocol,
             "data_hash": part.data_hash,
-            "system_a": label_of(self.a.records[0]),
-            "system_b": label_of(self.b.records[0]),
+            "system_a": self.a.name,
+            "system_b": self.b.name,
             "seeds_a": " ".join(str(record.seed) for record in self.a.records),
             "seeds_b": " ".join(str(record.seed) for record in self.b.records),
-            "metrics": len(self.lines),
+            "metrics": len(self.metrics),
         }
-        return pd.DataFrame([{**common, **asdict(line)} for line in self.lines])
+        return pd.DataFrame([{**common, **asdict(compared)} for compared in self.metrics])
 
 
-def compare(a: str, b: str, results: Path, metrics: str = "*") -> list[Versus]:
+def compare(a: str, b: str, results: Path, metrics: str = "*") -> list[SystemComparison]:
     """A against B in every table where both stand.
 
     a, b: the path of a record's JSON, or a system among the records of `results` by its name or its label as the
@@ -90,117 +94,115 @@ def compare(a: str, b: str, results: Path, metrics: str = "*") -> list[Versus]:
     Raises BenchError for unknown names and metrics, and where the two may not be compared.
     """
     found = [] if _is_path(a) and _is_path(b) else groups(load_all(results, without=("reference",)))
-    lefts, rights = _sides(a, found), _sides(b, found)
-    pairs = [(left, right) for left in lefts for right in rights]
-    reasons = [_forbids(left, right) for left, right in pairs]
-    allowed = [pair for pair, reason in zip(pairs, reasons, strict=True) if reason is None]
-    if not allowed:
+    pairs = [(left, right) for left in _systems(a, found) for right in _systems(b, found)]
+    reasons = [_why_not_comparable(*pair) for pair in pairs]
+    comparable = [pair for pair, reason in zip(pairs, reasons, strict=True) if reason is None]
+    if not comparable:
         raise BenchError(f"{a} and {b} may not be compared: {reasons[0]}.")
-    shared = [list(_shared(left, right)) for left, right in allowed]
+    shared = [_shared(*pair) for pair in comparable]
     names = sorted({left[0] for keys in shared for left, _ in keys})
     if names and not any(fnmatchcase(name, metrics) for name in names):
         raise BenchError(unknown("metric", metrics, names))
     made = [
-        _versus(left, right, [pair for pair in keys if fnmatchcase(pair[0][0], metrics)])
-        for (left, right), keys in zip(allowed, shared, strict=True)
+        _comparison(*pair, [both for both in keys if fnmatchcase(both[0][0], metrics)])
+        for pair, keys in zip(comparable, shared, strict=True)
     ]
-    if not any(versus.lines for versus in made):
-        whys = sorted({reason for versus in made for reason in versus.left_out.values()})
-        why = "; ".join(whys) or "they have no metric by the same extractor in common"
+    if not any(comparison.metrics for comparison in made):
+        reasons_left_out = sorted({reason for one in made for reason in one.left_out.values()})
+        why = "; ".join(reasons_left_out) or "they have no metric by the same extractor in common"
         raise BenchError(f"there is nothing to compare between {a} and {b}: {why}.")
-    return [versus for versus in made if versus.lines]
+    return [comparison for comparison in made if comparison.metrics]
 
 
-# ---------------------------------------------------------------- who is meant
+# ---------------------------------------------------------------- which systems are meant
 
 
 def _is_path(word: str) -> bool:
     return word.endswith(".json")
 
 
-def _sides(word: str, tables: Sequence[Group]) -> list[Side]:
-    """The system of this name in every table that has it; seeds taken together."""
+def _systems(word: str, found: Sequence[Group]) -> list[SeedRuns]:
+    """The system of this name in every group that has it; seeds taken together."""
     if _is_path(word):
-        return [Side((load(Path(word)),))]
-    sides: dict[tuple[str, ...], Side] = {}
-    for group in tables:
-        rows = [row for row in group.rows if word in _names(row)]
-        if rows:
-            side = _side(word, rows)
-            sides[tuple(record.key for record in side.records)] = side
-    if not sides:
-        known = sorted({name for group in tables for row in group.rows for name in _names(row)})
+        return [SeedRuns((load(Path(word)),))]
+    systems: dict[tuple[str, ...], SeedRuns] = {}
+    for group in found:
+        named = [entry for entry in group.entries if word in _names(entry)]
+        if named:
+            runs = _one_system(word, named)
+            systems[tuple(record.key for record in runs.records)] = runs
+    if not systems:
+        known = sorted({name for group in found for entry in group.entries for name in _names(entry)})
         raise BenchError(unknown("system", word, known))
-    return list(sides.values())
+    return list(systems.values())
 
 
-def _names(row: Row) -> list[str]:
-    """All that a row may be called."""
-    record, label = row.record, label_of(row.record)
+def _names(entry: Entry) -> list[str]:
+    """All that an entry may be called."""
+    record = entry.record
     seed, budget = f"seed {record.seed}", f"budget {record.budget}"
-    longer = [", ".join([label, *words]) for words in ([], [seed], [budget], [seed, budget])]
-    return [record.system.name, record.system.label, row.label, *longer]
+    longer = [", ".join([record.system.label, *words]) for words in ([], [seed], [budget], [seed, budget])]
+    return [record.system.name, entry.label, *longer]
 
 
-def _side(word: str, rows: Sequence[Row]) -> Side:
-    """Raises BenchError where the rows are of several systems, or of one trained for several budgets."""
-    labels = sorted({label_of(row.record) for row in rows})
+def _one_system(word: str, named: Sequence[Entry]) -> SeedRuns:
+    """Raises BenchError where the entries are of several systems, or of one trained for several budgets."""
+    labels = sorted({entry.record.system.label for entry in named})
     if len(labels) == 1:
-        labels = sorted({f"{labels[0]}, budget {row.record.budget}" for row in rows})
+        labels = sorted({f"{labels[0]}, budget {entry.record.budget}" for entry in named})
     if len(labels) > 1:
-        raise BenchError(f"{word!r} names several rows: say which of {', '.join(map(repr, labels))}.")
-    return Side(tuple(row.record for row in sorted(rows, key=lambda row: row.record.seed)))
+        raise BenchError(f"{word!r} names several rows: give one of {', '.join(map(repr, labels))}.")
+    return seed_runs([entry.record for entry in named])
 
 
-def _forbids(a: Side, b: Side) -> str | None:
-    """Why these two may not be compared; None where they may."""
+def _why_not_comparable(a: SeedRuns, b: SeedRuns) -> str | None:
+    """None where the two may be compared."""
     if {record.key for record in a.records} & {record.key for record in b.records}:
         return "both are the same record"
-    for left in a.records:
-        for right in b.records:
-            if reason := difference(left, right):
-                return reason
-    return other_identities(a, b)
+    reasons = (difference(left, right) for left in a.records for right in b.records)
+    return next(filter(None, reasons), None) or other_identities(a, b)
 
 
 # ---------------------------------------------------------------- metric by metric
 
 
-def _versus(a: Side, b: Side, wanted: Sequence[tuple[Key, Key]]) -> Versus:
-    lines, left_out = [], {}
+def _comparison(a: SeedRuns, b: SeedRuns, wanted: Sequence[tuple[Key, Key]]) -> SystemComparison:
+    compared, left_out = [], {}
     for left, right in wanted:
-        made = _line(a, b, left, right)
+        made = _compared(a, b, left, right)
         if isinstance(made, str):
             left_out[left[0]] = made
         else:
-            lines.append(made)
-    q = stats.false_discovery_control([line.p for line in lines]) if lines else []
-    judged = [_judged(line, float(value)) for line, value in zip(lines, q, strict=True)]
-    return Versus(a, b, tuple(judged), left_out)
+            compared.append(made)
+    q = stats.false_discovery_control([one.p for one in compared]) if compared else []
+    judged = [_judged(one, float(value)) for one, value in zip(compared, q, strict=True)]
+    return SystemComparison(a, b, tuple(judged), left_out)
 
 
-def _shared(a: Side, b: Side) -> Iterator[tuple[Key, Key]]:
+def _shared(a: SeedRuns, b: SeedRuns) -> list[tuple[Key, Key]]:
     """The metrics of both by the same extractor. An anchor's own space is no extractor's and goes with each."""
-    for left in a.scores:
-        for right in b.scores:
-            if left[0] == right[0] and (left[1] == right[1] or None in (left[1], right[1])):
-                yield left, right
+    return [
+        (left, right)
+        for left in a.scores
+        for right in b.scores
+        if left[0] == right[0] and (left[1] == right[1] or None in (left[1], right[1]))
+    ]
 
 
-def _line(a: Side, b: Side, left: Key, right: Key) -> Line | str:
-    """One metric's line, its q and verdict still open; or why there is none."""
+def _compared(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> ComparedMetric | str:
+    """One metric, its q and verdict still open; or why it cannot be compared."""
     pair = pair_of(a, b, left, right)
     if isinstance(pair, str):
         return pair
     one, other = a.scores[left][0], b.scores[right][0]
-    named = one if one.extractor else other
-    result = compare_scores(*pair, np.random.default_rng(seed_of(named.metric, named.extractor)))
-    return Line(
-        metric=named.metric,
-        version=named.version,
-        extractor=named.extractor,
-        extractor_role=named.extractor_role,
-        higher_is_better=named.higher_is_better,
+    score = one if one.extractor else other
+    result = compare_scores(*pair, np.random.default_rng(seed_of(score.metric, score.extractor)))
+    return ComparedMetric(
+        metric=score.metric,
+        version=score.version,
+        extractor=score.extractor,
+        extractor_role=score.extractor_role,
+        higher_is_better=score.higher_is_better,
         basis=pair[0].basis,
         n=result.n,
         a=float(pair[0].values.mean()),
@@ -215,8 +217,8 @@ def _line(a: Side, b: Side, left: Key, right: Key) -> Line | str:
     )
 
 
-def _judged(line: Line, q: float) -> Line:
+def _judged(compared: ComparedMetric, q: float) -> ComparedMetric:
     verdict: Verdict = "no difference shown"
     if q < SIGNIFICANT:
-        verdict = "better" if (line.difference > 0) == line.higher_is_better else "worse"
-    return replace(line, q=q, verdict=verdict)
+        verdict = "better" if (compared.difference > 0) == compared.higher_is_better else "worse"
+    return replace(compared, q=q, verdict=verdict)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.types import Format
 
-Format = Literal["share", "rank", "size"]
-Error = Literal["interval", "spread", "none"]
 NOTHING = "–"
 
 
@@ -28,19 +26,42 @@ def number(value: float, format_: Format, digits: int) -> str:
     return _without_leading_zero(f"{value:.{decimals}f}")
 
 
-def cell(score: ScoreRecord | None, format_: Format, error: Error = "interval", factor: float = 1.0) -> str:
-    """A score times `factor` as ``.365 [.30, .43]`` or ``3.21 ± .12``, alone where it is exact; a dash for none."""
-    if score is None:
-        return NOTHING
-    value = number(factor * score.value, format_, 3)
-    exact = score.interval == (score.value, score.value)
-    if error == "interval" and score.interval is not None and not exact:
-        low, high = (number(factor * bound, format_, 2) for bound in score.interval)
-        return f"{value} [{low}, {high}]"
-    if error != "none" and score.spread is not None:
-        digits = 3 if format_ == "share" else 2  # a share's digits are decimals, a size's are figures
-        return f"{value} ± {number(factor * score.spread, format_, digits)}"
-    return value
+def digits_of_errors(format_: Format) -> int:
+    """Of what stands beside a value: a share's digits are decimals, a size's are figures."""
+    return 3 if format_ == "share" else 2
+
+
+def value_and_error(score: ScoreRecord) -> tuple[str, str]:
+    """A score as its card formats it, and its error: ``[.30, .43]`` or ``± .12``; empty where it is exact."""
+    card = score.card
+    value = number(card.factor * score.value, card.format, 3)
+    is_exact = score.interval == (score.value, score.value)
+    if card.error == "interval" and score.interval is not None and not is_exact:
+        low, high = (number(card.factor * bound, card.format, 2) for bound in score.interval)
+        return value, f"[{low}, {high}]"
+    if card.error != "none" and score.spread is not None:
+        return value, f"± {number(card.factor * score.spread, card.format, digits_of_errors(card.format))}"
+    return value, ""
+
+
+def with_interval(score: ScoreRecord) -> str:
+    """``.365 (.300 to .430)``; the value alone where there is no interval."""
+    card = score.card
+    numbers = [
+        number(card.factor * value, card.format, 3) for value in (score.value, *(score.interval or ()))
+    ]
+    return f"{numbers[0]} ({numbers[1]} to {numbers[2]})" if score.interval else numbers[0]
+
+
+def listed(labels: Sequence[str]) -> str:
+    """Labels in one line, told apart also where one of them holds a comma."""
+    return ("; " if any("," in label for label in labels) else ", ").join(labels)
+
+
+def first_few(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first of some words, and how many more there are: ``a, b, c and 4 more``."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + more
 
 
 def _exponent(value: float) -> int:
@@ -54,9 +75,3 @@ def _without_leading_zero(text: str) -> str:
     if not digits.strip("0."):
         sign = ""
     return sign + (digits[1:] if digits.startswith("0.") else digits)
-
-
-def first_few(words: Sequence[str], most: int, separator: str = ", ") -> str:
-    """The first of some words, and how many more there are: ``a, b, c and 4 more``."""
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return separator.join(words[:most]) + more

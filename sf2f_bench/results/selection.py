@@ -1,4 +1,4 @@
-"""Which records share a table, in which order, and how their numbers are found."""
+"""Which records share a table, in which order, and under which labels."""
 
 from __future__ import annotations
 
@@ -10,207 +10,211 @@ from functools import cached_property, wraps
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
-from sf2f_bench.protocols.names import PAPER, headline_k
-from sf2f_bench.protocols.paper.metrics import gallery_count
-from sf2f_bench.results.records import RunRecord, ScoreRecord
-from sf2f_bench.types import BenchError
+from sf2f_bench.protocols.catalogue import protocol_of_records
+from sf2f_bench.protocols.protocol import EvaluationProtocol
+from sf2f_bench.results.records import BenchmarkPart, RunRecord, ScoreRecord
+from sf2f_bench.types import BenchError, ExtractorCard, MetricCard, Purpose, with_width
 
 Made = TypeVar("Made")
-Role = Literal["judge", "training-loss"]
 Zone = Literal["floor", "system", "ablation", "ceiling"]
-
-SHUFFLED = "shuffled-voices:"  # begins the name of an anchor: a system's faces handed to other people
-FLOOR = ("chance", "gender-oracle", "mean-face", SHUFFLED, "nearest-training-face")
-CEILING = ("linear-listener", "shared-factor-oracle", "real-photo-oracle")
 ZONES: tuple[Zone, ...] = ("floor", "system", "ablation", "ceiling")
-ABLATION = re.compile(r"(?P<base>.+)-(?P<change>(?:without|plain)-.+)")
-CHANGES = {  # what an ablation's label says, in the order of the published table
-    "without-l1": "without L1 loss",
-    "without-gan": "without image GAN",
-    "without-identity": "without identity loss",
-    "without-perceptual": "without perceptual loss",
-    "plain-encoder": "with plain encoder",
-    "plain-decoder": "with plain decoder",
-}
-ATTRIBUTES = ("gender-agreement", "ethnicity-agreement", "age-difference")
-FURTHER = ("inception-2015", "vggface2-resnet50", "deepface", "dinov2")  # their order; others follow
+TRAINED: tuple[Zone, ...] = ("system", "ablation")
+NO_CARD = MetricCard()
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """One record with the name that it has in this table."""
+class Entry:
+    """One record with the label and the block that it has among the records of its group."""
 
     record: RunRecord
     label: str
     zone: Zone
 
-    def score(self, pattern: str, by: str = "judge") -> ScoreRecord | None:
-        """The score whose metric matches `pattern` whole, or None.
+    def score(self, metric: str, by: str = "judge") -> ScoreRecord | None:
+        """The score of this metric; None where there is none.
 
-        by: a role, or the id of an extractor. What an anchor scored in a space of its own stands by every one.
+        by: a role, or the id of an extractor. What an anchor scored in a space of its own counts for every one.
         """
-        if (pattern, by) not in self._found:
-            self._found[pattern, by] = next(filter(_asked_for(pattern, by), self.record.scores), None)
-        return self._found[pattern, by]
+        return self._scores.get((metric, by)) or self._scores.get((metric, "none"))
 
     @cached_property
-    def _found(self) -> dict[tuple[str, str], ScoreRecord | None]:
-        """What `score` has been asked: every table, picture and note asks again."""
-        return {}
+    def _scores(self) -> dict[tuple[str, str], ScoreRecord]:
+        found: dict[tuple[str, str], ScoreRecord] = {}
+        for score in self.record.scores:
+            found.setdefault((score.metric, score.extractor_role), score)
+            if score.extractor is not None:
+                found.setdefault((score.metric, score.extractor), score)
+        return found
 
     @property
-    def ablation_of(self) -> str:
-        """The name of the system that this row is an ablation of; empty for any other row."""
-        found = ABLATION.fullmatch(self.record.system.name)
-        return found["base"] if found and self.zone == "ablation" else ""
+    def is_trained(self) -> bool:
+        """Whether it is a system or an ablation, not an anchor."""
+        return self.zone in TRAINED
 
     @property
     def short_label(self) -> str:
-        """The label under a heading that names the system: ``without L1 loss (width 0.25)``."""
-        return self.label.removeprefix(f"{self.ablation_of} ")
-
-
-def _asked_for(pattern: str, by: str) -> Callable[[ScoreRecord], bool]:
-    matches = re.compile(pattern).fullmatch
-
-    def is_asked_for(score: ScoreRecord) -> bool:
-        asked = score.extractor_role in (by, "none") or score.extractor == by
-        return asked and matches(score.metric) is not None
-
-    return is_asked_for
+        """The label under a heading that names the whole system: ``without L1 loss (width 0.25)``."""
+        system = self.record.system
+        if self.zone != "ablation" or not system.change:
+            return self.label
+        return with_width(system.change, system.width) + self.label.removeprefix(system.label)
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """Records that may share a table. `why`: what keeps them from sharing an earlier one.
 
-    A group equals itself alone, so `once_a_group` can keep what was made of it.
+    A group equals itself alone, so `cached_per_group` can keep what was made of it.
     """
 
-    rows: tuple[Row, ...]
+    entries: tuple[Entry, ...]
     set_aside: int = 0
     why: str | None = None
 
     @property
-    def benchmark(self) -> str:
-        """``synthetic-64/1``."""
-        part = self.rows[0].record.benchmark
-        return f"{part.name}/{part.version}"
+    def part(self) -> BenchmarkPart:
+        """The benchmark, which all records share but for numbers that do not matter."""
+        return self.entries[0].record.benchmark
 
     @property
-    def protocol(self) -> str:
-        """``sf2f-bench/1``."""
-        return self.rows[0].record.benchmark.protocol
+    def records(self) -> list[RunRecord]:
+        """Those of the entries, in their order."""
+        return [entry.record for entry in self.entries]
+
+    @property
+    def benchmark(self) -> str:
+        """``synthetic-64/1``."""
+        return f"{self.part.name}/{self.part.version}"
+
+    @cached_property
+    def protocol(self) -> EvaluationProtocol:
+        """How the records were scored, and how their numbers are shown."""
+        return protocol_of_records(self.part.protocol)
 
     @property
     def title(self) -> str:
         """Benchmark and protocol, which no two tables with different numbers share."""
-        return f"{self.benchmark}, protocol {self.protocol}"
+        return f"{self.benchmark}, protocol {self.part.protocol}"
+
+    # ---------------------------------------------------------------- entries
 
     @property
-    def galleries(self) -> int | None:
-        """How many fixed galleries the protocol searches; None where it takes all possible ones."""
-        part = self.rows[0].record.benchmark
-        return gallery_count(part.identities.test, part.gallery_size) if part.protocol == PAPER else None
+    def systems(self) -> tuple[Entry, ...]:
+        """The entries that are neither anchors nor ablations."""
+        return tuple(entry for entry in self.entries if entry.zone == "system")
 
     @property
-    def gallery(self) -> str:
-        """What the names of gallery metrics end in: ``g100``, or ``g100x3`` for three fixed galleries."""
-        size = f"g{self.rows[0].record.benchmark.gallery_size}"
-        return f"{size}x{self.galleries}" if self.galleries else size
+    def ablations(self) -> tuple[Entry, ...]:
+        """The entries of systems without one part, or with a plain one."""
+        return tuple(entry for entry in self.entries if entry.zone == "ablation")
 
     @property
-    def searched(self) -> str:
-        """Where recall is searched, in words: ``galleries of 100``, ``3 fixed galleries of 100``."""
-        kinds = {None: "galleries", 1: "1 fixed gallery"}
-        size = self.rows[0].record.benchmark.gallery_size
-        return f"{kinds.get(self.galleries, f'{self.galleries} fixed galleries')} of {size}"
-
-    @property
-    def headline_role(self) -> Role:
-        """Whose recall the verdicts and pictures show: the judge's, or what the published tables used."""
-        return "training-loss" if self.protocol == PAPER else "judge"
-
-    @property
-    def systems(self) -> tuple[Row, ...]:
-        """The rows that are neither anchors nor ablations."""
-        return tuple(row for row in self.rows if row.zone == "system")
-
-    @property
-    def ablations(self) -> tuple[Row, ...]:
-        """The rows of systems with one thing taken out or made plain."""
-        return tuple(row for row in self.rows if row.zone == "ablation")
-
-    @property
-    def trained(self) -> tuple[Row, ...]:
-        """Systems and ablations: the rows that are not anchors."""
+    def trained(self) -> tuple[Entry, ...]:
+        """Systems and ablations."""
         return (*self.systems, *self.ablations)
 
+    @cached_property
+    def by_system(self) -> dict[str, tuple[Entry, ...]]:
+        """The entries of each system, all its training seeds together, by its label (and budget, where they differ)."""
+        budgets = {entry.record.budget for entry in self.entries if is_trained(entry.record)}
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            record = entry.record
+            budget = f", budget {record.budget}" if is_trained(record) and len(budgets) > 1 else ""
+            found.setdefault(record.system.label + budget, []).append(entry)
+        return {name: tuple(entries) for name, entries in found.items()}
+
+    def whole(self, ablation: Entry) -> Entry | None:
+        """The first entry of the system that an ablation is without a part of."""
+        name = ablation.record.system.ablation_of
+        return next((entry for entry in self.systems if entry.record.system.name == name), None)
+
+    def shuffled(self, system: Entry) -> Entry | None:
+        """The entry of the system's own faces, each given to another identity."""
+        wanted = (system.record.system.name, *_run_of(system.record))
+        return next(
+            (
+                entry
+                for entry in self.anchors("shuffled")
+                if (entry.record.system.faces_of, *_run_of(entry.record)) == wanted
+            ),
+            None,
+        )
+
+    def anchors(self, purpose: Purpose) -> list[Entry]:
+        """The anchors that stand for this."""
+        return [entry for entry in self.entries if entry.record.system.purpose == purpose]
+
+    def anchor(self, purpose: Purpose) -> Entry | None:
+        """The first anchor that stands for this."""
+        return next(iter(self.anchors(purpose)), None)
+
+    # ---------------------------------------------------------------- metrics
+
+    @cached_property
+    def scores(self) -> list[ScoreRecord]:
+        """Every score of every entry."""
+        return [score for record in self.records for score in record.scores]
+
+    @cached_property
+    def metrics(self) -> dict[str, MetricCard]:
+        """The card of every metric that a record names."""
+        return {name: card for record in self.records for name, card in record.metrics.items()}
+
+    @cached_property
+    def headline(self) -> str:
+        """The metric of the verdicts and pictures; empty where no record has one."""
+        return next((name for name, card in self.metrics.items() if card.headline), "")
+
     @property
-    def headline_k(self) -> int:
-        """The k of the verdicts: 10, or the largest smaller one that the benchmark has."""
-        ks = self.rows[0].record.benchmark.ks
-        return headline_k(ks)
+    def headline_card(self) -> MetricCard:
+        """The card of the headline metric; an empty one where there is none."""
+        return self.metrics.get(self.headline, NO_CARD)
 
-    def whole(self, ablation: Row) -> Row | None:
-        """The row that an ablation lacks one thing of: the fused one, where there is one, for ablations are fused."""
-        named = {row.record.system.name: row for row in self.systems[::-1]}
-        return named.get(f"{ablation.ablation_of}-fuser") or named.get(ablation.ablation_of)
+    def variants(self, parameter: str) -> dict[str | int | float, str]:
+        """Metrics that differ from the headline in this parameter alone, by its value; numbers smallest first."""
+        headline = self.headline_card
 
-    def shuffled(self, system: Row) -> Row | None:
-        """The row of the system's own faces handed to other people."""
-        wanted = _run_of(system.record)
-        for row in self.rows:
-            name = row.record.system.name
-            if (
-                name.startswith(SHUFFLED)
-                and (name.removeprefix(SHUFFLED), *_run_of(row.record)[1:]) == wanted
-            ):
-                return row
-        return None
+        def others(card: MetricCard) -> dict[str, str | int | float]:
+            return {word: value for word, value in card.parameters.items() if word != parameter}
 
-    def anchor(self, name: str) -> Row | None:
-        """The first anchor whose name begins so."""
-        for row in self.rows:
-            if row.record.system.kind == "anchor" and row.record.system.name.startswith(name):
-                return row
-        return None
+        found = {
+            card.parameters[parameter]: name
+            for name, card in self.metrics.items()
+            if parameter in card.parameters
+            and card.quantity == headline.quantity
+            and others(card) == others(headline)
+        }
+        return dict(sorted(found.items(), key=lambda item: 0 if isinstance(item[0], str) else item[0]))
+
+    # ---------------------------------------------------------------- extractors
 
     def extractor(self, role: str) -> str | None:
-        """The id of the extractor in this role; every row that has one has the same. None for no role."""
-        return next(iter(sorted({id_ for row in self.rows for id_ in _extractors(row.record, role)})), None)
-
-    def asked(self, pattern: str) -> str | None:
-        """The id of the extractor that the metric matching `pattern` whole is by; None where there is none."""
-        found = {s.extractor for s in self.scores if s.extractor and re.fullmatch(pattern, s.metric)}
+        """The id of the extractor in this role, which is the same for all entries; None for no such role."""
+        found = {score.extractor for score in self.scores if score.extractor_role == role and score.extractor}
         return min(found, default=None)
 
-    @property
-    def scores(self) -> list[ScoreRecord]:
-        """Every score of every row."""
-        return [score for row in self.rows for score in row.record.scores]
+    def extractor_card(self, extractor: str | None) -> ExtractorCard:
+        """What an extractor says of itself; the default card where no record has one."""
+        found = (record.extractors[extractor] for record in self.records if extractor in record.extractors)
+        return next(found, ExtractorCard())
 
     @property
     def further(self) -> tuple[str, ...]:
-        """The ids of the networks that were asked beside the judge and the one of the training loss."""
-        found = {
-            score.extractor
-            for score in self.scores
-            if score.extractor_role == "further" and score.extractor and score.metric not in ATTRIBUTES
-        }
-
-        def order(id_: str) -> tuple[int, str]:
-            return next((i for i, family in enumerate(FURTHER) if id_.startswith(family)), len(FURTHER)), id_
-
-        return tuple(sorted(found, key=order))
+        """The ids of the networks that were asked beside the judge and the network of the training loss."""
+        found = {s.extractor for s in self.scores if s.extractor_role == "further" and s.extractor}
+        found -= set(self.attribute_judges)
+        return tuple(sorted(found, key=lambda id_: (self.extractor_card(id_).order, id_)))
 
     @property
     def attribute_judges(self) -> tuple[str, ...]:
         """The ids of what named genders, ages and ethnicities."""
-        return tuple(sorted({s.extractor for s in self.scores if s.metric in ATTRIBUTES and s.extractor}))
+        return tuple(
+            sorted({s.extractor for s in self.scores if s.card.family == "attribute" and s.extractor})
+        )
 
 
-def once_a_group(make: Callable[[Group], Made]) -> Callable[[Group], Made]:
+def cached_per_group(make: Callable[[Group], Made]) -> Callable[[Group], Made]:
     """`make`, whose result is kept as long as its group: several files of a report ask for the same tables."""
     kept: WeakKeyDictionary[Group, Made] = WeakKeyDictionary()
 
@@ -223,36 +227,36 @@ def once_a_group(make: Callable[[Group], Made]) -> Callable[[Group], Made]:
     return made
 
 
+# ---------------------------------------------------------------- who shares a table with whom
+
+
 def groups(records: Sequence[RunRecord]) -> list[Group]:
     """Tables' worth of comparable records, anchors and systems in the order of the report.
 
-    Raises BenchError where there are no records at all.
+    An anchor that was scored by no extractor stands in every group that it may be compared with, any other record in
+    the first. Raises BenchError where there are no records at all.
     """
     if not records:
         raise BenchError("there are no result records to report; run `sf2f-bench run` first")
-    kept, older = _newest(records)
-    kept.sort(key=lambda record: (not _extractors(record), *_natural(record), record.key))
+    kept, set_aside = _newest(records)
     members: list[list[RunRecord]] = []
-    for record in kept:
-        fitting = [group for group in members if all(difference(record, other) is None for other in group)]
-        if not fitting:
+    for record in sorted(kept, key=lambda record: (not _extractors(record), *_natural(record), record.key)):
+        comparable = [group for group in members if all(difference(record, other) is None for other in group)]
+        if not comparable:
             members.append([record])
-        for group in fitting if not _extractors(record) else fitting[:1]:
+        for group in comparable[:1] if _extractors(record) else comparable:
             group.append(record)
-    result: list[Group] = []
-    for group in members:
-        places = {tuple(_place(record).values()) for record in group}
-        aside = sum(older[place] for place in places)
-        result.append(Group(_rows(group), aside, _why(group, members[: len(result)])))
-    return result
+    return [
+        Group(_entries(group), set_aside[_place(group[0])], _why(group, members[:i]))
+        for i, group in enumerate(members)
+    ]
 
 
 def difference(one: RunRecord, other: RunRecord) -> str | None:
-    """What forbids two records one table, in words; None where nothing does."""
-    here, there = _place(one), _place(other)
-    for field, value in here.items():
-        if value != there[field]:
-            return f"{field} differs ({value} here, {there[field]} there)"
+    """What keeps two records from sharing a table, in words; None where nothing does."""
+    for field, here, there in zip(PLACE, _place(one), _place(other), strict=True):
+        if here != there:
+            return f"{field} differs ({here} here, {there} there)"
     for role in ("judge", "training-loss"):
         mine, yours = _extractors(one, role), _extractors(other, role)
         if mine and yours and mine != yours:
@@ -264,57 +268,51 @@ def difference(one: RunRecord, other: RunRecord) -> str | None:
     return None
 
 
-def _place(record: RunRecord) -> dict[str, object]:
+def is_trained(record: RunRecord) -> bool:
+    """Whether seed and budget of a training decide the numbers: a row of shuffled voices shows a system's faces."""
+    return record.system.kind == "system" or record.system.purpose == "shuffled"
+
+
+PLACE = ("benchmark", "protocol", "data_hash", "image_size", "gallery_size")
+
+
+def _place(record: RunRecord) -> tuple[str, str, str, int, int]:
+    """The values of `PLACE`."""
     part = record.benchmark
-    return {
-        "benchmark": f"{part.name}/{part.version}",
-        "protocol": part.protocol,
-        "data_hash": part.data_hash,
-        "image_size": part.image_size,
-        "gallery_size": part.gallery_size,
-    }
+    name = f"{part.name}/{part.version}"
+    return name, part.protocol, part.data_hash, part.image_size, part.gallery_size
 
 
 def _natural(record: RunRecord) -> list[list[tuple[bool, int, str]]]:
-    """What `_place` says, for sorting: 64 before 128."""
-    words = [re.findall(r"\d+|\D+", str(value)) for value in _place(record).values()]
+    """The values of `PLACE` for sorting: 64 before 128."""
+    words = [re.findall(r"\d+|\D+", str(value)) for value in _place(record)]
     return [
         [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts] for parts in words
     ]
 
 
 def _extractors(record: RunRecord, role: str | None = None) -> list[str]:
-    wanted = {
-        score.extractor
-        for score in record.scores
-        if score.extractor is not None and role in (None, score.extractor_role)
-    }
-    return sorted(wanted)
+    """The ids of the extractors in this role, or in any."""
+    return sorted({s.extractor for s in record.scores if s.extractor and role in (None, s.extractor_role)})
 
 
-def _run_of(record: RunRecord) -> tuple[str, float | None, int, str]:
-    """What a row of shuffled voices shares with its system, after the name."""
-    return record.system.name, record.system.width, record.seed, record.budget
-
-
-def _is_trained(record: RunRecord) -> bool:
-    """Does the budget of training decide the row? A system's own shuffled voices are its faces."""
-    return record.system.kind == "system" or record.system.name.startswith(SHUFFLED)
+def _run_of(record: RunRecord) -> tuple[float | None, int, str]:
+    """What a row of shuffled voices shares with the run of its system."""
+    return record.system.width, record.seed, record.budget
 
 
 def _newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], Counter[tuple[object, ...]]]:
-    """The newest record of each (place, label, seed, budget) and how many older ones each place has.
+    """The newest record of each place, system, seed and budget, and how many older ones each place has.
 
     An anchor trains nothing, so records of it that differ in budget alone are duplicates.
     """
     newest: dict[tuple[object, ...], RunRecord] = {}
     older: Counter[tuple[object, ...]] = Counter()
     for record in sorted(records, key=lambda record: (record.created, record.key)):
-        place = tuple(_place(record).values())
-        budget = record.budget if _is_trained(record) else None
-        name = (*place, record.system.label, record.seed, budget)
-        older[place] += name in newest
-        newest[name] = record
+        system, budget = record.system, record.budget if is_trained(record) else None
+        run = (_place(record), system.name, system.width, record.seed, budget)
+        older[_place(record)] += run in newest
+        newest[run] = record
     return list(newest.values()), older
 
 
@@ -325,58 +323,42 @@ def _why(group: list[RunRecord], earlier: list[list[RunRecord]]) -> str | None:
     alike = [members for members in earlier if members[0].benchmark.name == group[0].benchmark.name]
     for other in (alike or earlier)[0]:
         for record in group:
-            reason = difference(record, other)
-            if reason:
-                return f"Not in one table with {_place(other)['benchmark']} above: {reason}."
+            if reason := difference(record, other):
+                return f"Not in one table with {_place(other)[0]} above: {reason}."
     return None
 
 
+# ---------------------------------------------------------------- order and labels
+
+
 def _zone(record: RunRecord) -> Zone:
-    if record.system.kind == "system":
-        return "ablation" if ABLATION.fullmatch(record.system.name) else "system"
-    return "ceiling" if record.system.name.startswith(CEILING) else "floor"
+    """An anchor that states no place of its own stands in the floor."""
+    system = record.system
+    if system.place in ("floor", "ceiling"):
+        return system.place
+    if system.kind == "anchor":
+        return "floor"
+    return "ablation" if system.ablation_of else "system"
 
 
-def label_of(record: RunRecord) -> str:
-    """The card's label, in words where the name is a code.
-
-    An ablation's says what is missing: ``sf2f-64 without L1 loss (width 0.25)``; the anchor of a system's own faces
-    handed to other people is ``sf2f-64, shuffled voices (width 0.25)``.
-    """
-    name, label = record.system.name, record.system.label
-    if name.startswith(SHUFFLED):
-        return label.replace(name, f"{name.removeprefix(SHUFFLED)}, shuffled voices")
-    found = ABLATION.fullmatch(name)
-    if found is None or record.system.kind != "system":
-        return label
-    change = found["change"]
-    kind, _, part = change.partition("-")
-    words = CHANGES.get(change) or f"{'with plain' if kind == 'plain' else kind} {part}"
-    return label.replace(name, f"{found['base']} {words}")
-
-
-def _rows(records: list[RunRecord]) -> tuple[Row, ...]:
-    """Rows in order; seed and budget stand in a label only where they tell rows apart."""
+def _entries(records: list[RunRecord]) -> tuple[Entry, ...]:
+    """Entries in order; seed and budget stand in a label only where they tell entries apart."""
     seeds: dict[str, set[int]] = {}
     for record in records:
         seeds.setdefault(record.system.label, set()).add(record.seed)
-    budgets = {record.budget for record in records if _is_trained(record)}
+    budgets = {record.budget for record in records if is_trained(record)}
 
     def label(record: RunRecord) -> str:
-        parts = [label_of(record)]
+        parts = [record.system.label]
         if len(seeds[record.system.label]) > 1:
             parts.append(f"seed {record.seed}")
-        if len(budgets) > 1 and _is_trained(record):
+        if len(budgets) > 1 and is_trained(record):
             parts.append(f"budget {record.budget}")
         return ", ".join(parts)
 
     def order(record: RunRecord) -> tuple[object, ...]:
-        zone = _zone(record)
-        known = {"floor": FLOOR, "ablation": tuple(CHANGES), "ceiling": CEILING}.get(zone, ())
-        name = record.system.name
-        if zone == "ablation" and (change := ABLATION.fullmatch(name)):
-            name = change["change"]
-        rank = next((i for i, known_name in enumerate(known) if name.startswith(known_name)), len(known))
-        return (ZONES.index(zone), rank, record.system.label, record.seed, record.budget)
+        system = record.system
+        is_first = system.place != "reference"
+        return (ZONES.index(_zone(record)), is_first, system.order, system.label, record.seed, record.budget)
 
-    return tuple(Row(record, label(record), _zone(record)) for record in sorted(records, key=order))
+    return tuple(Entry(record, label(record), _zone(record)) for record in sorted(records, key=order))

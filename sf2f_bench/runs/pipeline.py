@@ -26,7 +26,7 @@ from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
-from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named
+from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
 from sf2f_bench.results.records import Finding, RunRecord, load
 from sf2f_bench.runs.recording import Provenance, save_record, shuffled
 from sf2f_bench.runs.stages import (
@@ -132,6 +132,8 @@ def open_run(
     """The prepared stores, the networks that score, and the audit of the data; `systems` name the front ends."""
     reporter = reporter if machine.is_main else Reporter(silent=True)
     dataset, protocol = dataset_of(config, benchmark), protocol_named(benchmark.protocol)
+    # A metric that cannot be made is named before the data are prepared, which may leave fewer identities.
+    protocol.metrics(benchmark, len(dataset.identities("test")))
     missing: dict[str, Unavailable] = {}
     extractors = _extractors(benchmark, missing)
     for extractor in extractors.values():
@@ -178,6 +180,11 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
             if key == "training-loss":
                 raise
             missing[name] = error
+    if not hasattr(getattr(found["training-loss"], "module", None), "features"):
+        raise BenchError(
+            f"{benchmark.training_loss} cannot be the network of the training loss: its module has no features(). "
+            "Choose another --perceptual, such as facenet-vggface2"
+        )
     return found
 
 
@@ -188,7 +195,7 @@ def _attribute_judges(
     found: list[Callable[[Evaluation], AttributeJudge]] = [AttributeProbe] if "judge" in extractors else []
     if name := benchmark.attribute_judge:
         try:
-            judge = ATTRIBUTE_JUDGES.get(name.partition(":")[0])(name)
+            judge = ATTRIBUTE_JUDGES.by_family(name)
             found.append(lambda _: judge)
         except Unavailable as error:
             missing[name] = error
@@ -257,8 +264,24 @@ def _add_anchor(run: Run, anchor: Anchor, records: _Records) -> None:
     if records.add_existing(0, key):
         return
     answer, seconds = _timed(lambda: anchor.answer(run.evaluation))
+    _check_answer(run, anchor, answer)
     provenance = Provenance(key, anchor.card, {}, 0, run.config.budget, run.device.type, seconds)
     records.add_new(_scored(run, provenance, answer))
+
+
+def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
+    """Raise BenchError unless an anchor gave one row for each identity that it answers for."""
+    what = f"anchor {anchor.card.name}"
+    if not isinstance(answer, Answer):
+        raise unfit(what, anchor, answer, "an Answer")
+    count = len(run.evaluation.identities) if answer.rows is None else int(answer.rows.sum())
+    if (faces := answer.faces) is not None:
+        if faces.dtype != np.uint8 or faces.ndim != 4 or len(faces) != count:
+            raise unfit(what, anchor, faces, f"faces uint8 [{count}, 3, H, W]")
+        return
+    given = [*(answer.embeddings or {}).values(), *(answer.ranking or ())]
+    if not given or any(np.ndim(rows) != 2 or len(rows) != count for rows in given):
+        raise unfit(what, anchor, given, f"rows [{count}, D]")
 
 
 def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
@@ -270,7 +293,7 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     shuffles = run.protocol.shuffles_voices and not system.card.ablation_of
     wanted = [keys["record"], *([shuffled_key(keys["record"])] if shuffles else [])]
     complete = run.machine.is_main and all(records.existing(seed, key) for key in wanted)
-    if run.machine.agree(complete):  # as the main process finds it, so that all train or none does
+    if run.machine.broadcast(complete):  # as the main process finds it, so that all train or none does
         for key in wanted if run.machine.is_main else ():
             records.add_existing(seed, key)
         return

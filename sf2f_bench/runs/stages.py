@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -24,7 +24,7 @@ from sf2f_bench.files import hash_of, load_tensors, save_tensors
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.protocols.protocol import EvaluationProtocol
-from sf2f_bench.registry import DATASETS, EXTRACTORS
+from sf2f_bench.registry import DATASETS, extractor_named
 from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import (
@@ -36,6 +36,7 @@ from sf2f_bench.types import (
     HasWeights,
     SpeechToFace,
     StartsFromAnother,
+    TorchExtractor,
     with_width,
 )
 
@@ -92,7 +93,7 @@ def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
     source = DatasetSource(
         _absolute(config.root), _absolute(config.voices), _absolute(config.faces), seed=0, limits=limits
     )
-    return DATASETS.get(benchmark.dataset)(source)
+    return DATASETS.build(benchmark.dataset, source)
 
 
 def _absolute(folder: Path | None) -> Path | None:
@@ -139,10 +140,10 @@ def prepared_stores(
         if frontend.id in stores:
             continue
         if not machine.is_main:
-            machine.agree(None)
+            machine.barrier()
         store = prepare_store(config, benchmark, dataset, reporter, frontend=frontend)
         if machine.is_main:
-            machine.agree(None)
+            machine.barrier()
         first = next(iter(stores.values()), store)
         if store.identities("test") != first.identities("test"):
             raise BenchError(
@@ -195,21 +196,17 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
     }
     if isinstance(row, Anchor):
         return hash_of(facts)
-    base, config = base_of(row), run.config
-    arithmetic = {"compile": config.compile, "deterministic": config.deterministic}
+    base = base_of(row)
     return hash_of(
         {
             **facts,
             "data": run.store_for(row).data_hash,
             "recipe": dict(row.recipe),
             "starts_from": _train_key(run, base) if base else None,
-            "seed": config.seed,
             "perceptual": run.evaluation.extractors["training-loss"].id,
             "device": run.device.type,
-            "precision": config.precision,
             "stage": STAGES["train"],
-            # Younger than the models in people's caches, so named only where they are not the defaults.
-            **{name: value for name, value in arithmetic.items() if value not in ("none", False)},
+            **run.config.training_key(),
         }
     )
 
@@ -232,9 +229,9 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
-    if not run.machine.agree(_model(run, key).exists()):
+    if not run.machine.broadcast(_model(run, key).exists()):
         _train(run, system, key, checkpoints)
-        run.machine.agree(None)  # the file is complete before anybody reads it
+        run.machine.barrier()  # the file is complete before anybody reads it
     state, facts = load_tensors(_model(run, key))
     system.load_state_dict(state)
     if run.machine.is_main:
@@ -275,7 +272,7 @@ def _context(
     run: Run, system: SpeechToFace, key: str, folder: Path, start: dict[str, torch.Tensor] | None
 ) -> TrainContext:
     name = run.benchmark.training_loss
-    perceptual = run.machine.setup_frozen(EXTRACTORS.get(name)(name).module)
+    perceptual = run.machine.setup_frozen(cast("TorchExtractor", extractor_named(name)).module)
     return TrainContext(
         folder,
         system.card.label,

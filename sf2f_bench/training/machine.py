@@ -91,12 +91,16 @@ class Machine:
 
     @property
     def is_main(self) -> bool:
-        """Does this process write files and speak to the user?"""
+        """Whether this process is the one that writes files and reports to the user."""
         return self.fabric.global_rank == 0
 
-    def agree(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The main process's value, in every process; the others wait for it."""
-        return self.fabric.broadcast(value) if self.fabric.world_size > 1 else value
+        return self.fabric.broadcast(value)
+
+    def barrier(self) -> None:
+        """Wait until every process has arrived here."""
+        self.fabric.barrier()
 
     def average(self, values: Tensor) -> Tensor:
         """The mean over processes of a tensor."""
@@ -121,7 +125,7 @@ class Machine:
         return module
 
     def setup_frozen(self, network: M) -> M:
-        """A frozen network with a method `features`, made ready to be looked through in training."""
+        """A frozen network with a method `features`, made ready for a training loss."""
         network.to(self.device)
         if self.compile != "none":
             network.features = torch.compile(network.features, mode=COMPILE_MODES[self.compile])  # type: ignore

@@ -17,7 +17,7 @@ from sf2f_bench.gate.instrument import check_instrument
 from sf2f_bench.gate.judgement import judge_metrics, with_q
 from sf2f_bench.gate.rules import rules_of
 from sf2f_bench.results.records import Cost, RunRecord, ScoreRecord, load, save
-from sf2f_bench.results.sides import Side
+from sf2f_bench.results.seed_runs import SeedRuns
 from sf2f_bench.types import BenchError, Margin, MetricCard
 
 JUDGE = factory.JUDGE
@@ -134,10 +134,10 @@ def test_a_larger_distance_is_worse_and_differences_are_turned(tmp_path):
     assert (found.exit_code, line.verdict) == (1, "regressed")
 
 
-def side(rows: np.ndarray, seeds, folder: Path) -> Side:
+def side(rows: np.ndarray, seeds, folder: Path) -> SeedRuns:
     """rows ``[S, N]`` of cosines."""
     pairs = zip(rows, seeds, strict=True)
-    return Side(tuple(made(folder, seed, {"cosine": row}) for row, seed in pairs))
+    return SeedRuns(tuple(made(folder, seed, {"cosine": row}) for row, seed in pairs))
 
 
 def test_the_test_is_students_against_the_margin_where_identities_add_no_noise(tmp_path):
@@ -203,7 +203,7 @@ def test_at_the_margin_itself_false_alarms_stay_below_their_level():
     assert alarms <= 5  # .025 of 60 is 1.5; more than 5 comes by chance in 1 of 500
 
 
-class FakeSide(Side):
+class FakeSide(SeedRuns):
     """A side in memory."""
 
     def __init__(self, rows, seeds):

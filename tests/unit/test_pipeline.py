@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +12,15 @@ import pytest
 import torch
 from rich.console import Console
 
+from baselines.anchors import Chance
 from sf2f_bench import benchmarks
 from sf2f_bench.config import RunConfig
 from sf2f_bench.metrics.table import MeanReciprocalRank, Recall
 from sf2f_bench.progress import Reporter
 from sf2f_bench.results.records import load_all
 from sf2f_bench.runs import pipeline, stages
-from sf2f_bench.types import BenchError, Unavailable
+from sf2f_bench.runs.systems import build
+from sf2f_bench.types import BenchError, ModelSettings, Unavailable
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.test_evaluation import BENCHMARK, PixelExtractor
 
@@ -69,7 +71,7 @@ def world(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(benchmarks.BENCHMARKS, "tiny", benchmark)
     monkeypatch.setattr(stages.DATASETS, "get", lambda name: lambda source: TinyDataset())
-    monkeypatch.setattr(stages.EXTRACTORS, "get", lambda name: ModuleExtractor)
+    monkeypatch.setattr(stages, "extractor_named", ModuleExtractor)
     monkeypatch.setattr(pipeline, "extractor_named", extractor_of)
     monkeypatch.setattr(pipeline, "LogFilterbank", TinyFrontend)
     monkeypatch.setattr("sf2f_bench.protocols.bench.scoring.metrics_for", few_metrics)
@@ -87,7 +89,7 @@ def world(tmp_path, monkeypatch):
         }
         config = RunConfig(**{**settings, **options})
         records = pipeline.run(config, Reporter(Console(file=log, width=200)))
-        return {record.system.name: record for record in records}, log.getvalue()
+        return {record.system.name: record for record in records or ()}, log.getvalue()
 
     run.folder = tmp_path
     return run
@@ -210,6 +212,63 @@ def test_shuffled_voices_keep_the_faces_and_lose_their_owners(world):
     mine, theirs = (record.per_identity() for record in (whole, shuffled))
     assert mine["identity"].tolist() == theirs["identity"].tolist()
     assert mine["mrr/full|pixels-judge/1"].mean() > theirs["mrr/full|pixels-judge/1"].mean()
+
+
+def test_an_anchor_named_among_the_models_has_one_row(world):
+    mine = f"{world.folder / 'mine.py'}:Mine"
+    records, log = world(models=("chance", "shared-factor-oracle-face", mine, mine))
+    assert len(records) == 6
+    assert log.count("shared-factor-oracle-face: not in the table") == 1
+    records, log = world(models=("chance", mine))
+    assert "nothing to do: all 6 records" in log
+
+
+def test_anchors_are_the_main_processs_wherever_they_are_named(world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Chance, "answer", lambda self, evaluation: asked.append(self))
+    monkeypatch.setattr(pipeline.Machine, "is_main", property(lambda machine: False))
+    assert world(models=("chance",)) == ({}, "")
+    assert not asked
+    assert not (world.folder / "results").exists()
+
+
+def test_an_ablation_has_no_row_of_shuffled_voices(world):
+    file = world.folder / "mine.py"
+    file.write_text(MINE.replace('"a grey face")', '"a grey face", ablation_of="yours")'))
+    records, _ = world()
+    assert "mine" in records
+    assert "shuffled-voices:mine" not in records
+
+
+def test_what_a_model_was_trained_on_stands_in_its_record(world):
+    (world.folder / "mine.py").write_text(
+        MINE.replace('"a grey face")', '"a grey face", trained_on="other people")')
+    )
+    records, _ = world()
+    assert records["mine"].system.trained_on == "other people"
+    assert records["mean-face"].system.trained_on == "the training split's photos"
+
+
+def test_a_run_and_its_evaluation_are_complete_when_they_are_made(world):
+    """Every front end's store is prepared before anything is trained."""
+    config = RunConfig(
+        benchmark="tiny",
+        device="cpu",
+        jobs=1,
+        models=(f"{world.folder / 'mine.py'}:Mine",),
+        results=world.folder / "results",
+        cache=world.folder / "cache",
+    )
+    system = build(config.models[0], ModelSettings(16))
+    system.frontend = TinyFrontend("other")
+    machine = pipeline.Machine.start("cpu")
+    made = pipeline.open_run(
+        config, benchmarks.benchmark_of(config), machine, Reporter(silent=True), [system]
+    )
+    assert set(made.stores) == {"tiny", "other"}
+    assert made.evaluation.missing == {"elsewhere": "the file elsewhere.pth is not there"}
+    with pytest.raises(FrozenInstanceError):
+        made.stores = {}
 
 
 def test_a_damaged_record_is_an_error_not_a_result(world):

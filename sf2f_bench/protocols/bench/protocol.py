@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sf2f_bench.files import seed_of
 from sf2f_bench.protocols.names import BENCH
-from sf2f_bench.protocols.protocol import EvaluationProtocol, TableSpec
+from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
 from sf2f_bench.types import Answer, SpeechToFace
 
 if TYPE_CHECKING:
@@ -55,23 +55,18 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         "one is held out of everything. recall@k is how often the right person is among the k nearest, expected over "
         "all galleries that the test identities allow; ties count by their expectation."
     )
-    legend = "In brackets 95 % intervals; ± standard deviation over parts;"
+    legend = "In brackets 95 % intervals; ± standard deviation over parts."
     is_default = True
     asks_attribute_judges = True
     shuffles_voices = True
     tables = (
-        TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True, plotted_from=6),
-        TableSpec(
-            "likeness",
-            "How alike? Similarity and distributions, by the judge",
-            main=True,
-            plotted_from=5,
-        ),
+        TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True),
+        TableSpec("likeness", "How alike? Similarity and distributions, by the judge", main=True),
         TableSpec("strata", _strata_title),
         TableSpec("distribution", "Distribution of faces, by the judge"),
         TableSpec("attributes", _attributes_title, by="each attribute judge"),
         TableSpec("length", "By length of speech, by the judge", rows="by length"),
-        TableSpec("more", "Further metrics, by the judge", main=True),
+        FURTHER_METRICS,
         TableSpec("further", _further_title, by="each further extractor"),
         TableSpec(
             "training-loss",

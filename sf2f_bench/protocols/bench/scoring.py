@@ -16,7 +16,7 @@ from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
 from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.registry import METRICS
+from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
 from sf2f_bench.types import Answer, Features, Metric, MetricCard, Score
 
@@ -99,10 +99,7 @@ def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> li
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    factories = [METRICS.get(name) for name in METRICS]
-    found = [
-        metric for make in factories for metric in make(benchmark.gallery_size, benchmark.ks, identities)
-    ]
+    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
     return (
         found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
     )
@@ -250,6 +247,20 @@ def _score_by_length(evaluation: Evaluation, found: Scores, real: Features, answ
                 found.add(AtLength(metric, seconds), result, judge, "judge")
 
 
+def _check(metric: Metric, result: object, n: int) -> None:
+    """Raise BenchError for what is no sound `Score` of n identities."""
+    what = f"metric {metric.name}"
+    if not isinstance(result, Score):
+        raise unfit(what, metric, result, "a Score")
+    if not all(isinstance(number, int | float | np.number) for number in (result.value, result.n)):
+        raise unfit(what, metric, (result.value, result.n), "numbers as value and n")
+    for values in (result.per_identity, result.replicates):
+        if values is not None and np.ndim(values) != 1:
+            raise unfit(what, metric, values, "one number for each identity or half-sample")
+    if result.per_identity is not None and len(result.per_identity) > n:
+        raise unfit(what, metric, result.per_identity, f"per_identity of {n} identities")
+
+
 def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
     """The score, or the reason why there is none."""
     n = len(real.identities)
@@ -260,6 +271,7 @@ def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Gene
             LACKING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
         )
     result = metric(real, fake, rng)
+    _check(metric, result, n)
     if result.n < metric.min_n and result.value != result.value:
         return f"needs {metric.min_n} identities in strata that are large enough, there are {result.n}"
     return (

@@ -14,8 +14,10 @@ import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval, similarity
 from sf2f_bench.metrics.table import (
+    FRECHET_CAVEAT,
     FRECHET_MARGIN,
     FRECHET_NAMES,
+    INFORMATION_CAVEAT,
     INFORMATION_MARGIN,
     INFORMATION_NAMES,
     RECALL_MARGIN,
@@ -302,6 +304,7 @@ class MutualInformation:
             order={"likeness": place},
             error="spread",
             plotted=self.parts == PARTS and not self.suffix,
+            caveat=INFORMATION_CAVEAT.replace("one part", f"one of {self.parts} parts"),
         )
 
     def __call__(self, probabilities: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
@@ -354,6 +357,7 @@ class FrechetDistance:
             order={"likeness": 7 if self.suffix else 6},
             error="spread",
             heading_with_n=True,
+            caveat=f"{FRECHET_CAVEAT}.",
         )
 
     def __call__(self, photos: ArrayLike, faces: ArrayLike) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sf2f_bench.protocols.names import BENCH, CLASSIFIER, INCEPTION, PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.protocols.protocol import EvaluationProtocol, TableSpec
+from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
 from sf2f_bench.types import Answer, ModelCard, Role, SpeechToFace
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ class PaperProtocol(EvaluationProtocol["Predictions"]):
     headline_role: ClassVar[Role] = "training-loss"
     why_no_folder = f"{PAPER} generates ten times from random crops: a folder of faces goes with {BENCH}"
     tables = (
-        TableSpec("retrieval", _retrieval_title, "training-loss", error="spread", main=True, plotted_from=8),
-        TableSpec("likeness", _likeness_title, "any extractor", error="spread", main=True, plotted_from=6),
+        TableSpec("retrieval", _retrieval_title, by="training-loss", main=True),
+        TableSpec("likeness", _likeness_title, by="any extractor", main=True),
+        FURTHER_METRICS,
     )
 
     def galleries(self, part: BenchmarkPart) -> int:

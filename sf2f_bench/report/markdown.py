@@ -1,0 +1,119 @@
+"""The report as Markdown: tables, notes, pictures, rows and where each number comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from sf2f_bench.report.faces import face_identities
+from sf2f_bench.report.notes import caption, notes
+from sf2f_bench.report.pictures import PICTURES
+from sf2f_bench.report.published import published
+from sf2f_bench.report.tables import Table, tables
+from sf2f_bench.report.words import ETHICS, PUBLISHED
+from sf2f_bench.results.numbers import NOTHING
+from sf2f_bench.results.records import RunRecord
+from sf2f_bench.results.selection import Group, Zone
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
+EMPHASIS: dict[Zone, str] = {"system": "**", "ablation": "", "floor": "*", "ceiling": "*"}
+PROVENANCE = ("row", "key", "created", "device", "torch", "package", "wall s", "training s", "peak MB")
+
+
+def markdown_file(found: Sequence[Group], pictures: Sequence[Mapping[str, Sequence[Path]]]) -> str:
+    """The whole file. pictures: of each group, ``{name: [png, svg]}`` as they were drawn."""
+    lines = ["# Speech-to-face benchmark report", ""]
+    for group, drawn in zip(found, pictures, strict=True):
+        lines += _section(group, drawn)
+    lines += ["## Published rows", "", markdown(PUBLISHED), ""]
+    table = published()
+    lines += [*_table_lines(table, "system, as printed", dict.fromkeys(EMPHASIS, "")), ""]
+    return "\n".join([*lines, "## Limits and ethics", "", *(f"{text}\n" for text in map(markdown, ETHICS))])
+
+
+def markdown_table(table: Table) -> str:
+    """A pipe table under its title; rows of anchors are in italics, those of systems bold."""
+    return "\n".join([f"**{markdown(table.title)}**", "", *_table_lines(table, "", EMPHASIS)]) + "\n"
+
+
+def _table_lines(table: Table, corner: str, emphasis: Mapping[Zone, str]) -> Iterator[str]:
+    yield _line([corner, *map(markdown, table.headings)])
+    yield "|" + "---|" * (len(table.columns) + 1)
+    for section in table.sections:
+        if section.heading:
+            yield _line([f"*{markdown(section.heading)}*", *[""] * len(table.columns)])
+        mark = emphasis[section.zone]
+        for row in section.rows:
+            label = f"{mark}{markdown(row.short_label or row.label)}{mark}"
+            yield _line([label, *(markdown(str(cell)) or NOTHING for cell in row.cells)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it stands, also inside a table."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _section(group: Group, pictures: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    """One comparable group."""
+    yield from (f"## {markdown(group.title)}", "")
+    if group.why:
+        yield from (markdown(group.why), "")
+    yield from map(markdown_table, tables(group))
+    yield from (markdown(line) + "  " for line in caption(group))
+    yield from ("", "### Notes", "")
+    for note in notes(group):
+        yield f"- **{markdown(note.marked)}**" if note.alarm else f"- {markdown(note.text)}"
+    yield from ("", "### Pictures", "")
+    for name, paths in pictures.items():
+        yield from (f"![{PICTURES[name]}]({paths[0].name})", "")
+        if name == "faces":
+            people = markdown(", ".join(face_identities(group)))
+            yield from (f"Test identities, left to right: {people}.", "")
+    yield from ("### Rows", "")
+    for entry in group.entries:
+        yield f"- **{markdown(entry.label)}**: {markdown(' '.join(facts_of(entry.record)))}"
+    yield from ("", *_provenance(group), "")
+
+
+def facts_of(record: RunRecord) -> list[str]:
+    """What a row is, from its card."""
+    card = record.system
+    facts = {
+        "": f"{card.description.rstrip('.')}." if card.description else "",
+        "Version ": f"{card.version}.",
+        "Licence: ": f"{card.licence}." if card.licence else "",
+        "Reference: ": f"{card.reference}." if card.reference else "",
+        "Trained on: ": f"{card.trained_on}." if card.trained_on else "",
+        "Limits: ": card.limits,
+    }
+    return [f"{name}{text}" for name, text in facts.items() if text]
+
+
+def _provenance(group: Group) -> Iterator[str]:
+    """Where each number comes from: key, time, machine, cost; and the extractors' weights."""
+    yield from ("### Provenance", "", _line(PROVENANCE), "|" + "---|" * len(PROVENANCE))
+    for entry in group.entries:
+        record, ran, cost = entry.record, entry.record.environment, entry.record.cost
+        values = [
+            entry.label,
+            record.key[:12],
+            record.created.isoformat(timespec="seconds"),
+            f"{ran.device}, {ran.threads} threads, {ran.platform}, Python {ran.python}",
+            ran.torch,
+            f"{ran.package} ({ran.commit[:10]})" if ran.commit else ran.package,
+            *(f"{amount:.0f}" for amount in (cost.wall_seconds, cost.train_seconds, cost.peak_memory_mb)),
+        ]
+        yield _line(map(markdown, values))
+    yield ""
+    yield from (f"- weights of {markdown(name)}: sha256 {digest}" for name, digest in weights_of(group))
+
+
+def weights_of(group: Group) -> list[tuple[str, str]]:
+    """(extractor, sha256 of its weights)."""
+    return sorted({item for record in group.records for item in record.weights.items()})
