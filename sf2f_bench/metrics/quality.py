@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 BLOCK = 512  # faces whose logarithms are held at once
 INFORMATION_NAMES = {"inception": "IS", "vggface2": "VGGFace Score"}  # published, by convention
 INFORMATION_MARGIN = Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True)
-INFORMATION_CAVEAT = "The mutual-information (MI) score cannot exceed the size of one part, {part} here: compare it at equal n only."
+INFORMATION_CAVEAT = (
+    "The mutual-information (MI) score cannot exceed the size of one part, "
+    "{part} here: compare it at equal n only."
+)
 SUM_TOLERANCE = 1e-2  # a softmax in half precision over thousands of classes is off by a few thousandths
 
 
