@@ -48,7 +48,7 @@ class _Part(BaseModel):
 
 
 class IdentityCounts(_Part):
-    """How many people each split holds."""
+    """How many identities each split holds."""
 
     train: int
     val: int
@@ -160,7 +160,7 @@ class ScoreRecord(_Part):
 
 
 class AbsentScore(_Part):
-    """A number that could not be had, and why."""
+    """A score that could not be computed, and the reason."""
 
     metric: str
     extractor: str | None
@@ -168,7 +168,7 @@ class AbsentScore(_Part):
 
 
 class Finding(_Part):
-    """What `sf2f-bench audit` found in the data; `alarm`: numbers made from it must not be believed as they are."""
+    """A finding of `sf2f-bench audit`; `alarm`: numbers made from these data must not be believed as they are."""
 
     check: (
         str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
@@ -178,7 +178,7 @@ class Finding(_Part):
 
 
 class Environment(_Part):
-    """What the run ran on."""
+    """The machine and the software of a run."""
 
     python: str
     platform: str
@@ -191,7 +191,7 @@ class Environment(_Part):
 
 
 class Cost(_Part):
-    """What the run took."""
+    """The time and the memory of a run."""
 
     wall_seconds: float
     train_seconds: float
@@ -267,7 +267,7 @@ class RunRecord(_Part):
     def per_identity(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Column `identity` and one column per `ScoreRecord.column`, one row a test identity.
 
-        columns: read these alone, as far as there are such; all where nobody says.
+        columns: read these alone, as far as they exist; None: all.
         """
         path = self.path_of("per_identity")
         if path is None:

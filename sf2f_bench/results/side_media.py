@@ -16,7 +16,7 @@ from sf2f_bench.types import SAMPLE_RATE, BenchError
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to hear who speaks
+VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to recognise the speaker
 
 
 def write_strip(path: Path, images: ByteArray) -> None:
