@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,15 +15,13 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
 from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
-from sf2f_bench.protocols.paper import metrics as paper
+from sf2f_bench.protocols.scores import NamedMetric, Scores, card_of, role_of
 from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
 from sf2f_bench.types import Answer, Features, Metric, MetricCard, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
-
-Role = Literal["judge", "training-loss", "further", "none"]
 
 OF_EVERY_EXTRACTOR = {"ranking", "embeddings", "samples", "probabilities"}
 LACKING = {
@@ -33,65 +31,6 @@ LACKING = {
     "GNA": "not all of gender, nationality and age are known",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
 }
-
-
-def card_of(metric: object) -> MetricCard:
-    """What the metric says of itself; the default card for a metric that has none."""
-    return getattr(metric, "card", None) or MetricCard()
-
-
-class Identified(Protocol):
-    """An extractor or an attribute judge, as far as a record names it."""
-
-    id: str
-
-
-def role_of(key: str) -> Role:
-    """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
-    roles: dict[str, Role] = {"judge": "judge", "training-loss": "training-loss"}
-    return roles.get(key, "further")
-
-
-@dataclass
-class Scores:
-    """What scoring an answer gives: the record's lists, its notes and the per-identity table's columns.
-
-    A column is shorter than the table where a metric leaves out the last identities.
-    """
-
-    scores: list[records.ScoreRecord] = field(default_factory=list)
-    absent: list[records.AbsentScore] = field(default_factory=list)
-    cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    replicates: dict[str, np.ndarray] = field(default_factory=dict)
-    rows: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-
-    def add(
-        self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
-    ) -> None:
-        """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
-        self.cards[metric.name] = card_of(metric)
-        column = records.column_of(metric.name, extractor.id if extractor else None)
-        basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
-        if result.per_identity is not None:
-            basis, self.columns[column] = result.basis, result.per_identity
-        elif result.replicates is not None:
-            basis, self.replicates[column] = "replicates", result.replicates
-        self.scores.append(
-            records.ScoreRecord(
-                metric=metric.name,
-                version=metric.version,
-                extractor=extractor.id if extractor else None,
-                extractor_role=role,
-                value=float(result.value),
-                n=result.n,
-                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
-                spread=None if result.spread is None else float(result.spread),
-                higher_is_better=metric.higher_is_better,
-                basis=basis,
-            )
-        )
 
 
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
@@ -151,7 +90,7 @@ def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
     return cast("list[Metric]", [recall, TrueIdentity("cosine")])
 
 
-def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     """Every metric that a record of the protocol may hold, for so many test identities."""
     curve = [AtLength(metric, seconds) for metric in metrics_by_length(benchmark) for seconds in SECONDS]
     return [*metrics_for(benchmark, identities), *curve, *ATTRIBUTE_METRICS]
@@ -230,7 +169,7 @@ def _score(
             continue
         result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
         if isinstance(result, str):
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
+            found.add_absent(metric, name, result)
         else:
             found.add(metric, result, extractor, role_of(key) if key else "none")
 

@@ -25,6 +25,7 @@ from sf2f_bench.metrics.table import (
     likeness_card,
 )
 from sf2f_bench.protocols.names import headline_k
+from sf2f_bench.protocols.scores import NamedMetric
 from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, MetricCard, Score
 
@@ -44,22 +45,6 @@ DISTANCES: dict[str, Callable[[Any, Any], Matrix]] = {
     "l1": similarity.l1_distance,
     "l2": similarity.l2_distance,
 }
-
-
-class NamedMetric(Protocol):
-    """What a record says of a metric."""
-
-    @property
-    def name(self) -> str:  # noqa: D102
-        ...
-
-    @property
-    def version(self) -> int:  # noqa: D102
-        ...
-
-    @property
-    def higher_is_better(self) -> bool:  # noqa: D102
-        ...
 
 
 class PaperMetric(NamedMetric, Protocol):
