@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sf2f_bench.faces.images import read_drawn_face
-from sf2f_bench.results.numbers import first_few
+from sf2f_bench.faces.images import read_generated_face
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import Answer, BenchError, Identity, MediaError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read_faces(
     A person's first picture by name is the face. Where everybody has two or more, the first two are the takes of the
     consistency: they should be generated from two recordings apart, which cannot be checked here. Further ones are
     not read. partial: people without a picture are left out (`Answer.rows`), if `at_least` remain. What was done to
-    pictures and which files were ignored is in the notes; see `read_drawn_face` for what a picture may be.
+    pictures and which files were ignored is in the notes; see `read_generated_face` for what a picture may be.
 
     Raises BenchError that names the first ten of all problems together.
     """
@@ -104,12 +104,14 @@ def _missing(
     """Problems with the identities that have a picture."""
     absent = [name for name, here in zip(names, rows, strict=True) if not here]
     if not rows.any():
-        holds = _some([*found.strangers, *found.other_files]) or "nothing"
-        return [f"expected folders named {_some(names)}, each with a picture; {folder.name} holds {holds}"]
+        holds = first_few([*found.strangers, *found.other_files]) or "nothing"
+        return [
+            f"expected folders named {first_few(names)}, each with a picture; {folder.name} holds {holds}"
+        ]
     problems = []
     if absent and not partial:
         problems.append(
-            f"{len(absent)} of {len(names)} test people have no picture ({_some(absent)}): generate them, or pass "
+            f"{len(absent)} of {len(names)} test people have no picture ({first_few(absent)}): generate them, or pass "
             "--partial to score only the others"
         )
     if partial and rows.sum() < at_least:
@@ -128,7 +130,7 @@ def _read(
     done: Counter[str] = Counter()
     for path in (path for paths in people for path in paths):
         try:
-            image, changes = read_drawn_face(path, size)
+            image, changes = read_generated_face(path, size)
         except MediaError as error:
             problems.append(f"{path.relative_to(folder)}: {error}")
             continue
@@ -142,7 +144,7 @@ def _notes_on_people(rows: np.ndarray, names: Sequence[str]) -> list[str]:
     if not absent:
         return []
     return [
-        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {_some(absent)} are left out. The benchmark "
+        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {first_few(absent)} are left out. The benchmark "
         "did not choose them, so this row cannot be compared with rows of everybody."
     ]
 
@@ -167,7 +169,7 @@ def _notes_on_pictures(found: _Contents, done: Counter[str]) -> list[str]:
     notes = [f"{what[0].upper()}{what[1:]}: {count} pictures." for what, count in sorted(done.items())]
     ignored = {"Folders of no test person": found.strangers, "Files that are not pictures": found.other_files}
     return notes + [
-        f"{what}, ignored: {len(names)} ({_some(names)})." for what, names in ignored.items() if names
+        f"{what}, ignored: {len(names)} ({first_few(names)})." for what, names in ignored.items() if names
     ]
 
 
@@ -177,7 +179,3 @@ def _hash(names: Sequence[str], rows: np.ndarray, faces: ByteArray) -> str:
     digest.update(repr(faces.shape).encode())
     digest.update(np.ascontiguousarray(faces).tobytes())
     return digest.hexdigest()
-
-
-def _some(names: Sequence[str]) -> str:
-    return first_few(names, 5)
