@@ -144,8 +144,8 @@ def _notes_on_people(rows: np.ndarray, names: Sequence[str]) -> list[str]:
     if not absent:
         return []
     return [
-        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {first_few(absent)} are left out. The benchmark "
-        "did not choose them, so this row cannot be compared with rows of everybody."
+        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {first_few(absent)} are left out. The "
+        "benchmark did not choose them, so this row cannot be compared with rows of everybody."
     ]
 
 
