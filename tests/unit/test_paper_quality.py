@@ -115,7 +115,7 @@ def test_inception_that_is_not_here_leaves_its_reason(evaluation):
     found = paper_scores(evaluation, draw(evaluation, Painter()))
     reasons = {gone.metric: gone.reason for gone in found.absent}
     assert reasons["frechet-distance"] == reasons["mutual-information/3-parts/fused"]
-    assert "needs inception-2015, which was not on this machine" in reasons["frechet-distance"]
+    assert "needs inception-2015, which is not installed" in reasons["frechet-distance"]
     assert "/home" not in reasons["frechet-distance"]
     del evaluation.missing["inception-2015"]
     found = paper_scores(evaluation, anchors.MeanFace().answer(evaluation))
