@@ -59,6 +59,11 @@ class Scores:
     rows: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
+    def add_absent(self, metric: NamedMetric, extractor: str | None, reason: str) -> None:
+        """Take up that a metric could not be computed by the extractor of this id, and why."""
+        self.cards[metric.name] = card_of(metric)
+        self.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
+
     def add(
         self, metric: NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:

@@ -223,7 +223,9 @@ class RunRecord(_Part):
     absent: tuple[AbsentScore, ...] = ()
     environment: Environment
     weights: dict[str, str] = Field(default_factory=dict)  # extractor id -> sha256
-    metrics: dict[str, MetricCard] = Field(default_factory=dict)  # name -> card, of every score
+    metrics: dict[str, MetricCard] = Field(
+        default_factory=dict
+    )  # name -> card, of all scores and absent ones
     extractors: dict[str, ExtractorCard] = Field(default_factory=dict)  # id -> card
     cost: Cost
     files: SideFiles = SideFiles()

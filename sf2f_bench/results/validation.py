@@ -86,7 +86,7 @@ def validate(path: Path) -> ValidatedRecord:
     except BenchError as error:
         found.faults.append(str(error).removeprefix(f"{path}: "))
         return found
-    for check in (_names, _hashes, _tables, _curve, _strips):
+    for check in (_names, _cards, _hashes, _tables, _curve, _strips):
         try:
             found.faults += check(found)
         except (BenchError, OSError, ValueError) as error:
@@ -107,6 +107,15 @@ def _names(found: ValidatedRecord) -> Iterator[str]:
         name = getattr(record.files, side)
         if name and not name.startswith(f"{record.stem}."):
             yield f"its {side} file {name} does not belong to it: expected {record.stem}.*"
+
+
+def _cards(found: ValidatedRecord) -> Iterator[str]:
+    record = _record(found)
+    asked = {score.extractor for score in record.scores if score.extractor}
+    for name in sorted({score.metric for score in record.scores} - set(record.metrics)):
+        yield f"the metric {name} has no card"
+    for name in sorted(asked - set(record.extractors)):
+        yield f"the extractor {name} has no card"
 
 
 def _hashes(found: ValidatedRecord) -> Iterator[str]:

@@ -79,6 +79,7 @@ def _metric_cards(record: RunRecord, unknown: list[str]) -> dict[str, MetricCard
     known = {metric.name: card_of(metric) for metric in metrics}
     names = list(dict.fromkeys(score.metric for score in record.scores))
     unknown += [f"metric {name}" for name in names if name not in known]
+    names += [absent.metric for absent in record.absent if absent.metric in known]
     return {name: known.get(name, MetricCard()) for name in names}
 
 

@@ -202,7 +202,7 @@ class TestSeenByNetworks:
 
     def test_made_up_people_were_seen_by_nobody(self):
         (finding,) = of(audit(Planted(real=False), gallery_size=2), "seen-by-networks")
-        assert finding.text.startswith("The 4 test people are made up")
+        assert finding.text.startswith("The 4 test people are synthetic")
 
     def test_of_the_published_metadata(self, shared):
         """588 of the 611 test rows of VoxCeleb2 are in VGGFace2's training set; the others in its test split."""

@@ -12,7 +12,7 @@ from PIL import Image
 from sf2f_bench.metrics.table import FrechetDistance, MedianRank, VerificationAUC
 from sf2f_bench.results.records import ScoreRecord, SideFiles, load, save
 from sf2f_bench.results.validation import record_paths, validate
-from sf2f_bench.types import BenchError, Features, MetricCard
+from sf2f_bench.types import BenchError, ExtractorCard, Features, MetricCard
 from tests.unit.record_factory import record, training_curve
 
 JUDGE = "embedded-judge/1@1065e875/bilinear-64"
@@ -58,7 +58,10 @@ def entry(metric, value, n, interval, basis):
 
 def saved(folder, people=None, replicates=None, faces=4, **changes):
     scores, own_people, own_replicates = scored()
+    cards = {score.metric: MetricCard() for score in scores} | changes.pop("metrics", {})
     made = record(
+        metrics=cards,
+        extractors={JUDGE: ExtractorCard()},
         scores=tuple(scores),
         weights={JUDGE: SHA256},
         key="0123456789abcdef",
@@ -161,6 +164,8 @@ def set_in(*path, value):
         (set_in("benchmark", "data_hash", value="abc"), "the data hash 'abc'"),
         (set_in("weights", JUDGE, value="12"), "not 64 hexadecimal digits"),
         (set_in("weights", JUDGE, value="f" * 64), "names other weights"),
+        (set_in("metrics", value={}), "the metric matching/1:2/G has no card"),
+        (set_in("extractors", value={}), f"the extractor {JUDGE} has no card"),
         (set_in("weights", value={}), f"the hash of {JUDGE}'s weights is missing"),
         (set_in("benchmark", "identities", "test", value=29), "the test split holds 29"),
         (set_in("benchmark", "media_shareable", value=False), "may not be shared, but faces, true_faces"),

@@ -169,7 +169,7 @@ def _score(
             continue
         result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
         if isinstance(result, str):
-            found.absent.append(records.AbsentScore(metric=metric.name, extractor=name, reason=result))
+            found.add_absent(metric, name, result)
         else:
             found.add(metric, result, extractor, role_of(key) if key else "none")
 

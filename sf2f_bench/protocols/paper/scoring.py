@@ -53,7 +53,6 @@ from sf2f_bench.protocols.paper.runs import (
     stacked,
 )
 from sf2f_bench.protocols.scores import Scores, role_of
-from sf2f_bench.results import records
 from sf2f_bench.types import Answer, BenchError
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def paper_scores(evaluation: Evaluation, answer: Predictions | Answer) -> Scores
             if suffix in answer.embeddings:
                 _add(evaluation, found, metric, answer.embeddings[suffix], truth)
             else:
-                _absent(evaluation, found, metric.name, TRAINING_LOSS, NO_SUCH_FACE[answer.mode])
+                _absent(evaluation, found, metric, TRAINING_LOSS, NO_SUCH_FACE[answer.mode])
     _score_quality(evaluation, found, answer)
     found.notes += (f"Retrieval and distances by {MODES[answer.mode]}.",)
     return found
@@ -118,11 +117,11 @@ def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, 
     """Recall alone: a space of the anchor's own has no distance to a face."""
     for metric in _metrics(evaluation):
         if metric.needs_embeddings:
-            _absent(evaluation, found, metric.name, None, "the anchor ranks in a space of its own")
+            _absent(evaluation, found, metric, None, "the anchor ranks in a space of its own")
         else:
             _add(evaluation, found, metric, probes[None], gallery, None)
     for quality in (paper.MutualInformation(), paper.inception_score(), paper.FrechetDistance()):
-        _absent(evaluation, found, quality.name, None, "the anchor generates no face")
+        _absent(evaluation, found, quality, None, "the anchor generates no face")
 
 
 def _add(
@@ -163,7 +162,7 @@ def _score_parts(
     """A mutual-information score and its deviation over parts, of class probabilities ``[R, N, C]``."""
     key, reason = network
     if key is None or (reason := _why_absent(evaluation, metric, runs, "probabilities")):
-        _absent(evaluation, found, metric.name, key, reason)
+        _absent(evaluation, found, metric, key, reason)
         return
     extractor = evaluation.extractors[key]
     random = np.random.default_rng(seed_of(metric.name, extractor.id))
@@ -183,7 +182,7 @@ def _score_frechet(
     """FID of pool features ``[R, N, 2048]``, each run's against that run's photos."""
     key, reason = network
     if key is None or (reason := _why_absent(evaluation, metric, runs, "faces")):
-        _absent(evaluation, found, metric.name, key, reason)
+        _absent(evaluation, found, metric, key, reason)
         return
     assert runs is not None
     score = paper.frechet_over_runs(metric, random_photos(evaluation, key, len(runs)), runs)
@@ -218,6 +217,7 @@ def random_photos(evaluation: Evaluation, key: str, runs: int) -> FloatArray:
     return each[starts + np.array(chosen)]
 
 
-def _absent(evaluation: Evaluation, found: Scores, name: str, role: str | None, reason: str) -> None:
-    extractor = evaluation.extractors[role].id if role else None
-    found.absent.append(records.AbsentScore(metric=name, extractor=extractor, reason=reason))
+def _absent(
+    evaluation: Evaluation, found: Scores, metric: paper.NamedMetric, role: str | None, reason: str
+) -> None:
+    found.add_absent(metric, evaluation.extractors[role].id if role else None, reason)
