@@ -120,7 +120,7 @@ def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, 
             _absent(evaluation, found, metric, None, "the anchor ranks in a space of its own")
         else:
             _add(evaluation, found, metric, probes[None], gallery, None)
-    for quality in (paper.MutualInformation(), paper.inception_score(), paper.FrechetDistance()):
+    for quality in (paper.MutualInformation(), paper.inception_score(), paper.PublishedFrechetDistance()):
         _absent(evaluation, found, quality, None, "the anchor generates no face")
 
 
@@ -149,7 +149,9 @@ def _score_quality(evaluation: Evaluation, found: Scores, answer: Predictions) -
         score = partial(_score_parts, evaluation, found)
         score(paper.MutualInformation(suffix), classifier_of(evaluation), answer.probabilities.get(suffix))
         score(paper.inception_score(suffix), inception, answer.classes.get(suffix))
-        _score_frechet(evaluation, found, paper.FrechetDistance(suffix), inception, answer.pools.get(suffix))
+        _score_frechet(
+            evaluation, found, paper.PublishedFrechetDistance(suffix), inception, answer.pools.get(suffix)
+        )
 
 
 def _score_parts(
@@ -175,7 +177,7 @@ def _score_parts(
 def _score_frechet(
     evaluation: Evaluation,
     found: Scores,
-    metric: paper.FrechetDistance,
+    metric: paper.PublishedFrechetDistance,
     network: tuple[str | None, str],
     runs: FloatArray | None,
 ) -> None:
@@ -191,7 +193,7 @@ def _score_frechet(
 
 def _why_absent(
     evaluation: Evaluation,
-    metric: paper.MutualInformation | paper.FrechetDistance,
+    metric: paper.MutualInformation | paper.PublishedFrechetDistance,
     runs: FloatArray | None,
     what: str,
 ) -> str:
