@@ -282,7 +282,7 @@ def described(thing: Any) -> str:
         return f"{thing.dtype} {list(thing.shape)}"
     if isinstance(thing, tuple | list):
         return f"{type(thing).__name__} of {', '.join(map(described, thing)) or 'nothing'}"
-    return f"a {type(thing).__name__}"
+    return type(thing).__name__
 
 
 @contextmanager
