@@ -8,9 +8,12 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sf2f_bench.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -35,6 +38,13 @@ def write_json(path: Path, value: object) -> Path:
     """Write `value` as indented JSON, atomically."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
     return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_flac(target: Path | BinaryIO, samples: NDArray[Any]) -> None:
+    """Write mono samples ``[T]`` at 16 kHz, int16 or float in -1..1, as FLAC of 16 bits; not atomically."""
+    import soundfile
+
+    soundfile.write(target, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
 def hash_of(value: object) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sf2f_bench.audio.decode import decode, to_int16
 from sf2f_bench.audio.vad import PADDING_MS, keep_speech
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.types import SAMPLE_RATE, BenchError, MediaError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class LogFilterbank:
     @property
     def segment_frames(self) -> int:
         """An evaluation segment: 1.25 s."""
-        return 125
+        return SEGMENT_FRAMES
 
     @property
     def silence(self) -> float:

@@ -18,6 +18,7 @@ import webrtcvad
 from numpy.typing import NDArray
 
 from sf2f_bench.audio.decode import to_int16
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.types import SAMPLE_RATE, MediaError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ PREEMPHASIS = 0.97
 SMALLEST_ENERGY = 1e-5
 VAD_MODE, VAD_FRAME = 2, 320  # samples: 20 ms
 LEAST_FRAMES = 1000  # a shorter recording is repeated up to here: 10 s
-SHORTEST_FRAMES = 125  # ours: what every data set's recordings are held to, before any repetition
 FRAMES_AT_ONCE = 64  # the spectra of one block stay in the processor's cache
 
 
@@ -47,7 +47,7 @@ class WenFilterbank:
         """Every setting that changes a stored number, and the version of this code."""
         return (
             f"wen-filterbank-v{VERSION}-{FILTERS}-{LOW:g}-{HIGH:g}hz-{NFFT}-{WINDOW}x{STEP}-hamming"
-            f"-pre{PREEMPHASIS:g}-vad{VAD_MODE}x20ms-unit-{SHORTEST_FRAMES}-{LEAST_FRAMES}"
+            f"-pre{PREEMPHASIS:g}-vad{VAD_MODE}x20ms-unit-{SEGMENT_FRAMES}-{LEAST_FRAMES}"
         )
 
     @property
@@ -77,10 +77,11 @@ class WenFilterbank:
         """
         speech = keep_speech(to_int16(waveform))
         energies = log_energies(speech)
-        if len(energies) < SHORTEST_FRAMES:
+        # Before any repetition, as for every other front end: one evaluation segment of SF2F's.
+        if len(energies) < SEGMENT_FRAMES:
             raise MediaError(
                 f"{len(speech) / SAMPLE_RATE:.2f} s of speech found in {len(waveform) / SAMPLE_RATE:.2f} s of sound, "
-                f"expected {SHORTEST_FRAMES * STEP / SAMPLE_RATE:g} s or more; leave the recording out."
+                f"expected {SEGMENT_FRAMES * STEP / SAMPLE_RATE:g} s or more; leave the recording out."
             )
         centred = energies - energies.mean(axis=0)
         normalised = centred / (centred.std(axis=0) + np.finfo(np.float32).eps)

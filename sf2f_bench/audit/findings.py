@@ -13,7 +13,7 @@ import numpy as np
 from sf2f_bench.audit import duplicates
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.metrics.retrieval import expected_recall
-from sf2f_bench.results.numbers import first_few
+from sf2f_bench.progress import first_few
 from sf2f_bench.results.records import Finding
 from sf2f_bench.types import SPLITS, Dataset, Identity
 

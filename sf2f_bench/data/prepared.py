@@ -26,6 +26,7 @@ from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
 from sf2f_bench.types import (
     SPLITS,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FORMAT = 1
-SHORTEST_VOICE = 125  # frames: one evaluation segment of 1.25 s
 
 
 def prepare(
@@ -159,13 +159,13 @@ def _finish(
 ) -> None:
     manifest = pd.concat([pd.read_parquet(shard.manifest) for shard in shards], ignore_index=True)
     good = manifest[manifest["reason"].isna()]
-    speaking = set(good[(good["kind"] == "voice") & (good["length"] >= SHORTEST_VOICE)]["identity"])
+    speaking = set(good[(good["kind"] == "voice") & (good["length"] >= SEGMENT_FRAMES)]["identity"])
     seen = set(good[good["kind"] == "face"]["identity"])
     rows, left_out = [], [{"identity": name, "key": "", "reason": reason} for name, reason in left_out_before]
     for split in SPLITS:
         for identity in splits[split]:
             reasons = (
-                [] if identity.id in speaking else [f"no recording with {SHORTEST_VOICE} frames of speech"]
+                [] if identity.id in speaking else [f"no recording with {SEGMENT_FRAMES} frames of speech"]
             )
             reasons += [] if identity.id in seen else ["no usable photo"]
             if reasons:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sf2f_bench.faces.images import read_drawn_face
+from sf2f_bench.faces.images import read_generated_face
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import Answer, BenchError, Identity, MediaError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-NAMED_AT_MOST = 5
 PROBLEMS_AT_MOST = 10
 TAKES = 2
 
@@ -50,7 +50,7 @@ def read_faces(
     A person's first picture by name is the face. Where everybody has two or more, the first two are the takes of the
     consistency: they should be drawn from two recordings apart, which nobody can check here. Further ones are not
     read. partial: people without a picture are left out (`Answer.rows`), if `at_least` remain. What was done to
-    pictures and what was passed over stands in the notes; see `read_drawn_face` for what a picture may be.
+    pictures and what was passed over stands in the notes; see `read_generated_face` for what a picture may be.
 
     Raises BenchError that names the first ten of all problems together.
     """
@@ -103,12 +103,12 @@ def _missing(
     """What is wrong with who is there."""
     absent = [name for name, here in zip(names, rows, strict=True) if not here]
     if not rows.any():
-        lies = _named([*found.strangers, *found.other_files]) or "nothing"
-        return [f"expected folders named {_named(names)}, each with a picture; {folder.name} holds {lies}"]
+        lies = first_few([*found.strangers, *found.other_files]) or "nothing"
+        return [f"expected folders named {first_few(names)}, each with a picture; {folder.name} holds {lies}"]
     problems = []
     if absent and not partial:
         problems.append(
-            f"{len(absent)} of {len(names)} test people have no picture ({_named(absent)}): draw them, or say "
+            f"{len(absent)} of {len(names)} test people have no picture ({first_few(absent)}): draw them, or say "
             "--partial to be scored on the others alone"
         )
     if partial and rows.sum() < at_least:
@@ -126,7 +126,7 @@ def _read(
     done: Counter[str] = Counter()
     for path in (path for paths in people for path in paths):
         try:
-            image, changes = read_drawn_face(path, size)
+            image, changes = read_generated_face(path, size)
         except MediaError as error:
             problems.append(f"{path.relative_to(folder)}: {error}")
             continue
@@ -140,7 +140,7 @@ def _notes_on_people(rows: np.ndarray, names: Sequence[str]) -> list[str]:
         return []
     absent = [name for name, here in zip(names, rows, strict=True) if not here]
     return [
-        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {_named(absent)} are left out. Who is left "
+        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {first_few(absent)} are left out. Who is left "
         "out was not chosen by the benchmark, so this row is not comparable with rows of everybody."
     ]
 
@@ -166,11 +166,11 @@ def _notes_on_pictures(found: _Folder, done: Counter[str]) -> list[str]:
     notes = [f"{what}: {count} pictures." for what, count in sorted(done.items())]
     if found.strangers:
         notes.append(
-            f"Folders of no test person, ignored: {len(found.strangers)} ({_named(found.strangers)})."
+            f"Folders of no test person, ignored: {len(found.strangers)} ({first_few(found.strangers)})."
         )
     if found.other_files:
         notes.append(
-            f"Files that are no picture, ignored: {len(found.other_files)} ({_named(found.other_files)})."
+            f"Files that are no picture, ignored: {len(found.other_files)} ({first_few(found.other_files)})."
         )
     return [f"{note[0].upper()}{note[1:]}" for note in notes]
 
@@ -181,8 +181,3 @@ def _hash(names: Sequence[str], rows: np.ndarray, faces: ByteArray) -> str:
     digest.update(repr(faces.shape).encode())
     digest.update(np.ascontiguousarray(faces).tobytes())
     return digest.hexdigest()
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(names[:NAMED_AT_MOST]) + more

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,7 +27,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.workers import on_this_machine
 from sf2f_bench.evaluation.segments import segment_places
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
-from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.files import write_atomically, write_flac, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import SAMPLE_RATE, BenchError, Dataset
@@ -165,10 +164,7 @@ def _write_recording(utterance: object, path: Path) -> NDArray[np.int16]:
             "give the recordings (raw_wav) instead of feature files"
         )
     samples = to_int16(utterance.waveform())
-    write_atomically(
-        path,
-        lambda temporary: soundfile.write(temporary, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16"),
-    )
+    write_atomically(path, lambda temporary: write_flac(temporary, samples))
     return samples
 
 

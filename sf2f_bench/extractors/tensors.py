@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sf2f_bench.data.mel_pickles import ArrayUnpickler
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import BenchError, MediaError
 
 
@@ -95,11 +96,7 @@ def load_checked(network: nn.Module, tensors: dict[str, Tensor], source: Path) -
             if name in wanted and tensor.shape != wanted[name].shape
         ],
     }
-    found = [
-        f"{len(names)} entries {how} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for how, names in misfits.items()
-        if names
-    ]
+    found = [f"{len(names)} entries {how} ({first_few(names, 3)})" for how, names in misfits.items() if names]
     if found:
         raise BenchError(
             f"{source}: not the weights of {type(network).__name__}: {'; '.join(found)}. Fetch the file again."

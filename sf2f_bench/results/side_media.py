@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from sf2f_bench.files import write_atomically
+from sf2f_bench.files import write_atomically, write_flac
 from sf2f_bench.types import SAMPLE_RATE, BenchError
 
 if TYPE_CHECKING:
@@ -39,11 +39,7 @@ def write_voices(path: Path, voices: Sequence[FloatArray]) -> None:
     together = np.zeros((len(voices), VOICE_SAMPLES), dtype=np.float32)
     for row, voice in zip(together, voices, strict=True):
         row[: len(voice)] = voice[:VOICE_SAMPLES]
-
-    def write(temporary: Path) -> None:
-        soundfile.write(temporary, together.ravel(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-
-    write_atomically(path, write)
+    write_atomically(path, lambda temporary: write_flac(temporary, together.ravel()))
 
 
 def read_voices(path: Path, count: int) -> list[FloatArray]:

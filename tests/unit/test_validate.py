@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sf2f_bench.metrics.table import FrechetDistance, MedianRank, VerificationAUC
+from sf2f_bench.metrics.distribution import FrechetDistance
+from sf2f_bench.metrics.retrieval import MedianRank
+from sf2f_bench.metrics.verification import VerificationAUC
 from sf2f_bench.results.records import ScoreRecord, SideFiles, load, save
 from sf2f_bench.results.validation import record_paths, validate
 from sf2f_bench.types import BenchError, ExtractorCard, Features, MetricCard
