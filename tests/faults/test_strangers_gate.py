@@ -23,7 +23,7 @@ from tests.plugins import install
 __all__ = ["evaluation"]  # a fixture
 
 METRIC = '''
-"""How often a generated face is nearest to its own person."""
+"""How many others a generated face is nearer to its own person than to."""
 from dataclasses import dataclass, field
 import numpy as np
 from sf2f_bench import BenchError, Score
@@ -31,30 +31,30 @@ from sf2f_bench.types import Margin, MetricCard
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """Share of generated faces that are nearest to their own person; 0..1."""
+class Nearer:
+    """Mean share of others that are further from a generated face than its own person; 0..1."""
 
-    name: str = "nearest"
+    name: str = "nearer"
     version: int = 1
     higher_is_better: bool = True
     needs: tuple[str, ...] = ("embeddings",)
     min_n: int = 2
     card: MetricCard = field(
         default_factory=lambda: MetricCard(
-            "nearest", bounds=(0.0, 1.0), margin=Margin(0.1, "a tenth"), decides=("judge",), smooth=False
+            "nearer", bounds=(0.0, 1.0), margin=Margin(0.1, "a tenth"), decides=("judge",), smooth=False
         )
     )
 
     def __call__(self, real, fake, rng):
         if len(real.identities) < 2:
-            raise BenchError("nearest needs two identities.")
+            raise BenchError("nearer needs two identities.")
         squares = ((fake.embeddings[:, None] - real.embeddings[None]) ** 2).sum(axis=2)
-        hits = (np.diagonal(squares) <= squares.min(axis=1) + 1e-9).astype(float)
-        return Score(float(hits.mean()), len(hits), None, hits)
+        shares = (squares > np.diagonal(squares)[:, None] + 1e-9).sum(axis=1) / (len(squares) - 1)
+        return Score(float(shares.mean()), len(shares), None, shares)
 
 
 def metrics(gallery_size, ks, identities):
-    return [Nearest()]
+    return [Nearer()]
 '''
 ANCHOR = '''
 """One training photo for everybody."""
@@ -81,7 +81,7 @@ def installed(tmp_path_factory):
     """A folder in which the stranger's package is installed."""
     folder = tmp_path_factory.mktemp("strangers")
     groups = {
-        "sf2f_bench.metrics": {"nearest": "their_metric:metrics"},
+        "sf2f_bench.metrics": {"nearer": "their_metric:metrics"},
         "sf2f_bench.models": {"one-photo": "their_anchor:OnePhoto"},
     }
     files = {"their_metric.py": METRIC, "their_anchor.py": ANCHOR}
@@ -107,9 +107,9 @@ def add_anchor(evaluation, folder):
 
 def test_they_keep_their_contracts(installed):
     from their_anchor import OnePhoto
-    from their_metric import Nearest
+    from their_metric import Nearer
 
-    check_metric(Nearest())
+    check_metric(Nearer())
     check_anchor(OnePhoto)
 
 
@@ -121,13 +121,13 @@ def test_the_metric_decides_by_its_own_margin(reference, evaluation, tmp_path):
     for folder in (new, spoilt):
         add_anchor(evaluation, folder)
     honest = check(new, reference)
-    (line,) = (line for line in honest.deciding if line.metric == "nearest")
+    (line,) = (line for line in honest.deciding if line.metric == "nearer")
     assert line.margin == 0.1
     assert not honest.regressions
-    assert "nearest" in fallen(check(spoilt, reference))
-    assert "nearest" not in fallen(check(spoilt, reference, rules_of(["nearest=1"])))
+    assert "nearer" in fallen(check(spoilt, reference))
+    assert "nearer" not in fallen(check(spoilt, reference, rules_of(["nearer=1"])))
     printed = CliRunner().invoke(check_command, [str(spoilt), "--against", str(reference)]).output
-    assert "nearest by the judge is worse" in " ".join(printed.split())
+    assert "nearer by the judge is worse" in " ".join(printed.split())
 
 
 def test_the_anchor_checks_the_instrument(reference, evaluation, tmp_path):
@@ -151,7 +151,7 @@ def test_both_are_validated_by_their_cards(reference, tmp_path):
     (path,) = copy.glob("acted-seed0-*.json")
     content = json.loads(path.read_text())
     for score in content["scores"]:
-        if score["metric"] == "nearest":
+        if score["metric"] == "nearer":
             score["interval"] = [0.0, 1.5]
     path.write_text(json.dumps(content))
     done = CliRunner().invoke(validate_command, [str(copy)])
