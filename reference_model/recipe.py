@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -87,29 +85,16 @@ def recipe_for(settings: ModelSettings, fuses: bool = True) -> dict[str, Any]:
     return {name: value for name, value in recipe.items() if fuses or not name.startswith("fuser")}
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
-    """No gradients for the weights of these modules inside; gradients still pass through them."""
-    for module in modules:
-        module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.requires_grad_(True)
+class Networks(nn.Module):
+    """The generator and its discriminators, one of each kind per resolution; tensors are named by the three parts."""
 
-
-@dataclass(eq=False)
-class Networks:
-    """The generator and its discriminators, one of each kind per resolution."""
-
-    generator: Generator
-    image: nn.ModuleList
-    identity: nn.ModuleList
+    def __init__(self, generator: Generator, image: nn.ModuleList, identity: nn.ModuleList) -> None:
+        super().__init__()
+        self.generator, self.image, self.identity = generator, image, identity
 
     @classmethod
     def build(cls, recipe: Mapping[str, Any], identities: int, seed: int, fuser: bool) -> Networks:
-        """Networks with initial weights that depend on the seed alone, leaving the global state as it was."""
+        """Networks with initial weights that depend on the seed alone; the global random state is left as it was."""
         sizes = resolutions(recipe["image_size"])
         if recipe["decoder"] == "plain":
             sizes = sizes[-1:]
@@ -123,7 +108,7 @@ class Networks:
 
     def parts(self) -> dict[str, nn.Module]:
         """The three by name."""
-        return {"generator": self.generator, "image": self.image, "identity": self.identity}
+        return dict(self.named_children())
 
     def setup(self, context: TrainContext) -> None:
         """Make all of them ready for training."""
@@ -131,24 +116,12 @@ class Networks:
         self.image = nn.ModuleList(map(context.setup, self.image))
         self.identity = nn.ModuleList(map(context.setup, self.identity))
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensors, ``generator.*``, ``image.*``, ``identity.*``."""
-        return {
-            f"{part}.{name}": tensor
-            for part, module in self.parts().items()
-            for name, tensor in module.state_dict().items()
-        }
-
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the tensors of a first stage; a fuser keeps its own."""
-        for part, module in self.parts().items():
-            found = module.load_state_dict(part_of(tensors, part), strict=False)
-            lacking = [name for name in found.missing_keys if not name.startswith("fuser.")]
-            if lacking or found.unexpected_keys:
-                raise BenchError(
-                    f"the first stage's {part} does not fit ({[*lacking, *found.unexpected_keys][:4]}): train it "
-                    "anew with this version"
-                )
+        """Take the tensors of a first stage; a fuser keeps its own. Raises BenchError where they do not fit."""
+        found = self.load_state_dict(tensors, strict=False)
+        wrong = [name for name in found.missing_keys if not name.startswith("generator.fuser.")]
+        if wrong := [*wrong, *found.unexpected_keys]:
+            raise BenchError(f"the first stage does not fit ({wrong[:4]}): train it anew with this version")
 
 
 def generator_of(recipe: Mapping[str, Any], fuser: bool) -> Generator:
@@ -200,14 +173,15 @@ class FirstStage:
         the recipe's to the end, as in the official run.
         """
         networks, weights = self.networks, self.recipe["weights"]
-        with frozen(networks.image, networks.identity):
-            with self.context.autocast():
-                fakes, _ = networks.generator(voices)
-                reals = pyramid(real, len(fakes))
-                terms = generator_losses(
-                    fakes, reals, labels, networks.image, networks.identity, self.perceptual, weights
-                )
-            self._update("generator", terms, lr)
+        self._train_discriminators(False)
+        with self.context.autocast():
+            fakes, _ = networks.generator(voices)
+            reals = pyramid(real, len(fakes))
+            terms = generator_losses(
+                fakes, reals, labels, networks.image, networks.identity, self.perceptual, weights
+            )
+        self._update("generator", terms, lr)
+        self._train_discriminators(True)
         fakes = tuple(fake.detach() for fake in fakes)
         if weights["adversarial"]:
             with self.context.autocast():
@@ -218,6 +192,11 @@ class FirstStage:
                 identity = identity_discriminator_losses(networks.identity, fakes, reals, labels)
             terms |= self._update("identity", identity, self.recipe["lr"])
         return terms
+
+    def _train_discriminators(self, wanted: bool) -> None:
+        """Whether their weights get gradients; these pass through them either way."""
+        for network in (self.networks.image, self.networks.identity):
+            network.requires_grad_(wanted)
 
     def _update(self, name: str, terms: Mapping[str, Tensor], lr: float) -> dict[str, Tensor]:
         self.context.update(self.optimisers[name], total(terms.values()), lr)
@@ -370,7 +349,7 @@ class SF2F:
     def state_dict(self) -> dict[str, Tensor]:
         """The generator's tensors, ``generator.*``; a trained first stage's discriminators beside them."""
         if self.networks is not None and not self.fuses:
-            return self.networks.tensors()
+            return self.networks.state_dict()
         return {f"generator.{name}": tensor for name, tensor in self._trained().state_dict().items()}
 
     @staticmethod

@@ -31,7 +31,7 @@ from sf2f_bench.faces import IMAGENET_MEAN, IMAGENET_STD
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
 
-SIZE = 224  # pixels, the side of the picture that the network looks at
+SIZE = 224  # pixels, the side of the network's input
 REPOSITORY = "facebookresearch_dinov2_main"  # the folder that torch.hub makes for the repository
 SOURCE = "https://github.com/facebookresearch/dinov2"
 

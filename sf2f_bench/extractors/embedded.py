@@ -25,7 +25,7 @@ from sf2f_bench.extractors.frozen import extract
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard
 
-SIZE = 64  # pixels, the side of the picture that the networks look at
+SIZE = 64  # pixels, the side of the network's input
 
 
 class CosineHead(nn.Module):

@@ -17,7 +17,7 @@ from sf2f_bench.extractors.weights import FILES
 from sf2f_bench.types import ExtractorCard
 
 CLASSES = 1008  # of 2015's TensorFlow: ImageNet's 1000 and a few unused outputs
-SIZE = 299  # pixels, the side of the picture that the network looks at
+SIZE = 299  # pixels, the side of the network's input
 
 
 class Inception2015(Inception3):

@@ -66,7 +66,7 @@ class TestGoodFolders:
         np.testing.assert_array_equal(found.answer.faces[2], pixels(12).transpose(2, 0, 1))
         np.testing.assert_array_equal(found.answer.takes[1, 2], pixels(2).transpose(2, 0, 1))
         assert "Pictures beyond the second (4 people) were not read." in found.notes[0]
-        assert "the maker's word" in found.notes[0]
+        assert "is taken on trust" in found.notes[0]
 
     def test_a_second_picture_of_some_only_gives_no_takes_and_is_said(self, folder):
         draw(folder, "person-0", "2.png")
@@ -90,7 +90,7 @@ class TestGoodFolders:
         (folder / "person-0" / "._1.png").write_text("x")
         assert read_faces(folder, PEOPLE, SIZE).notes == (
             "Folders of no test person, ignored: 1 (stranger).",
-            "Files that are no picture, ignored: 3 (config.yaml, person-0/deep, person-0/z.txt).",
+            "Files that are not pictures, ignored: 3 (config.yaml, person-0/deep, person-0/z.txt).",
         )
 
 
