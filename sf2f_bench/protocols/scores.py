@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from sf2f_bench.metrics.common import card_of
 from sf2f_bench.results import records
 from sf2f_bench.types import MetricCard, Role, Score
 
@@ -25,11 +26,6 @@ class NamedMetric(Protocol):
     @property
     def higher_is_better(self) -> bool:  # noqa: D102
         ...
-
-
-def card_of(metric: object) -> MetricCard:
-    """What the metric says of itself; the default card for a metric that has none."""
-    return getattr(metric, "card", None) or MetricCard()
 
 
 class Identified(Protocol):

@@ -14,8 +14,8 @@ from typing import Any
 
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
+from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_named
-from sf2f_bench.protocols.scores import card_of
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
 from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_json, write
 from sf2f_bench.runs.recording import SHUFFLED, shuffled, system_part

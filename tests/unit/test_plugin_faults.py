@@ -162,7 +162,10 @@ def test_a_metric_without_what_a_metric_needs_is_named_when_the_metrics_are_made
 
 
 def test_two_metrics_of_one_name_are_refused(package):
-    text = "from sf2f_bench.metrics.table import MedianRank\ndef metrics(gallery, ks, n):\n    return [MedianRank()]\n"
+    text = (
+        "from sf2f_bench.metrics.retrieval import MedianRank\n"
+        "def metrics(gallery, ks, n):\n    return [MedianRank()]\n"
+    )
     package({"strange_metric.py": text}, metrics={"again": "strange_metric:metrics"})
     with pytest.raises(BenchError, match="two metrics are called median-rank/full"):
         installed_metrics(10, (1, 5), 60)

@@ -61,7 +61,7 @@ def _retrieval_title(records: Sequence[RunRecord], _: str) -> str:
 def _likeness_title(records: Sequence[RunRecord], _: str) -> str:
     classifier, score = _classifier_of(records)
     quality = f"{score} by {classifier}" if score else "mutual information (MI) by the judge"
-    inception = _extractor_of(records, paper.inception_score().name, paper.FrechetDistance().name)
+    inception = _extractor_of(records, paper.inception_score().name, paper.PublishedFrechetDistance().name)
     title = f"How alike? By the network of the training loss; {quality}"
     return f"{title}; FID and IS by {inception}" if inception else title
 
