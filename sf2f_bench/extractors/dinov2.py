@@ -1,10 +1,10 @@
-"""DINOv2 ViT-S/14: features learnt without labels, as a second opinion on distributions beside Inception.
+"""DINOv2 ViT-S/14: features learnt without labels, for distances between distributions beside Inception's.
 
 Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (arXiv 2304.07193); for distances of
 generated pictures: Stein et al., "Exposing flaws of generative model evaluation metrics" (arXiv 2306.04675).
 
-The network's code is the authors' repository, which the user puts where torch.hub would. **That code runs**: it is
-the user's to trust. The weights are read as tensors and run nothing.
+The network's code is the authors' repository, which the user puts where torch.hub would. **That code runs**, and it is
+up to the user to trust it. The weights are read as tensors, which runs no code.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ class DinoV2Extractor:
         self.module = frozen(DinoV2(transformer))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, None]:
-        """What the network sees, the same for any batch size.
+        """Class tokens as embeddings, the same for any batch size.
 
         images: uint8 ``[B, 3, H, W]`` of any size, not cropped. Returns class tokens float32 ``[B, 384]``, not
-        brought to length 1, on the device of `module`, in full precision; it has no classes.
+        normalised, on the device of `module`, in full precision; it has no classes.
         """
         return embed(self.module, images), None
 

@@ -17,7 +17,7 @@ from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard
 
 Network = TypeVar("Network", bound=nn.Module)
-# Images that go through a network at once: on a CPU, maps that stay near its cache; on a GPU, enough to fill it.
+# Images per pass through a network: on a CPU, so few that their maps stay in its cache; on a GPU, enough to fill it.
 CHUNK = {"cpu": 16, "cuda": 256}
 
 
@@ -26,7 +26,7 @@ def frozen(network: Network) -> Network:
 
     Load the weights first: folding takes the batch norms' entries out of the state dict.
     """
-    # A frozen batch norm is a fixed scale and shift: inside the convolution before it, it costs no pass over the
+    # A frozen batch norm is a fixed scale and shift: folded into the convolution before it, it needs no pass over the
     # map, forward or backward; and oneDNN's and cuDNN's convolutions are fastest on channels-last memory. Both
     # together, on one CPU thread: 1.5 times the images of the plain ResNet-50, 1.2 times FaceNet's with gradients.
     fold_batch_norm(network.eval())
@@ -52,7 +52,7 @@ def fold_batch_norm(network: nn.Module) -> None:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """float32 arithmetic inside, whatever the training allows: no autocast, no TF32 on CUDA."""
+    """float32 arithmetic inside, whatever training uses: no autocast, no TF32 on CUDA."""
     matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
