@@ -306,7 +306,7 @@ def test_a_sound_data_set_passes_with_a_bad_file_in_it():
 def test_every_check_of_a_data_set_has_a_broken_one():
     marks = test_a_broken_data_set_fails_its_check.pytestmark[0].args[1]
     assert {check for _, check, _ in marks} == {title(check) for check in DATASET_CHECKS} - {
-        "a known law draws faces"  # of synthetic worlds alone
+        "a known law gives faces"  # of synthetic worlds alone
     }
 
 
