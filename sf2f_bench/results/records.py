@@ -9,12 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from dataclasses import Field as DataclassField
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
 import pandas as pd
 from pyarrow.parquet import ParquetFile
 from pydantic import (
@@ -30,7 +27,15 @@ from pydantic import (
 )
 
 from sf2f_bench.files import is_plain_name, write_atomically
-from sf2f_bench.results.side_media import read_strip, read_voices, write_strip, write_voices
+from sf2f_bench.results.cards import stated, text_of
+from sf2f_bench.results.side_media import (
+    check_faces,
+    check_voices,
+    read_strip,
+    read_voices,
+    write_strip,
+    write_voices,
+)
 from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
 
 if TYPE_CHECKING:
@@ -99,21 +104,6 @@ class SystemPart(_Part):
     words: str = ""
     off_scale: bool = False
     faces_of: str = ""
-
-
-def stated(card: Any) -> Any:
-    """The fields of a card (or of a part of it) that are not their default, so that a record stays small."""
-    if not is_dataclass(card) or isinstance(card, type):
-        return dict(card) if isinstance(card, Mapping) else card
-    return {
-        part.name: stated(value)
-        for part in fields(card)
-        if (value := getattr(card, part.name)) != _default(part)
-    }
-
-
-def _default(part: DataclassField[Any]) -> Any:
-    return part.default if part.default_factory is MISSING else part.default_factory()
 
 
 def column_of(metric: str, extractor: str | None) -> str:
@@ -324,6 +314,12 @@ def save(
     Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
+    for what, media in (("face", faces), ("face", true_faces), ("voice", voices)):
+        if media is not None and not record.benchmark.media_shareable:
+            raise BenchError(
+                f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
+                f"save it without {what}s"
+            )
     names = {"per_identity": f"{record.stem}.per-identity.parquet"}
     _check_frames(record, per_identity, curve)
     write_atomically(folder / names["per_identity"], lambda path: per_identity.to_parquet(path, index=False))
@@ -335,11 +331,11 @@ def save(
         write_atomically(folder / names["curve"], lambda path: curve.to_csv(path, index=False))
     for field, images, ending in (("faces", faces, "faces"), ("true_faces", true_faces, "true-faces")):
         if images is not None:
-            _check_faces(record, images)
+            check_faces(record.stem, images, len(record.files.face_identities))
             names[field] = f"{record.stem}.{ending}.png"
             write_strip(folder / names[field], images)
     if voices is not None:
-        _check_voices(record, voices)
+        check_voices(record.stem, voices, len(record.files.face_identities))
         names["voices"] = f"{record.stem}.voices.flac"
         write_voices(folder / names["voices"], voices)
     absent = {field: names.get(field) for field in SIDE_FILES}
@@ -348,23 +344,9 @@ def save(
     return write(folder / f"{record.stem}.json", written.model_dump(mode="json"))
 
 
-def write(path: Path, content: dict[str, Any]) -> Path:
-    """Write a record's JSON, atomically: a line a card, everything else indented."""
-    cards: dict[str, str] = {}
-
-    def placeholder(part: str, name: str, card: object) -> str:
-        mark = f"<card of {part} {name}>"
-        cards[json.dumps(mark)] = json.dumps(card, sort_keys=True, allow_nan=False)
-        return mark
-
-    marked = {
-        part: {name: placeholder(part, name, card) for name, card in content[part].items()}
-        for part in ("metrics", "extractors")
-    }
-    text = json.dumps(content | marked, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    for mark, card in cards.items():
-        text = text.replace(mark, card, 1)
-    return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a record's JSON, atomically."""
+    return write_atomically(path, lambda temporary: temporary.write_text(text_of(content), encoding="utf-8"))
 
 
 def load(path: Path) -> RunRecord:
@@ -461,34 +443,4 @@ def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataF
     if curve is not None and not {"stage", "step"} <= set(curve.columns):
         raise BenchError(
             f"{record.stem}: a training curve needs columns 'stage' and 'step', got {list(curve.columns)}"
-        )
-
-
-def _check_faces(record: RunRecord, images: ByteArray) -> None:
-    """Raise unless `images` is uint8 ``[K, 3, H, W]`` that may be shown, one per named identity."""
-    _check_shareable(record, "face")
-    expected = len(record.files.face_identities)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(images) != expected:
-        raise BenchError(
-            f"{record.stem}: expected faces uint8 [{expected}, 3, H, W], one per files.face_identities, "
-            f"got {images.dtype} {list(images.shape)}"
-        )
-
-
-def _check_shareable(record: RunRecord, what: str) -> None:
-    if not record.benchmark.media_shareable:
-        raise BenchError(
-            f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
-            f"save it without {what}s"
-        )
-
-
-def _check_voices(record: RunRecord, voices: Sequence[FloatArray]) -> None:
-    """Raise unless there is a waveform ``[T]`` that may be heard for each named identity."""
-    _check_shareable(record, "voice")
-    expected = len(record.files.face_identities)
-    if len(voices) != expected or any(voice.ndim != 1 for voice in voices):
-        raise BenchError(
-            f"{record.stem}: expected {expected} waveforms [T], one per files.face_identities, "
-            f"got {[list(voice.shape) for voice in voices]}"
         )
