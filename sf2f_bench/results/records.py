@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -314,34 +314,31 @@ def save(
     Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
-    for what, media in (("face", faces), ("face", true_faces), ("voice", voices)):
-        if media is not None and not record.benchmark.media_shareable:
-            raise BenchError(
-                f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
-                f"save it without {what}s"
-            )
-    names = {"per_identity": f"{record.stem}.per-identity.parquet"}
     _check_frames(record, per_identity, curve)
-    write_atomically(folder / names["per_identity"], lambda path: per_identity.to_parquet(path, index=False))
-    if replicates is not None:
-        names["replicates"] = f"{record.stem}.replicates.parquet"
-        write_atomically(folder / names["replicates"], lambda path: replicates.to_parquet(path, index=False))
-    if curve is not None:
-        names["curve"] = f"{record.stem}.curve.csv"
-        write_atomically(folder / names["curve"], lambda path: curve.to_csv(path, index=False))
-    for field, images, ending in (("faces", faces, "faces"), ("true_faces", true_faces, "true-faces")):
-        if images is not None:
-            check_faces(record.stem, images, len(record.files.face_identities))
-            names[field] = f"{record.stem}.{ending}.png"
-            write_strip(folder / names[field], images)
-    if voices is not None:
-        check_voices(record.stem, voices, len(record.files.face_identities))
-        names["voices"] = f"{record.stem}.voices.flac"
-        write_voices(folder / names["voices"], voices)
-    absent = {field: names.get(field) for field in SIDE_FILES}
-    files = record.files.model_copy(update=absent)
-    written = record.model_copy(update={"files": files})
+    _check_media(record, [images for images in (faces, true_faces) if images is not None], voices)
+    kept: dict[str, tuple[str, Any, Callable[[Path, Any], object]]] = {
+        "per_identity": ("per-identity.parquet", per_identity, _write_parquet),
+        "replicates": ("replicates.parquet", replicates, _write_parquet),
+        "curve": ("curve.csv", curve, _write_csv),
+        "faces": ("faces.png", faces, write_strip),
+        "true_faces": ("true-faces.png", true_faces, write_strip),
+        "voices": ("voices.flac", voices, write_voices),
+    }
+    names: dict[str, str | None] = dict.fromkeys(kept)
+    for field, (ending, content, write_file) in kept.items():
+        if content is not None:
+            names[field] = f"{record.stem}.{ending}"
+            write_file(folder / f"{record.stem}.{ending}", content)
+    written = record.model_copy(update={"files": record.files.model_copy(update=names)})
     return write(folder / f"{record.stem}.json", written.model_dump(mode="json"))
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False))
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    write_atomically(path, lambda temporary: frame.to_csv(temporary, index=False))
 
 
 def write(path: Path, content: Mapping[str, Any]) -> Path:
@@ -444,3 +441,18 @@ def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataF
         raise BenchError(
             f"{record.stem}: a training curve needs columns 'stage' and 'step', got {list(curve.columns)}"
         )
+
+
+def _check_media(record: RunRecord, strips: Sequence[ByteArray], voices: Sequence[FloatArray] | None) -> None:
+    """Raise unless the data set allows pictures and voices, and there is one for each named identity."""
+    for what, is_there in (("face", bool(strips)), ("voice", voices is not None)):
+        if is_there and not record.benchmark.media_shareable:
+            raise BenchError(
+                f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
+                f"save it without {what}s"
+            )
+    expected = len(record.files.face_identities)
+    for images in strips:
+        check_faces(record.stem, images, expected)
+    if voices is not None:
+        check_voices(record.stem, voices, expected)
