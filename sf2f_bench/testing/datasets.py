@@ -151,7 +151,7 @@ def fingerprint_stays(trial: DatasetTrial) -> None:
     expect(copy.fingerprint() == mark, expected, "another one", "hash content, not objects")
 
 
-def a_known_law_draws_faces(trial: DatasetTrial) -> None:
+def a_known_law_gives_faces(trial: DatasetTrial) -> None:
     """Where the data set knows its law: the oracle's faces."""
     dataset = trial.dataset
     if not isinstance(dataset, KnownLaw):
@@ -187,5 +187,5 @@ DATASET_CHECKS: tuple[Callable[[DatasetTrial], None], ...] = (
     recordings_can_be_read,
     photos_can_be_read,
     fingerprint_stays,
-    a_known_law_draws_faces,
+    a_known_law_gives_faces,
 )
