@@ -27,7 +27,7 @@ from sf2f_bench.testing.frontends import check_features, check_normalise, check_
 from sf2f_bench.testing.world import tiny_store
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.training.checkpoint import Stateful
-from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace
+from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace, StartsFromAnother
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SEED = 1
@@ -163,8 +163,8 @@ class ModelTrial:
         torch.manual_seed(self.used)
 
     def _start(self, system: SpeechToFace) -> dict[str, Tensor] | None:
-        base = getattr(system, "starts_from", None)
-        return None if base is None else self._trained_base
+        starts = isinstance(system, StartsFromAnother) and system.starts_from is not None
+        return self._trained_base if starts else None
 
     @cached_property
     def _trained_base(self) -> dict[str, Tensor]:
