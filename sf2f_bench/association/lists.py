@@ -34,11 +34,12 @@ class PathPattern:
     pattern: re.Pattern[str]
 
 
-VOICE = PathPattern("id10002/CLIP/00001.wav", re.compile(r"id\d{5}/[^/]+/\d{5}\.wav"))
-FACE = PathPattern("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(r"[^/]+/1\.6/[^/]+/\d+\.jpg"))
+FOLDER = r"[^/\\.][^/\\]*"  # never ".."
+VOICE = PathPattern("id10002/CLIP/00001.wav", re.compile(rf"id\d{{5}}/{FOLDER}/\d{{5}}\.wav"))
+FACE = PathPattern("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(rf"{FOLDER}/1\.6/{FOLDER}/\d+\.jpg"))
 # Before VoxCeleb1 gave its people ids:
-OLD_VOICE = PathPattern("A.R._Rahman/CLIP_0000001.wav", re.compile(r"([^/]+)/([^/]+)_(\d{7})\.wav"))
-OLD_FACE = PathPattern("A.R._Rahman/CLIP/0013500.jpg", re.compile(r"([^/]+)/([^/]+/\d+\.jpg)"))
+OLD_VOICE = PathPattern("A.R._Rahman/CLIP_0000001.wav", re.compile(rf"({FOLDER})/({FOLDER})_(\d{{7}})\.wav"))
+OLD_FACE = PathPattern("A.R._Rahman/CLIP/0013500.jpg", re.compile(rf"({FOLDER})/({FOLDER}/\d+\.jpg)"))
 
 
 @dataclass(frozen=True, eq=False)

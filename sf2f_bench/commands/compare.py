@@ -138,7 +138,7 @@ def _of_seeds(comparison: SystemComparison) -> list[str]:
         return []
     if max(map(len, seeds)) == 1:
         return [
-            "One training seed each: this compares these two trained models, not the ways in which they were trained. "
+            "One training seed each: this compares these trained models, not the ways in which they were trained. "
             "Another seed may reverse any result; train each with three or more (`sf2f-bench run --seed 1`)."
         ]
     said = "Intervals and tests allow for new training seeds as well as for new identities"

@@ -19,7 +19,7 @@ from sf2f_bench.report.verdicts import (
 )
 from sf2f_bench.results.numbers import NOTHING, listed, with_interval
 from sf2f_bench.results.selection import Group, cached_per_group
-from sf2f_bench.types import ExtractorCard, MetricCard
+from sf2f_bench.types import MetricCard
 
 EVERYTHING = "all"  # the metric of an `AbsentScore` that names an unavailable network
 
@@ -78,15 +78,9 @@ def _synthetic_networks(group: Group) -> Iterator[Note]:
     if not group.part.real:
         return
     for network in dict.fromkeys((group.extractor("judge"), group.extractor("training-loss"))):
-        if network and (text := of_synthetic_faces(network, group.extractor_card(network))):
+        if network and group.extractor_card(network).synthetic:
+            text = f"{network} was trained on synthetic faces: on real photos its numbers are no result."
             yield Note(text, alarm=True)
-
-
-def of_synthetic_faces(network: str, card: ExtractorCard) -> str | None:
-    """What to know of a network that was trained on synthetic faces and looked at real photos; None of any other."""
-    if not card.synthetic:
-        return None
-    return f"{network} was trained on synthetic faces: on real photos its numbers are no result."
 
 
 def _audit(group: Group) -> list[Note]:

@@ -29,7 +29,7 @@ from pydantic import (
     model_validator,
 )
 
-from sf2f_bench.files import write_atomically
+from sf2f_bench.files import is_plain_name, write_atomically
 from sf2f_bench.results.side_media import read_strip, read_voices, write_strip, write_voices
 from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
 
@@ -223,7 +223,9 @@ class RunRecord(_Part):
     absent: tuple[AbsentScore, ...] = ()
     environment: Environment
     weights: dict[str, str] = Field(default_factory=dict)  # extractor id -> sha256
-    metrics: dict[str, MetricCard] = Field(default_factory=dict)  # name -> card, of every score
+    metrics: dict[str, MetricCard] = Field(
+        default_factory=dict
+    )  # name -> card, of all scores and absent ones
     extractors: dict[str, ExtractorCard] = Field(default_factory=dict)  # id -> card
     cost: Cost
     files: SideFiles = SideFiles()
@@ -251,7 +253,8 @@ class RunRecord(_Part):
         """The name that the record's files share: ``sf2f-64-w0.25-seed0-1a2b3c4d``."""
         width = "" if self.system.width in (None, 1.0) else f"-w{self.system.width:g}"
         name = re.sub(r"[^A-Za-z0-9.]+", "-", self.system.name).strip("-.") or "system"
-        return f"{name}{width}-seed{self.seed}-{self.key[:8]}"
+        key = re.sub(r"[^A-Za-z0-9]+", "-", self.key[:8])
+        return f"{name}{width}-seed{self.seed}-{key}"
 
     def comparable_part(self) -> dict[str, Any]:
         """All but environment, cost and time: two runs of the same thing are equal here."""
@@ -365,7 +368,10 @@ def write(path: Path, content: dict[str, Any]) -> Path:
 
 
 def load(path: Path) -> RunRecord:
-    """Read one record. Raises BenchError for bad JSON, another schema version or a missing side file."""
+    """Read one record.
+
+    Raises BenchError for bad JSON, another schema version, and a side file that is missing or lies elsewhere.
+    """
     path = Path(path)
     content = read_json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
@@ -382,9 +388,8 @@ def load(path: Path) -> RunRecord:
     record = parse(path, content)
     record._folder = path.parent
     for field in SIDE_FILES:
-        side = record.path_of(field)
-        if side is not None and not side.is_file():
-            raise BenchError(f"{path}: its {field} file {side.name} is missing; copy it beside the record")
+        if name := getattr(record.files, field):
+            _check_side_file(path, field, name)
     if not record.files.per_identity:
         raise BenchError(f"{path}: names no per-identity file; run again")
     return record
@@ -406,6 +411,21 @@ def parse(path: Path, content: object) -> RunRecord:
         return RunRecord.model_validate(content)
     except ValidationError as error:
         raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
+
+
+def _check_side_file(path: Path, field: str, name: str) -> None:
+    """Raise unless the file lies in the record's own folder: a stranger's record could name any file it likes."""
+    if not is_plain_name(name):
+        raise BenchError(
+            f"{path}: expected files.{field} to be the plain name of a file beside the record, got {name!a}; do not "
+            "trust this record: get it again from whoever made it, or delete it"
+        )
+    side = path.parent / name
+    if side.is_symlink():
+        raise BenchError(f"{path}: its {field} file {name} is a link; copy the file itself beside the record")
+    if not side.is_file():
+        state = "is no file" if side.exists() else "is missing"
+        raise BenchError(f"{path}: its {field} file {name} {state}; copy it beside the record")
 
 
 def load_all(folder: Path, without: tuple[str, ...] = ()) -> list[RunRecord]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
-from sf2f_bench.protocols.bench.scoring import card_of
+from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
 from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_json, write
@@ -79,6 +79,7 @@ def _metric_cards(record: RunRecord, unknown: list[str]) -> dict[str, MetricCard
     known = {metric.name: card_of(metric) for metric in metrics}
     names = list(dict.fromkeys(score.metric for score in record.scores))
     unknown += [f"metric {name}" for name in names if name not in known]
+    names += [absent.metric for absent in record.absent if absent.metric in known]
     return {name: known.get(name, MetricCard()) for name in names}
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     from sf2f_bench.statistics.intervals import Interval
 
     Array = NDArray[np.float64]
-    Error = tuple[float, float]  # variance, degrees of freedom
 
 Basis = Literal["mean", "median", "pseudo-values", "replicates"]
 SIGNIFICANT = 0.05  # of q, below which a difference is shown
 POWER = 0.8
 SMALLEST_TAIL = 1e-100
+
+
+class Error(NamedTuple):
+    """A part of a difference's error."""
+
+    variance: float
+    degrees: float  # of freedom
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +136,7 @@ def seeds_interval(
 
 
 def _by_exchange(a: Measured, b: Measured) -> bool:
-    """Do the tests of one seed hold that exchange an identity's two values at random?"""
+    """Whether the tests of one seed hold that exchange an identity's two values at random."""
     if (a.basis, a.n, a.parts.shape[1]) != (b.basis, b.n, b.parts.shape[1]):
         raise BenchError(
             f"a paired comparison needs the same basis and the same identities on both sides, got {a.basis} of {a.n} "
@@ -176,7 +182,9 @@ def _by_medians(a: Measured, b: Measured, rng: np.random.Generator, level: float
     )
     low, high = map(float, bootstrap.confidence_interval)
     error = float(bootstrap.standard_error)
-    return Comparison(_effect(a, b), (low, high), float(test.pvalue), a.n, _detectable([(error**2, a.n - 1)]))
+    return Comparison(
+        _effect(a, b), (low, high), float(test.pvalue), a.n, _detectable([Error(error**2, a.n - 1)])
+    )
 
 
 def _median_difference(a: Array, b: Array, axis: int) -> Array:
@@ -206,38 +214,54 @@ def _errors_between(a: Measured, b: Measured) -> list[Error]:
 
 
 def _errors(*sides: Measured) -> list[Error]:
-    """Variances of the first side's mean over seeds less the second's, with their degrees: identities', seeds'."""
-    first = sides[0]
-    means = [side.parts.mean(axis=0) for side in sides]
-    identities = _variance(means[0] - means[1] if len(means) == 2 else means[0], first)
-    degrees = first.n - 1 if first.basis != "replicates" else min(first.n, first.parts.shape[1]) - 1
-    repeated = [side for side in sides if len(side.seeds) > 1]
-    if not repeated:
-        return [(identities, degrees)]
-    seeds, noise = zip(*(_of_seeds(side) for side in repeated), strict=True)
-    shares = [1 / len(side.values) for side in repeated]
-    alone = sum(bool(side.seeds) for side in sides) - len(
-        repeated
-    )  # 1 where a trained side has a single seed
-    variances = [variance * (share + alone) for variance, share in zip(seeds, shares, strict=True)]
-    shared = sum(variance * (share + alone) for variance, share in zip(noise, shares, strict=True))
-    return [(max(0.0, identities - shared), degrees), _welch(variances, repeated)]
+    """Of the first side's mean over seeds, less the second's where there is one: the identities' error, the seeds'.
+
+    The seeds' error holds noise of the identities within a seed, which the first error holds too and is rid of. A
+    trained side with a single seed is assumed to vary with its seed as the other side does.
+    """
+    first, *rest = sides
+    parts = first.parts.mean(axis=0)
+    for side in rest:
+        parts = parts - side.parts.mean(axis=0)
+    identities = Error(_variance(parts, first), _count(first) - 1)
+    spreads = [_spread_of_seeds(side) for side in sides if len(side.seeds) > 1]
+    if not spreads:
+        return [identities]
+    single_seeds = sum(len(side.seeds) == 1 for side in sides)
+    weights = [1 / spread.seeds + single_seeds for spread in spreads]
+    noise = sum(weight * spread.noise for weight, spread in zip(weights, spreads, strict=True))
+    return [
+        Error(max(0.0, identities.variance - noise), identities.degrees),
+        _welch([weight * spread.variance for weight, spread in zip(weights, spreads, strict=True)], spreads),
+    ]
 
 
-def _of_seeds(side: Measured) -> tuple[float, float]:
-    """Variance of one seed's value, and that part of it that is noise of the identities within the seed."""
+class _SpreadOfSeeds(NamedTuple):
+    """How one side varies over its seeds."""
+
+    seeds: int
+    variance: float  # of one seed's value
+    noise: float  # the part of it that the identities' noise within a seed explains
+
+
+def _spread_of_seeds(side: Measured) -> _SpreadOfSeeds:
     residuals = side.parts - side.parts.mean(axis=0)
     noise = sum(_variance(row, side) for row in residuals) / (len(residuals) - 1)
-    return float(side.values.var(ddof=1)), noise
+    return _SpreadOfSeeds(len(side.values), float(side.values.var(ddof=1)), noise)
 
 
-def _welch(variances: Sequence[float], sides: Sequence[Measured]) -> Error:
+def _welch(variances: Sequence[float], spreads: Sequence[_SpreadOfSeeds]) -> Error:
     """Sum of the sides' variances with Welch and Satterthwaite's degrees of freedom."""
     total = float(sum(variances))
-    spread = sum(
-        variance**2 / (len(side.values) - 1) for variance, side in zip(variances, sides, strict=True)
+    denominator = sum(
+        variance**2 / (spread.seeds - 1) for variance, spread in zip(variances, spreads, strict=True)
     )
-    return total, total**2 / spread if spread else 1.0
+    return Error(total, total**2 / denominator if denominator else 1.0)
+
+
+def _count(side: Measured) -> int:
+    """How many values a variance over identities rests on."""
+    return side.n if side.basis != "replicates" else min(side.n, side.parts.shape[1])
 
 
 def _variance(parts: Array, side: Measured) -> float:
@@ -269,8 +293,8 @@ def _p_value(effect: float, errors: Sequence[Error]) -> float:
     if effect == 0 or _reach(errors, SMALLEST_TAIL) <= abs(effect):
         return float(effect == 0)
     if len(errors) == 1:
-        variance, degrees = errors[0]
-        return float(2 * special.stdtr(degrees, -abs(effect) / np.sqrt(variance)))
+        (only,) = errors
+        return float(2 * special.stdtr(only.degrees, -abs(effect) / np.sqrt(only.variance)))
 
     def beyond(exponent: float) -> float:
         return _reach(errors, 10**exponent) - abs(effect)

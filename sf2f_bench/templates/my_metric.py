@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sf2f_bench import BenchError, Features, Score
-from sf2f_bench.statistics.intervals import mean_interval
+from sf2f_bench import BenchError, Features, Score, mean_interval
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from sf2f_bench.evaluation.test_people import take
-from sf2f_bench.protocols.bench.scoring import OF_EVERY_EXTRACTOR, Scores
+from sf2f_bench.protocols.bench.scoring import OF_EVERY_EXTRACTOR
+from sf2f_bench.protocols.scores import Scores
 from sf2f_bench.results.validation import score_faults
 from sf2f_bench.testing.checks import expect, run_checks
 from sf2f_bench.testing.features import drawn_features, photographed_features, rows_of, true_features

@@ -46,7 +46,7 @@ def measured_by(made, **extractors):
 
 
 def test_titles_say_where_and_by_whom():
-    retrieval, likeness = PROTOCOLS["sf2f-paper/1"].tables
+    retrieval, likeness, _ = PROTOCOLS["sf2f-paper/1"].tables
     made = paper_record()
     where = "Who is it? Recall in fixed galleries (g100x3), by the network of the training loss"
     assert retrieval.title_of([made]) == where

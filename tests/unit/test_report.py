@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,9 +16,9 @@ from PIL import Image
 from record_factory import ANCHORS, JUDGE, benchmark, full_bench, record, saved, scores
 from rich.console import Console
 from rich.measure import Measurement
+from sf2f_bench.report.contents import tables
 
 from sf2f_bench.report import summary, tidy, write_report
-from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _strips, faces_figure
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.notes import notes
@@ -358,6 +359,26 @@ def test_report_is_the_same_every_time(written, tmp_path):
     again = write_report(made[::-1], tmp_path)
     for path in again:
         assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+
+
+def test_names_that_are_paths_write_nothing_outside_the_report_s_folder(tmp_path):
+    made = [
+        record(name, recall, benchmark=benchmark(name=place), key=f"{seed}/../../x")
+        for seed, (name, recall, place) in enumerate(
+            [
+                ("../../a", 0.2, "../../escaped"),
+                ("/b", 0.3, "/tmp/escaped"),
+                ("c", 0.4, ".."),
+                ("d", 0.4, "../.."),
+            ]
+        )
+    ]
+    out = tmp_path / "deep" / "er" / "out"
+    paths = write_report([saved(one, tmp_path / "results") for one in made], out)
+    assert {path.parent for path in paths} == {out}
+    assert sorted(path.name for path in paths) == sorted(path.name for path in out.iterdir())
+    assert [path for path in tmp_path.iterdir() if path.name not in ("deep", "results")] == []
+    assert not list(Path("/tmp").glob("escaped*"))
 
 
 def test_grid_puts_the_truth_first_and_keeps_identities_aligned(tmp_path):

@@ -119,7 +119,7 @@ def test_a_metric_that_accepts_too_few_people_fails():
 
 
 def test_a_distance_said_to_be_a_similarity_fails():
-    from sf2f_bench.metrics.table import FrechetDistance
+    from sf2f_bench.metrics.distribution import FrechetDistance
 
     with pytest.raises(BenchError, match="photos unrelated"):
         check_metric(FrechetDistance(higher_is_better=True))
