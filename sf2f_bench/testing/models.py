@@ -1,4 +1,4 @@
-"""`check_model`: does a system keep the contract of `SpeechToFace`?"""
+"""`check_model`: whether a system keeps the contract of `SpeechToFace`."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def recipe_decides_the_steps(trial: ModelTrial) -> None:
 def fit_resumes_from_a_checkpoint(trial: ModelTrial) -> None:
     """Killed halfway and started again, it ends with the tensors of an uninterrupted training."""
     steps = trial.fitted[1].taken
-    if steps < 2:  # not trained in steps: a kill begins it anew
+    if steps < 2:  # not trained in steps: after a kill it starts again
         return
     with suppress(Interrupted):
         trial.fit(trial.build(), "resumed", stop_after=steps // 2)
