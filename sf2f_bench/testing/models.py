@@ -22,13 +22,14 @@ from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
 from sf2f_bench.progress import Reporter
+from sf2f_bench.runs.stages import base_of
 from sf2f_bench.testing.anchors import CARD, check_anchor
 from sf2f_bench.testing.checks import Rule, expect, expect_array, expect_card, one_of, run_checks
 from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings
 from sf2f_bench.testing.world import tiny_store
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.training.checkpoint import Stateful
-from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace, StartsFromAnother
+from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SEED = 1
@@ -163,11 +164,11 @@ class ModelTrial:
     @cached_property
     def base(self) -> dict[str, Tensor] | None:
         """The tensors of the trained system that this one starts from; None where it starts from none."""
-        system = self.build()
-        if not isinstance(system, StartsFromAnother) or system.starts_from is None:
+        base = base_of(self.build())
+        if base is None:
             return None
-        self.fit(system.starts_from, "base")
-        return copy.deepcopy(system.starts_from.state_dict())
+        self.fit(base, "base")
+        return copy.deepcopy(base.state_dict())
 
     @cached_property
     def fitted(self) -> tuple[SpeechToFace, TriedContext]:
