@@ -22,10 +22,10 @@ from record_factory import (
     scores,
     shuffled,
 )
+from sf2f_bench.report.contents import tables
 from test_report import NASTY, _line, said, shown
 
 from sf2f_bench.report import tidy
-from sf2f_bench.report.contents import tables
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.plots import lengths_figure, strata_figure
 from sf2f_bench.report.tables import markdown, markdown_table
@@ -52,9 +52,9 @@ def test_tables_stand_in_their_order_and_only_where_there_are_numbers(everything
     starts = [
         "Who is it?",
         "How alike?",
-        "Within strata: people alike in gender (G), age (A), all three (GNA)",
+        "Within strata: among people who share gender (G), age (A), all three (GNA)",
         "Distribution of faces",
-        f"By attribute: has the face the person's gender, ethnicity and age? By {ATTRIBUTE_JUDGE}",
+        f"By attribute: does the face have the person's gender, ethnicity and age? By {ATTRIBUTE_JUDGE}",
         "By length of speech",
         f"By Inception, which tells pictures apart and not people: {INCEPTION}",
         f"By VGGFace2's classifier: {VGGFACE2}",
