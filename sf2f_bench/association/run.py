@@ -1,6 +1,6 @@
 """The association lists of the literature: a face is generated from each voice, and the judge compares faces.
 
-Every number stands beside chance and beside knowing only the gender, on the same trials, and a second time for the
+Every number is given with chance and with knowing only the gender, on the same trials, and a second time for the
 people of hq-voxceleb's test rows only: four in five people of the lists are in its training rows, so what a system
 trained there scores on all of them is no result on unheard people.
 """

@@ -1,4 +1,4 @@
-"""`check_dataset`: does a data set keep the contract of `Dataset`?"""
+"""`check_dataset`: whether a data set keeps the contract of `Dataset`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def splits_hold_different_people(trial: DatasetTrial) -> None:
     dataset = trial.dataset
     splits = {split: [person.id for person in dataset.identities(split)] for split in SPLITS}
     for split, names in splits.items():
-        expect(bool(names), f"people in split {split!r}", "none", "give every split some")
+        expect(bool(names), f"people in split {split!r}", "none", "every split needs some")
         again = [person.id for person in dataset.identities(split)]
         expect(names == again, f"the people of {split!r} in a fixed order", "another order", "sort them")
         twice = [name for name, count in Counter(names).items() if count > 1]
@@ -176,7 +176,7 @@ def _check_reading(trial: DatasetTrial, what: str, read: Callable[[Any], np.ndar
             expected = f"{item.key} of {person.id} to be the same when read again"
             expect(same, expected, "another one", "use no randomness here")
             good += 1
-    expect(good > 0, f"{what} that can be read", f"none ({reason})", "look at the reason")
+    expect(good > 0, f"{what} that can be read", f"none ({reason})", "see the reason")
 
 
 DATASET_CHECKS: tuple[Callable[[DatasetTrial], None], ...] = (

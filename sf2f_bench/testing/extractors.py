@@ -1,4 +1,4 @@
-"""`check_extractor`: does a network that looks at faces keep the contract of `FeatureExtractor`?"""
+"""`check_extractor`: whether a network that embeds faces keeps the contract of `FeatureExtractor`."""
 
 from __future__ import annotations
 
