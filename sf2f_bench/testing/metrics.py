@@ -134,7 +134,7 @@ class Network:
 
 
 class MetricTrial:
-    """A metric and the features that it is tried on."""
+    """A metric and the features for its checks."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -217,9 +217,7 @@ def it_gives_a_sound_score(trial: MetricTrial) -> None:
             "one number an identity (or half-sample)",
         )
     if column in found.columns and len(found.columns[column]) != trial.n:
-        expect(
-            False, f"per_identity [{trial.n}]", len(found.columns[column]), "NaN for who does not take part"
-        )
+        expect(False, f"per_identity [{trial.n}]", len(found.columns[column]), "NaN for excluded identities")
     people = pd.DataFrame({"identity": real.identities, **found.columns})
     replicates = pd.DataFrame(found.replicates) if found.replicates else None
     faults = list(score_faults(column, found.scores[0], people, replicates))

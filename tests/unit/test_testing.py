@@ -140,7 +140,7 @@ def crashes_on_ties(real, fake, rng, score):
         (
             Broken(change=lambda r, f, g, s: replace(s, per_identity=s.per_identity[1:], n=s.n - 1)),
             "it gives a sound score",
-            "NaN for who does not take part",
+            "NaN for excluded identities",
         ),
         (
             Broken(change=lambda r, f, g, s: replace(s, per_identity=None, replicates=np.zeros(7))),
