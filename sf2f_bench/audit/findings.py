@@ -52,11 +52,11 @@ def audit(
         _shared_people(splits),
         _shared_names(splits),
         *([] if store is None else [*_photos(store), _recordings(store)]),
-        _seen_by_networks(test, dataset.card.real),
-        _genders(test),
-        _nationalities(test),
-        _galleries(test, gallery_size),
-        _gender_only(test, gallery_size, ks),
+        Finding(check="seen-by-networks", text=_seen_by_networks(test, dataset.card.real)),
+        Finding(check="balance", text=_genders(test)),
+        Finding(check="balance", text=_nationalities(test)),
+        Finding(check="gallery", text=_galleries(test, gallery_size)),
+        Finding(check="balance", text=_gender_only(test, gallery_size, ks)),
     )
 
 
@@ -122,26 +122,23 @@ def plain_name(name: str) -> str:
     return re.sub(r"(?<!\d)[\W_]+|[\W_]+(?!\d)", "", bare) or name
 
 
-def _seen_by_networks(test: Sequence[Identity], real: bool) -> Finding:
+def _seen_by_networks(test: Sequence[Identity], real: bool) -> str:
     n, said = len(test), [person.seen_by for person in test]
     unknown = said.count(None)
     if not real:
-        text = f"The {n} test people are synthetic, so no published network was trained on them."
-    elif unknown == n:
-        text = f"Whether published networks were trained on the {n} test people is not known."
-    else:
-        counts = Counter(name for names in said if names for name in names.split(", "))
-        parts = [
-            f"{count} of {n} test people ({count / n:.1%}) are in the training set of {name}, so "
-            f"{LEARNED_BY.get(name, 'a network trained on it')} learned their faces"
-            for name, count in counts.most_common()
-        ]
-        rest = [f"{count} are listed as not trained on"] if (count := said.count("")) else []
-        if unknown:
-            rest.append(f"of {unknown} of {n} nothing is known")
-        sentences = (_sentence(parts), _sentence(rest), SEEN_WARNING if parts else "")
-        text = " ".join(filter(None, sentences))
-    return Finding(check="seen-by-networks", text=text)
+        return f"The {n} test people are synthetic, so no published network was trained on them."
+    if unknown == n:
+        return f"Whether published networks were trained on the {n} test people is not known."
+    counts = Counter(name for names in said if names for name in names.split(", "))
+    parts = [
+        f"{count} of {n} test people ({count / n:.1%}) are in the training set of {name}, so "
+        f"{LEARNED_BY.get(name, 'a network trained on it')} learned their faces"
+        for name, count in counts.most_common()
+    ]
+    rest = [f"{count} are listed as not trained on"] if (count := said.count("")) else []
+    if unknown:
+        rest.append(f"of {unknown} of {n} nothing is known")
+    return " ".join(filter(None, (_sentence(parts), _sentence(rest), SEEN_WARNING if parts else "")))
 
 
 # ---------------------------------------------------------------- copies
@@ -191,26 +188,23 @@ def _copies(check: str, compared: str, how: str, pairs: Mapping[tuple[str, str],
 # ---------------------------------------------------------------- balance
 
 
-def _genders(test: Sequence[Identity]) -> Finding:
+def _genders(test: Sequence[Identity]) -> str:
     counts = Counter(person.gender for person in test)
     unknown = counts.pop(None, 0)
     named = [f"{count} {GENDERS.get(str(gender), gender)}" for gender, count in sorted(counts.items())]
-    text = f"Test people by gender: {', '.join([*named, f'{unknown} not known'])} (of {len(test)})."
-    return Finding(check="balance", text=text)
+    return f"Test people by gender: {', '.join([*named, f'{unknown} not known'])} (of {len(test)})."
 
 
-def _nationalities(test: Sequence[Identity]) -> Finding:
+def _nationalities(test: Sequence[Identity]) -> str:
     counts = Counter(person.nationality for person in test)
     unknown = counts.pop(None, 0)
     if not counts:
-        text = f"The nationality of no test person is known ({len(test)} people)."
-        return Finding(check="balance", text=text)
+        return f"The nationality of no test person is known ({len(test)} people)."
     common = counts.most_common(MOST_NATIONALITIES)
     named = [f"{name} {count}" for name, count in common]
     if others := len(counts) - len(common):
         named.append(f"{others} others {sum(counts.values()) - sum(count for _, count in common)}")
-    text = f"Test people by nationality: {', '.join([*named, f'not known {unknown}'])} (of {len(test)})."
-    return Finding(check="balance", text=text)
+    return f"Test people by nationality: {', '.join([*named, f'not known {unknown}'])} (of {len(test)})."
 
 
 def _same_gender(test: Sequence[Identity]) -> np.ndarray | None:
@@ -219,38 +213,33 @@ def _same_gender(test: Sequence[Identity]) -> np.ndarray | None:
     return None if None in counts else np.array([counts[person.gender] - 1 for person in test])
 
 
-def _galleries(test: Sequence[Identity], size: int) -> Finding:
+def _galleries(test: Sequence[Identity], size: int) -> str:
     """Expected over all galleries that hold the right person: of size - 1 others drawn from N - 1."""
     n, alike = len(test), _same_gender(test)
     if n < size or n < 2:
-        text = f"{n} test people cannot fill a gallery of {size}: choose a smaller one."
-    elif alike is None:
-        text = f"Galleries of {size} of {n} test people; how many share a gender is not known."
-    else:
-        share = alike.mean() / (n - 1)
-        text = (
-            f"Galleries of {size} of {n} test people: of the other {size - 1}, {share * (size - 1):.1f} share the "
-            f"right person's gender on average ({share:.1%})."
-        )
-    return Finding(check="gallery", text=text)
+        return f"{n} test people cannot fill a gallery of {size}: choose a smaller one."
+    if alike is None:
+        return f"Galleries of {size} of {n} test people; how many share a gender is not known."
+    share = alike.mean() / (n - 1)
+    return (
+        f"Galleries of {size} of {n} test people: of the other {size - 1}, {share * (size - 1):.1f} share the right "
+        f"person's gender on average ({share:.1%})."
+    )
 
 
-def _gender_only(test: Sequence[Identity], size: int, ks: Sequence[int]) -> Finding:
+def _gender_only(test: Sequence[Identity], size: int, ks: Sequence[int]) -> str:
     n, alike, wanted = len(test), _same_gender(test), [k for k in ks if k <= size]
     if alike is None:
         unknown = sum(person.gender is None for person in test)
-        text = (
+        return (
             f"The baseline that knows only the gender is missing: the gender of {unknown} of {n} test people is not "
             "known."
         )
-    elif n < size or not wanted:
-        text = f"No recall can be computed in galleries of {size}."
-    else:
-        reached = [(k, expected_recall(np.zeros(n, np.int64), alike, n, size, k).mean()) for k in wanted]
-        numbers = ", ".join(f"recall@{k} {value:.3f} (chance {k / size:.3f})" for k, value in reached)
-        below = "a row below this knows less than that"
-        text = f"Knowing only the gender gives, in galleries of {size}: {numbers}; {below}."
-    return Finding(check="balance", text=text)
+    if n < size or not wanted:
+        return f"No recall can be computed in galleries of {size}."
+    reached = [(k, expected_recall(np.zeros(n, np.int64), alike, n, size, k).mean()) for k in wanted]
+    numbers = ", ".join(f"recall@{k} {value:.3f} (chance {k / size:.3f})" for k, value in reached)
+    return f"Knowing only the gender gives, in galleries of {size}: {numbers}; a row below this knows less than that."
 
 
 def _examples(names: Sequence[str]) -> str:
