@@ -2,8 +2,8 @@
 
 As that comparison has it: retrained jointly on the front end of SF2F, one resolution, no image
 discriminator, no perceptual loss. Shapes: B batch, S segments, T frames, E = 512 * width.
-At 64 pixels every network is the official one. At 128 decoder and discriminator have one stage more. That
-is our extension: the supplement of SF2F shows faces of voice2face at 128, but no source found has its layers.
+At 64 pixels every network is the official one. At 128 decoder and discriminator have one more stage, which
+is our extension: the supplement of SF2F shows faces of voice2face at 128, but no known source describes its layers.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ DISCRIMINATOR_EMBEDDING = 1024
 
 
 def check_size(image_size: int) -> None:
-    """Raise BenchError for a size that voice2face does not have."""
+    """Raise BenchError for an image size that voice2face does not have."""
     if image_size not in FACE_CHANNELS:
         raise BenchError(
-            f"voice2face draws faces of {' or '.join(map(str, FACE_CHANNELS))} pixels, not {image_size}: "
+            f"voice2face generates faces of {' or '.join(map(str, FACE_CHANNELS))} pixels, not {image_size}: "
             "choose a benchmark of one of these sizes"
         )
 
@@ -74,7 +74,7 @@ class FaceDecoder(nn.Module):
     """Transposed convolutions from an embedding ``[B, E]`` to one image ``[B, 3, H, W]``.
 
     One k4 s1 to 4x4, then k4 s2 p1 for every doubling, then k1 to three channels; ReLU in between. At 128
-    one doubling more, 64 -> 32 channels: our extension.
+    one more doubling, 64 -> 32 channels: our extension.
     """
 
     def __init__(self, width: float, image_size: int = 64) -> None:
@@ -122,9 +122,9 @@ class Generator(nn.Module):
 
 
 class IdentityDiscriminator(nn.Module):
-    """Is the image real, and who is it? ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
+    """Scores realness and identity: ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
 
-    At 128 pixels one k4 s2 p1 convolution more, 256 -> 512, before the last: our extension.
+    At 128 pixels one more k4 s2 p1 convolution, 256 -> 512, before the last: our extension.
     """
 
     def __init__(self, identities: int, width: float = 1.0, image_size: int = 64) -> None:
@@ -198,7 +198,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 def recipe_for(
     settings: ModelSettings, schedules: Mapping[str, Mapping[str, Any]] = SCHEDULES
 ) -> dict[str, Any]:
-    """All that decides a training, for one budget; the settings' width and steps override it.
+    """Everything that determines a training, for one budget; the settings' width and steps override it.
 
     Raises BenchError for a size that voice2face does not generate and what `sf2f_bench.scheduled` raises.
     """
@@ -247,8 +247,8 @@ def discriminator_losses(
 class Voice2Face:
     """voice2face as a system of the benchmark, at the image size of its class.
 
-    evaluation_noise: the noise on a segment's embedding when faces are drawn. The official code keeps it
-    on; a subclass with 0.0 draws without it.
+    evaluation_noise: the noise on a segment's embedding when faces are generated. The official code keeps it
+    on; a subclass with 0.0 generates without it.
     """
 
     image_size = 64
@@ -258,7 +258,7 @@ class Voice2Face:
     def __init__(self, settings: ModelSettings) -> None:
         if settings.image_size != self.image_size:
             raise BenchError(
-                f"voice2face-{self.image_size} draws faces of {self.image_size} pixels, the benchmark wants "
+                f"voice2face-{self.image_size} generates faces of {self.image_size} pixels, the benchmark needs "
                 f"{settings.image_size}: choose voice2face-{settings.image_size} or another benchmark"
             )
         self.recipe = {**recipe_for(settings), "evaluation_noise": self.evaluation_noise}
@@ -282,7 +282,7 @@ class Voice2Face:
         return Generator(self.recipe["width"], self.recipe["image_size"])
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
-        """Train the generator against the identity discriminator; a resumed call goes on from a checkpoint."""
+        """Train the generator against the identity discriminator; a resumed call continues from a checkpoint."""
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
@@ -307,29 +307,29 @@ class Voice2Face:
             discriminator.requires_grad_(False)
             with context.autocast():
                 fake = generator(batch.voices, recipe["noise"] * blur)[0][-1]
-                drawn = generator_losses(fake, real, batch.labels, discriminator, recipe["weights"])
-            context.update(adams[0], total(drawn), lr)
+                terms = generator_losses(fake, real, batch.labels, discriminator, recipe["weights"])
+            context.update(adams[0], total(terms), lr)
             discriminator.requires_grad_(True)
             with context.autocast():
                 judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
             context.update(adams[1], total(judged))
-            context.log(batch.identities, **drawn, **judged)
+            context.log(batch.identities, **terms, **judged)
 
     @torch.no_grad()
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
         """The face of the mean voice embedding of segments ``[B, S, 40, T]``: uint8 ``[B, 3, H, W]``.
 
-        `generator`, on the voices' device, draws the evaluation noise. Raises BenchError for another shape
-        of voices or before the weights are there.
+        `generator`, on the voices' device, gives the evaluation noise. Raises BenchError for another shape
+        of voices and before there are weights.
         """
         if voices.dim() != 4:
             raise BenchError(
                 f"expected voices [B, S, 40, T], got {tuple(voices.shape)}: add the missing axis"
             )
         network = self._trained().to(voices.device).eval()
-        return torch.cat([self._draw(network, part, generator) for part in voices.split(64)])
+        return torch.cat([self._generate(network, part, generator) for part in voices.split(64)])
 
-    def _draw(self, network: Generator, voices: Tensor, generator: torch.Generator) -> Tensor:
+    def _generate(self, network: Generator, voices: Tensor, generator: torch.Generator) -> Tensor:
         noise = None
         if deviation := self.recipe["evaluation_noise"]:
             shape = (voices.shape[0] * voices.shape[1], scaled(EMBEDDING, self.recipe["width"]))
@@ -347,16 +347,16 @@ class Voice2Face:
 
     @staticmethod
     def from_official(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `load_state_dict` takes, from the official generator's state dict; see `official_tensors`."""
+        """The argument of `load_state_dict` from the official generator's state dict; see `official_tensors`."""
         return official_tensors(state, 128 if name.endswith("128") else 64)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` gave."""
+        """Load a `state_dict`."""
         self.generator = self._build()
         self.generator.load_state_dict(state)
 
 
 class Voice2Face128(Voice2Face):
-    """voice2face at 128 pixels: every network has one stage more, which is our extension."""
+    """voice2face at 128 pixels: decoder and discriminator have one more stage, which is our extension."""
 
     image_size = 128

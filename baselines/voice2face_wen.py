@@ -1,8 +1,8 @@
 """voice2face as it was published (Wen et al., NeurIPS 2019): its own front end and a voice network trained first.
 
 Facts of the published code (github.com/cmu-mlsp/reconstructing_faces_from_voices): networks, losses, their order in
-a step, Adam, batch, noise, flips. The voice network is fixed while faces are learnt. There is no pixel loss: nothing
-ties a drawn face to a photo but the classifier of identities. Shapes: B batch, S segments, T frames, E = 64 * width.
+a step, Adam, batch, noise, flips. The voice network is fixed while faces are learnt. There is no pixel loss: only the
+classifier of identities ties a generated face to a photo. Shapes: B batch, S segments, T frames, E = 64 * width.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FaceGenerator(FaceDecoder):
 
 
 class FaceNetwork(nn.Module):
-    """One trunk, two heads without bias: images ``[B, 3, 64, 64]`` -> (real? ``[B, 1]``, who? ``[B, identities]``)."""
+    """One trunk, two heads without bias: images ``[B, 3, 64, 64]`` -> (realness ``[B, 1]``, identity logits)."""
 
     def __init__(self, identities: int, width: float = 1.0) -> None:
         super().__init__()
@@ -99,17 +99,14 @@ def flipped(faces: Tensor, coins: Tensor) -> Tensor:
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Images in -1..1 as uint8, what lies beyond cut off."""
+    """Images in -1..1 as uint8, values outside clipped."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def generator_losses(fake: Tensor, labels: Tensor, discriminator: FaceNetwork) -> dict[str, Tensor]:
     """The generator's terms by name: non-saturating logistic GAN, cross-entropy of the voice's identity."""
     score, logits = discriminator(fake)
-    return {
-        "identity_adversarial": F.softplus(-score).mean(),
-        "identity": F.cross_entropy(logits, labels),
-    }
+    return {"identity_adversarial": F.softplus(-score).mean(), "identity": F.cross_entropy(logits, labels)}
 
 
 class Voice2FaceWen:
@@ -120,7 +117,7 @@ class Voice2FaceWen:
     def __init__(self, settings: ModelSettings) -> None:
         if settings.image_size != IMAGE_SIZE:
             raise BenchError(
-                f"voice2face-wen draws faces of {IMAGE_SIZE} pixels, the benchmark wants {settings.image_size}: "
+                f"voice2face-wen generates faces of {IMAGE_SIZE} pixels, the benchmark needs {settings.image_size}: "
                 "choose a benchmark of 64 pixels or another system"
             )
         self.recipe = recipe_for(settings, SCHEDULES)
@@ -143,7 +140,7 @@ class Voice2FaceWen:
         )
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
-        """Train the voice network, then generator against face network; each resumes from its checkpoint."""
+        """Train the voice network, then generator against face network; each resumes from its own checkpoint."""
         width = self.recipe["width"]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
@@ -161,8 +158,8 @@ class Voice2FaceWen:
     ) -> None:
         """Speaker identification: softmax cross-entropy over the training identities.
 
-        The last layer has no bias, so which speaker wins depends on the embedding's direction alone, and
-        direction is all that the second stage sees of it.
+        The last layer has no bias, so the winning speaker depends on the embedding's direction alone, which is all
+        that the second stage uses.
         """
         recipe = self.recipe
         parameters = [*voice.parameters(), *speakers.parameters()]
@@ -180,7 +177,7 @@ class Voice2FaceWen:
     def _learn_faces(
         self, data: TrainingData, context: TrainContext, face: FaceGenerator, discriminator: FaceNetwork
     ) -> None:
-        """Face network first, generator second, on the same drawn faces, as the published step has it."""
+        """The face network first, the generator second, on the same generated faces, as in the published step."""
         recipe = self.recipe
         adams = [
             context.adam(n.parameters(), lr=recipe["lr"], betas=recipe["betas"])
@@ -195,19 +192,19 @@ class Voice2FaceWen:
         for step in context.loop("face", recipe["steps"], state, self):
             batch = data.batch(step, recipe["batch"], stage="face")
             with context.autocast():
-                (fake,) = face(self._heard(batch.voices, step, context))
+                (fake,) = face(self._embedded(batch.voices, step, context))
                 real = unit_pixels(flipped(batch.faces, context.noise("flip", step, len(fake), 1)))
                 judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
             context.update(adams[1], total(judged))
             discriminator.requires_grad_(False)
             with context.autocast():
-                drawn = generator_losses(fake, batch.labels, discriminator)
-            context.update(adams[0], total(drawn))
+                terms = generator_losses(fake, batch.labels, discriminator)
+            context.update(adams[0], total(terms))
             discriminator.requires_grad_(True)
-            context.log(batch.identities, **drawn, **judged)
+            context.log(batch.identities, **terms, **judged)
 
     @torch.no_grad()
-    def _heard(self, voices: Tensor, step: int, context: TrainContext) -> Tensor:
+    def _embedded(self, voices: Tensor, step: int, context: TrainContext) -> Tensor:
         """Unit embeddings ``[B, E]`` of one segment each, blurred."""
         embedding = F.normalize(self._trained()["voice"](voices), dim=1)
         blur = context.noise("face", step, *embedding.shape)
@@ -217,8 +214,8 @@ class Voice2FaceWen:
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
         """The face of the mean of the segments' embeddings, ``[B, S, 64, T]`` -> uint8 ``[B, 3, 64, 64]``.
 
-        The mean is taken before normalisation: so the published network hears one long recording. Nothing is
-        drawn from `generator`. Raises BenchError for another shape of voices or before the weights are there.
+        The mean is taken before normalisation, as for one long recording in the published network. `generator` is not
+        used. Raises BenchError for another shape of voices and before there are weights.
         """
         if voices.dim() != 4:
             raise BenchError(
@@ -241,7 +238,7 @@ class Voice2FaceWen:
         return self._trained().state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_dict` gave."""
+        """Load a `state_dict`."""
         width = self.recipe["width"]
         networks = nn.ModuleDict({"voice": VoiceNetwork(width), "face": FaceGenerator(width)})
         networks.load_state_dict(state)

@@ -1,7 +1,7 @@
 """The page of metrics, written from the metrics themselves: ``python -m docs.metrics_page > docs/metrics.md``.
 
-A metric's docstring says what it is, and in paragraphs that begin with a label of `LABELS` what a reader must know.
-What it does not say is taken from the functions that its `Computed by` names. A test compares page and metrics.
+A metric's docstring describes it; paragraphs that begin with a label of `LABELS` hold what a reader must know. Labels
+that it leaves out are taken from the functions that its `Computed by` names. A test compares page and metrics.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sf2f_bench.benchmarks import BENCHMARKS, Benchmark
-from sf2f_bench.metrics import attributes
-from sf2f_bench.protocols.bench.scoring import AtLength, metrics_by_length
-from sf2f_bench.protocols.names import BENCH, PAPER
+from sf2f_bench.benchmarks import BENCHMARKS
+from sf2f_bench.metrics import attributes, suite
+from sf2f_bench.metrics.lengths import AtLength, with_curve
+from sf2f_bench.protocols.names import BENCH, PAPER, SECONDS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.registry import METRICS
 
 LABELS = ("Formula", "Range", "Direction", "Source", "Pitfall", "Computed by")
 LABEL = re.compile(rf"^({'|'.join(LABELS)}): ", re.MULTILINE)
 REFERENCE = re.compile(r"`(\w+)\.(\w+)`")
-EXAMPLE = "synthetic-64"  # whose galleries and ks the names on the page are those of
+EXAMPLE = "synthetic-64"  # its galleries and ks are in the names on the page
 TEST_IDENTITIES = 300  # of the example
 FAMILIES = {  # by the module that computes a metric; each module's docstring introduces what follows
     "Retrieval": ("retrieval",),
@@ -130,10 +129,8 @@ def metrics_of_protocol(protocol: str) -> list[Any]:
     settings = benchmark.gallery_size, benchmark.ks, TEST_IDENTITIES
     if protocol == PAPER:
         return list(paper.all_metrics(*settings))
-    own = [name for name, target in METRICS.targets().items() if target.startswith("sf2f_bench.")]
-    sets = sorted(own, key=lambda name: name != "first-table")
-    found = [metric for name in sets for metric in METRICS.get(name)(*settings)]
-    return [*found, *attributes.METRICS]
+    sets = (suite.identity_metrics, suite.face_metrics, suite.matching_metrics)
+    return [*(metric for make in sets for metric in make(*settings)), *attributes.METRICS]
 
 
 def families_of(protocol: str) -> list[MetricFamily]:
@@ -158,7 +155,7 @@ def page() -> str:
                 parts += [f"### {title}\n", *(_introduction(modules) if protocol == BENCH else ())]
                 parts += [_section(family) for family in chosen]
         if protocol == BENCH:
-            parts.append(_lengths(BENCHMARKS[EXAMPLE]))
+            parts.append(_lengths(metrics_of_protocol(BENCH)))
     return "\n".join(parts)
 
 
@@ -197,13 +194,13 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _lengths(benchmark: Benchmark) -> str:
-    metrics = metrics_by_length(benchmark)
-    example = AtLength(metrics[0], 1.25)
-    names = " and ".join(f"`{metric.name}`" for metric in metrics)
+def _lengths(metrics: Sequence[Any]) -> str:
+    curves = with_curve(metrics)
+    names = " and ".join(f"`{metric.name}`" for metric in curves)
     return (
         "### From the first seconds\n\n"
-        f"{names} also of faces that were drawn from the first seconds of speech alone, such as `{example.name}`.\n"
+        f"{names} also of faces that were generated from the first seconds of speech alone, such as "
+        f"`{AtLength(curves[0], SECONDS[0]).name}`.\n"
     )
 
 

@@ -20,7 +20,7 @@ PERCEPTUAL_WEIGHTS = (1 / 16, 1 / 8, 1 / 4, 1.0)  # three feature maps, then the
 
 
 class FeatureNetwork(Protocol):
-    """A frozen network that looks at faces during training."""
+    """A frozen network whose features of faces enter the training loss."""
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Images in 0..1 ``[B, 3, H, W]`` -> three feature maps and the embedding."""
@@ -83,7 +83,7 @@ def generator_losses(
 
     fakes, reals: ``[B, 3, H, W]`` per resolution; labels int64 ``[B]``; discriminators per resolution. A
     weight of 0 leaves its terms out, as does perceptual None. Source: arXiv 2006.05888; its
-    supplement's Table 2 shows what happens without each.
+    supplement's Table 2 shows the effect of leaving each out.
     """
     pairs = list(zip(fakes, reals, strict=True))
     terms = {}

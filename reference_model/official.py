@@ -1,8 +1,8 @@
 """Checkpoints of the official SF2F code in our networks, entry by entry.
 
-The official names are those of its state dicts (github.com/BAI-Yeqi/SF2F_PyTorch, commit e346b68). Every
-entry has one place here: what is missing, left over or of another shape is refused and named. The authors
-have published no weights (issue 1 there); what can be loaded is what a run of their code has saved.
+The official names are those of its state dicts (github.com/BAI-Yeqi/SF2F_PyTorch, commit e346b68). Entries that are
+missing, unexpected or of another shape are refused and named. The authors have published no weights (issue 1 there);
+checkpoints that a run of their code saved can be loaded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEADS = {64: ("gnet",), 128: ("gnet_low", "gnet_mid")}
 
 
 def generator_modules(image_size: int, fuser: bool) -> dict[str, str]:
-    """Our name of every module of a generator that has tensors, and the official one."""
+    """The official name of every module of a generator that has tensors, by our name."""
     names = {"encoder.project": "encoder.model.4"}
     for block in range(len(VOICE_CHANNELS)):
         for branch, kernel in enumerate(VOICE_KERNELS):

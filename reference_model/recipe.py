@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,7 +40,7 @@ COMMON: dict[str, Any] = {
     "weights": {"pixel": 10.0, "adversarial": 1.0, "identity": 0.05, "perceptual": 100.0},
     "decay_from": 0.5,  # share of the steps after which the learning rate falls linearly ...
     "final_lr": 0.001,  # ... to this share of it
-    "frozen_norm_from": 1.0,  # share of the steps after which the generator's batch norm stands still
+    "frozen_norm_from": 1.0,  # share of the steps after which the generator's batch norm is frozen
     "fuser_lr": 1e-3,
     "fuser_start": "mean",  # or "random", torch's initial weights
     "segments": 20,
@@ -75,7 +73,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 
 
 def recipe_for(settings: ModelSettings, fuses: bool = True) -> dict[str, Any]:
-    """All that decides a training, for one budget; the settings' width and steps override it.
+    """Everything that determines a training, for one budget; the settings' width and steps override it.
 
     fuses: with the second stage's entries. Fewer steps than the fuser's shorten the fuser's too. Raises
     BenchError for an unknown budget and for a width or number of steps that is not positive.
@@ -87,29 +85,16 @@ def recipe_for(settings: ModelSettings, fuses: bool = True) -> dict[str, Any]:
     return {name: value for name, value in recipe.items() if fuses or not name.startswith("fuser")}
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
-    """No gradients for the weights of these modules inside; gradients still pass through them."""
-    for module in modules:
-        module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.requires_grad_(True)
+class Networks(nn.Module):
+    """The generator and its discriminators, one of each kind per resolution; tensors are named by the three parts."""
 
-
-@dataclass(eq=False)
-class Networks:
-    """The generator and its discriminators, one of each kind per resolution."""
-
-    generator: Generator
-    image: nn.ModuleList
-    identity: nn.ModuleList
+    def __init__(self, generator: Generator, image: nn.ModuleList, identity: nn.ModuleList) -> None:
+        super().__init__()
+        self.generator, self.image, self.identity = generator, image, identity
 
     @classmethod
     def build(cls, recipe: Mapping[str, Any], identities: int, seed: int, fuser: bool) -> Networks:
-        """Networks with initial weights that depend on the seed alone, leaving the global state as it was."""
+        """Networks with initial weights that depend on the seed alone; the global random state is left as it was."""
         sizes = resolutions(recipe["image_size"])
         if recipe["decoder"] == "plain":
             sizes = sizes[-1:]
@@ -123,7 +108,7 @@ class Networks:
 
     def parts(self) -> dict[str, nn.Module]:
         """The three by name."""
-        return {"generator": self.generator, "image": self.image, "identity": self.identity}
+        return dict(self.named_children())
 
     def setup(self, context: TrainContext) -> None:
         """Make all of them ready for training."""
@@ -131,28 +116,16 @@ class Networks:
         self.image = nn.ModuleList(map(context.setup, self.image))
         self.identity = nn.ModuleList(map(context.setup, self.identity))
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensors, ``generator.*``, ``image.*``, ``identity.*``."""
-        return {
-            f"{part}.{name}": tensor
-            for part, module in self.parts().items()
-            for name, tensor in module.state_dict().items()
-        }
-
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the tensors of a first stage; a fuser keeps its own."""
-        for part, module in self.parts().items():
-            found = module.load_state_dict(part_of(tensors, part), strict=False)
-            lacking = [name for name in found.missing_keys if not name.startswith("fuser.")]
-            if lacking or found.unexpected_keys:
-                raise BenchError(
-                    f"the first stage's {part} does not fit ({[*lacking, *found.unexpected_keys][:4]}): train it "
-                    "anew with this version"
-                )
+        """Take the tensors of a first stage; a fuser keeps its own. Raises BenchError where they do not fit."""
+        found = self.load_state_dict(tensors, strict=False)
+        wrong = [name for name in found.missing_keys if not name.startswith("generator.fuser.")]
+        if wrong := [*wrong, *found.unexpected_keys]:
+            raise BenchError(f"the first stage does not fit ({wrong[:4]}): train it anew with this version")
 
 
 def generator_of(recipe: Mapping[str, Any], fuser: bool) -> Generator:
-    """An untrained generator as a recipe wants it."""
+    """An untrained generator by its recipe."""
     return Generator(recipe["image_size"], recipe["width"], fuser, recipe["encoder"], recipe["decoder"])
 
 
@@ -165,7 +138,7 @@ def part_of(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 class FirstStage:
     """Encoder and decoder against the discriminators, one segment of voice at a time.
 
-    context: how to optimise; None: plainly, in this process, in full precision.
+    context: of the training; None: this process alone, in full precision.
     """
 
     def __init__(
@@ -183,12 +156,12 @@ class FirstStage:
         return self.context.adam(network.parameters(), self.recipe["lr"], self.recipe["betas"])
 
     def freeze_norm(self) -> None:
-        """Let the generator's batch normalisation use its running statistics, with a fresh optimiser."""
+        """Switch the generator's batch normalisation to its running statistics, with a new optimiser."""
         self.networks.generator.eval()
         self.optimisers["generator"] = self._adam(self.networks.generator)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """The contents of a checkpoint."""
         return self.networks.parts() | {f"{name}_adam": adam for name, adam in self.optimisers.items()}
 
     def step(self, voices: Tensor, real: Tensor, labels: Tensor, lr: float) -> dict[str, Tensor]:
@@ -200,14 +173,15 @@ class FirstStage:
         the recipe's to the end, as in the official run.
         """
         networks, weights = self.networks, self.recipe["weights"]
-        with frozen(networks.image, networks.identity):
-            with self.context.autocast():
-                fakes, _ = networks.generator(voices)
-                reals = pyramid(real, len(fakes))
-                terms = generator_losses(
-                    fakes, reals, labels, networks.image, networks.identity, self.perceptual, weights
-                )
-            self._update("generator", terms, lr)
+        self._train_discriminators(False)
+        with self.context.autocast():
+            fakes, _ = networks.generator(voices)
+            reals = pyramid(real, len(fakes))
+            terms = generator_losses(
+                fakes, reals, labels, networks.image, networks.identity, self.perceptual, weights
+            )
+        self._update("generator", terms, lr)
+        self._train_discriminators(True)
         fakes = tuple(fake.detach() for fake in fakes)
         if weights["adversarial"]:
             with self.context.autocast():
@@ -219,6 +193,11 @@ class FirstStage:
             terms |= self._update("identity", identity, self.recipe["lr"])
         return terms
 
+    def _train_discriminators(self, wanted: bool) -> None:
+        """Whether their weights get gradients; these pass through them either way."""
+        for network in (self.networks.image, self.networks.identity):
+            network.requires_grad_(wanted)
+
     def _update(self, name: str, terms: Mapping[str, Tensor], lr: float) -> dict[str, Tensor]:
         self.context.update(self.optimisers[name], total(terms.values()), lr)
         return dict(terms)
@@ -227,9 +206,9 @@ class FirstStage:
 class SF2F:
     """SF2F as a system of the benchmark; its subclasses name the variants.
 
-    first_stage: the name of the system without fuser. Of an ablation, changes: what it alters in the recipe;
-    change: the same in words; order: its place among the ablations of a table.
-    A variant that fuses starts from the trained first stage, which it shares with the variant that does not.
+    first_stage: the name of the system without fuser. Of an ablation, changes: its differences in the recipe;
+    change: these in words; order: its place among the ablations of a table.
+    A variant with a fuser starts from the trained first stage, which it shares with the variant without.
     """
 
     name = "sf2f-64-fuser"
@@ -243,7 +222,7 @@ class SF2F:
     def __init__(self, settings: ModelSettings, fuses: bool | None = None) -> None:
         if settings.image_size != self.image_size:
             raise BenchError(
-                f"{self.name} draws faces of {self.image_size} pixels, the benchmark wants {settings.image_size}: "
+                f"{self.name} generates faces of {self.image_size} pixels, the benchmark needs {settings.image_size}: "
                 "choose the system or the benchmark of the other size"
             )
         self.fuses = type(self).fuses if fuses is None else fuses
@@ -286,9 +265,9 @@ class SF2F:
         return f"{text}. Not for identifying people: see MODEL_CARD.md"
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
-        """Train this stage; a resumed call goes on from the context's checkpoints.
+        """Train this stage; a resumed call continues from the context's checkpoints.
 
-        Raises BenchError when a fuser is to be trained and the context holds no first stage.
+        Raises BenchError when a fuser is to be trained and the context has no first stage.
         """
         networks = Networks.build(self.recipe, data.identities, context.seed, self.fuses)
         if self.fuses:
@@ -321,7 +300,7 @@ class SF2F:
                 context.log(batch.identities, **terms)
 
     def _fit_fuser(self, networks: Networks, data: TrainingData, context: TrainContext) -> None:
-        """Everything but the fuser stands still: no gradients, batch normalisation in evaluation mode."""
+        """Everything but the fuser is frozen: no gradients, batch normalisation in evaluation mode."""
         recipe, generator = self.recipe, networks.generator
         fuser = generator.fuser
         assert fuser is not None
@@ -351,9 +330,8 @@ class SF2F:
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
         """The face of normalised segments ``[B, S, 40, T]``: uint8 ``[B, 3, H, W]``.
 
-        With a fuser the segments' embeddings are fused; without, the conditioning is their mean. SF2F draws no
-        noise, so `generator` is not used. Raises BenchError for another shape of voices or before the
-        weights are there.
+        With a fuser the segments' embeddings are fused; without, the conditioning is their mean. SF2F uses no
+        noise, so `generator` is ignored. Raises BenchError for another shape of voices and before there are weights.
         """
         if voices.dim() != 4:
             raise BenchError(
@@ -370,16 +348,16 @@ class SF2F:
     def state_dict(self) -> dict[str, Tensor]:
         """The generator's tensors, ``generator.*``; a trained first stage's discriminators beside them."""
         if self.networks is not None and not self.fuses:
-            return self.networks.tensors()
+            return self.networks.state_dict()
         return {f"generator.{name}": tensor for name, tensor in self._trained().state_dict().items()}
 
     @staticmethod
     def from_official(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `load_state_dict` takes, from the official generator's state dict; see `official.load_generator`."""
+        """The argument of `load_state_dict` from the official generator's state dict; see `official.load_generator`."""
         return {f"generator.{ours}": tensor for ours, tensor in generator_tensors(name, state).items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take the generator of what `state_dict` gave."""
+        """Load the generator of a `state_dict`."""
         self.generator = generator_of(self.recipe, self.fuses)
         self.generator.load_state_dict(part_of(state, "generator"))
 

@@ -2,7 +2,7 @@
 
 Shapes: B batch, S segments of one identity, T frames, E = 512 * width channels of an embedding.
 Images leave the generator in ImageNet-normalised space. Source: arXiv 2006.05888 (ACM MM 2022) and its
-supplement; where they leave something open, the official code decides, and `official` holds its names.
+supplement; where they leave something open, the official code decides. `official` has its names.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ GENERATORS = {  # name: (image size, fuser)
 
 
 def resolutions(image_size: int) -> tuple[int, ...]:
-    """The sizes that a generator draws, lowest first. Raises BenchError for a size SF2F does not have."""
+    """The sizes that a generator generates, lowest first. Raises BenchError for a size SF2F does not have."""
     sizes = tuple(size for size in FACE_CHANNELS if size <= image_size)
     if image_size not in FACE_CHANNELS:
         raise BenchError(
-            f"SF2F draws faces of {' or '.join(map(str, FACE_CHANNELS))} pixels, not {image_size}: "
+            f"SF2F generates faces of {' or '.join(map(str, FACE_CHANNELS))} pixels, not {image_size}: "
             "choose a benchmark of one of these sizes"
         )
     return sizes
@@ -142,8 +142,8 @@ class Fuser(nn.Module):
 class UpsamplingConv(nn.Conv2d):
     """Nearest x2 upsampling and a 3x3 convolution in one: ``[B, C, H, W] -> [B, O, 2H, 2W]``.
 
-    The same sum, regrouped: a pixel that is copied four times meets sums of neighbouring weights, which is
-    a transposed convolution with a 4x4 kernel: 4 products an output pixel instead of 9, and no copies.
+    The same sum, regrouped: a pixel that is copied four times is multiplied by sums of neighbouring weights, which is
+    a transposed convolution with a 4x4 kernel: 4 products per output pixel instead of 9, and no copies.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -182,9 +182,7 @@ class FaceDecoder(nn.Module):
         heads = len(resolutions(image_size))
         flat = channels[0] * 4 * 4
         self.start = nn.Sequential(
-            nn.Linear(scaled(EMBEDDING, width), 2 * flat, bias=False),
-            nn.BatchNorm1d(2 * flat),
-            nn.GLU(dim=1),
+            nn.Linear(scaled(EMBEDDING, width), 2 * flat, bias=False), nn.BatchNorm1d(2 * flat), nn.GLU(dim=1)
         )
         self.blocks = nn.ModuleList(upsampling_block(a, b) for a, b in pairwise(channels))
         self.heads = nn.ModuleList(image_head(c) for c in channels[-heads:])
@@ -212,7 +210,7 @@ class PlainFaceDecoder(nn.Module):
     def __init__(self, image_size: int, width: float) -> None:
         super().__init__()
         if image_size != 64:
-            raise BenchError(f"the plain decoder draws 64 pixels, not {image_size}: use decoder='gated'")
+            raise BenchError(f"the plain decoder generates 64 pixels, not {image_size}: use decoder='gated'")
         channels = [scaled(c, width) for c in PLAIN_FACE_CHANNELS]
         layers: list[nn.Module] = [nn.ConvTranspose2d(scaled(EMBEDDING, width), channels[0], 4), nn.ReLU()]
         for inputs, outputs in pairwise(channels):
@@ -232,7 +230,7 @@ class Generator(nn.Module):
     """Voice to face: encoder, optional fuser over several segments, decoder.
 
     encoder "inception" or "plain", decoder "gated" or "plain": plain is voice2face's, for the ablations of
-    the supplement's Table 2. Raises BenchError for another name or for an image size that the parts lack.
+    the supplement's Table 2. Raises BenchError for another name and for an image size that the parts do not have.
     """
 
     def __init__(
@@ -293,7 +291,7 @@ def discriminator_trunk(image_size: int, width: float) -> nn.Sequential:
 
 
 class ImageDiscriminator(nn.Module):
-    """Is the image real? ``[B, 3, H, W]`` -> a map of patch scores (logits) ``[B, 1, 6, 6]``.
+    """Tells real images from generated ones: ``[B, 3, H, W]`` -> patch scores (logits) ``[B, 1, 6, 6]``.
 
     The generator is trained against one for every resolution.
     """
@@ -309,7 +307,7 @@ class ImageDiscriminator(nn.Module):
 
 
 class IdentityDiscriminator(nn.Module):
-    """Is the image real, and who is it? ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
+    """Scores realness and identity: ``[B, 3, H, W]`` -> (score ``[B, 1]``, logits ``[B, identities]``).
 
     voice2face's idea of an auxiliary classifier, on SF2F's trunk; one for every resolution.
     """

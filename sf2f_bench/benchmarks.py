@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sf2f_bench.config import RunConfig
-from sf2f_bench.protocols.names import BENCH as PROTOCOL
-from sf2f_bench.protocols.names import PROTOCOLS
+from sf2f_bench.protocols.names import BENCH, PROTOCOLS
 from sf2f_bench.registry import DATASETS, unknown
 from sf2f_bench.types import BenchError
 
-ABLATIONS = (  # of the SF2F supplement's Table 2, all beside the whole model
+ABLATIONS = (  # of the SF2F supplement's Table 2: the whole model, and the same without one part each
     "sf2f-64-fuser",
     "sf2f-64-without-l1",
     "sf2f-64-without-gan",
@@ -38,19 +37,21 @@ ANCHORS = (
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a number is measured on. `smoke_limits`: identities a split in the budget "smoke"."""
+    """What a number is measured on. `smoke_limits`: identities per split in the budget "smoke"."""
 
     name: str
     dataset: str
     image_size: int = 64
     version: int = 1
-    protocol: str = PROTOCOL
+    protocol: str = BENCH
     gallery_size: int = 100
     ks: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     anchors: tuple[str, ...] = ANCHORS
     judge: str = "embedded-judge"
     training_loss: str = "embedded-perceptual"
-    further: tuple[str, ...] = ("inception-2015",)  # networks that are asked too, where their weights are
+    further: tuple[str, ...] = (
+        "inception-2015",
+    )  # networks that score too, where their weights are installed
     attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
     paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class Benchmark:
             )
 
 
-# FaceNet, the training loss, has seen VGGFace2. So the judge is of other data (MS-Celeb-1M), and others stand beside.
+# FaceNet, the training loss, was trained on VGGFace2, so the judge was trained on other data (MS-Celeb-1M).
 REAL_NETWORKS: dict[str, Any] = {
     "judge": "deepface:ArcFace",
     "further": ("vggface2-resnet50", "deepface:Dlib", "inception-2015"),
@@ -100,7 +101,7 @@ BENCHMARKS = {
             "synthetic-64",
             "synthetic",
             smoke_limits=SMALL_WORLD,
-            description="the embedded world: drawn faces and source-filter voices with a known law; no download",
+            description="the synthetic world: procedural faces and source-filter voices with a known law; no download",
         ),
         Benchmark(
             "synthetic-128",

@@ -7,10 +7,13 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sf2f_bench.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -35,6 +38,22 @@ def write_json(path: Path, value: object) -> Path:
     """Write `value` as indented JSON, atomically."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
     return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_flac(target: Path | BinaryIO, samples: NDArray[Any]) -> None:
+    """Write mono samples ``[T]`` at 16 kHz, int16 or float in -1..1, as FLAC of 16 bits; not atomically."""
+    import soundfile
+
+    soundfile.write(target, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name from a stranger's data names one entry of a folder on any system: no path, not hidden, printable.
+
+    Only such a name may be joined to a folder: ``../x``, ``/x`` and ``C:x`` lie elsewhere.
+    """
+    is_entry = name != "" and name == PurePosixPath(name).name == PureWindowsPath(name).name
+    return is_entry and not name.startswith(".") and name.isprintable() and len(name.encode()) <= 255
 
 
 def hash_of(value: object) -> str:

@@ -1,22 +1,22 @@
-"""Progress on the terminal: bars where somebody watches, a line now and then in a log file."""
+"""What a user is told on the way: bars on a terminal, a line from time to time in a log file."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 WIDE = 118  # columns of a terminal that has room for words behind the time left
 LINE_EVERY = 20.0  # seconds between lines where there is no terminal
+
+
+def first_few(words: Sequence[str], most: int = 5, separator: str = ", ") -> str:
+    """The first of some words, and how many more there are: ``a, b, c and 4 more``."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + more
 
 
 class Bar:
@@ -50,7 +50,7 @@ class Bar:
 
 
 class Reporter:
-    """Where stages say what they do; silent: nowhere, in all processes of a run but one."""
+    """Reports what stages do; silent on every rank but the main one."""
 
     def __init__(self, console: Console | None = None, silent: bool = False) -> None:
         self.console = console or Console(stderr=True, quiet=silent)

@@ -49,11 +49,11 @@ class Registry:
         found: dict[str, EntryPoint] = {}
         for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
             other = found.setdefault(entry.name, entry)
-            if other is not entry and (other.value, _owner(other)) != (entry.value, _owner(entry)):
+            if other is not entry and (other.value, owner_of(other)) != (entry.value, owner_of(entry)):
                 raise BenchError(
-                    f"the {self.kind} name {entry.name!r} is claimed twice, by {_owner(other)} ({other.value}) and "
-                    f"by {_owner(entry)} ({entry.value}): uninstall one of the two packages (pip uninstall "
-                    f"{_owner(entry)}), or have its author choose another name in its entry points"
+                    f"the {self.kind} name {entry.name!r} is claimed twice, by {owner_of(other)} ({other.value}) and "
+                    f"by {owner_of(entry)} ({entry.value}): uninstall one of the two packages (pip uninstall "
+                    f"{owner_of(entry)}), or have its author choose another name in its entry points"
                 )
         return found
 
@@ -80,7 +80,7 @@ class Registry:
     def load(self, entry: EntryPoint) -> Any:
         """The object behind an entry point; see `get`."""
         module, _, attribute = entry.value.partition(":")
-        owner = f"{self.kind} {entry.name!r} of the package {_owner(entry)}"
+        owner = f"{self.kind} {entry.name!r} of the package {owner_of(entry)}"
         with plugin_faults():
             try:
                 found = importlib.import_module(module)
@@ -260,7 +260,8 @@ def _attribute(module: Any, attribute: str, whose: str) -> Any:
     return getattr(module, attribute)
 
 
-def _owner(entry: EntryPoint) -> str:
+def owner_of(entry: EntryPoint) -> str:
+    """The name of the package that brings a plug-in."""
     return entry.dist.name if entry.dist is not None else "an unnamed package"
 
 
@@ -281,7 +282,7 @@ def described(thing: Any) -> str:
         return f"{thing.dtype} {list(thing.shape)}"
     if isinstance(thing, tuple | list):
         return f"{type(thing).__name__} of {', '.join(map(described, thing)) or 'nothing'}"
-    return f"a {type(thing).__name__}"
+    return type(thing).__name__
 
 
 @contextmanager

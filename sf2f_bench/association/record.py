@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, FiniteFloat
+from pydantic import AwareDatetime, BaseModel, FiniteFloat
 from rich import box
 from rich.table import Table
 
@@ -14,11 +14,7 @@ HEADINGS = ("list", "measure", "people", "value", "chance", "gender only", "tria
 WORDS = 3  # columns of words; the others are numbers
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_Part):
+class Estimate(BaseModel, extra="forbid", frozen=True):
     """A value over some trials, with its 95 % interval over people (None where none is sound).
 
     chance, gender_only: the exact value of guessing, and of knowing only the gender, on the same trials.
@@ -32,7 +28,7 @@ class Estimate(_Part):
     gender_only: FiniteFloat
 
 
-class AssociationScore(_Part):
+class AssociationScore(BaseModel, extra="forbid", frozen=True):
     """One number of one list."""
 
     metric: str  # "matching-accuracy", "verification-auc", "verification-eer", "map/voice-to-face", "map/face-to-voice"
@@ -43,7 +39,7 @@ class AssociationScore(_Part):
     gallery: int | None = None  # what a probe of a retrieval searches
 
 
-class ListResult(_Part):
+class ListResult(BaseModel, extra="forbid", frozen=True):
     """All numbers of one list; none where too many of its files are missing."""
 
     name: str
@@ -51,7 +47,7 @@ class ListResult(_Part):
     scores: tuple[AssociationScore, ...]
 
 
-class AssociationRecord(_Part):
+class AssociationRecord(BaseModel, extra="forbid", frozen=True):
     """The scores of one system on the association lists."""
 
     schema_version: Literal[2] = 2

@@ -1,4 +1,4 @@
-"""Any recording to 16 kHz mono."""
+"""Decoding recordings of any format to 16 kHz mono."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INT16_SCALE = 32_768
 SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg"})
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".opus", ".webm"}
-# Containers round their stated duration to a packet or two, so only a larger gap means a cut file.
+# Containers round their stated duration to a packet or two, so only a larger gap means a truncated file.
 TRUNCATION_SECONDS = 0.2
 SAMPLES_AT_ONCE = 1 << 22
 UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC that was written to a pipe
@@ -29,8 +29,8 @@ def decode(path: Path | str) -> FloatArray:
     """A recording as float32 ``[T]`` at 16 kHz, mono, -1..1, every value a multiple of 1/32768.
 
     Higher rates are resampled (polyphase, scipy). Raises MediaError for a file that is missing, unreadable,
-    cut short, silent, sampled below 16 kHz or of several channels. An mp3 does not state its length, so a
-    cut one is read as far as it goes.
+    truncated, silent, sampled below 16 kHz or of several channels. An mp3 does not state its length, so a
+    truncated one is read as far as it goes.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,7 +72,7 @@ def stated_seconds(path: Path) -> float:
 
 
 def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
-    """A waveform ``[T]`` in -1..1 to the nearest int16 ``[T]``; what lies outside is clipped."""
+    """A waveform ``[T]`` in -1..1 to the nearest int16 ``[T]``; values outside are clipped."""
     scaled = waveform * INT16_SCALE
     np.rint(scaled, out=scaled)
     np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1, out=scaled)
@@ -81,7 +81,7 @@ def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
 
 def _resample(mono: NDArray[Any], rate: int) -> NDArray[np.float64]:
     """Samples ``[T]``, int16 or in -1..1, from `rate` Hz to 16 kHz in -1..1."""
-    from scipy.signal import resample_poly  # a second to import, and most recordings are at 16 kHz
+    from scipy.signal import resample_poly  # takes a second to import, and most recordings are at 16 kHz
 
     divisor = math.gcd(rate, SAMPLE_RATE)
     waveform = mono.astype(np.float64) / (INT16_SCALE if mono.dtype == np.int16 else 1)
@@ -112,7 +112,7 @@ def _read_soundfile(path: Path) -> tuple[NDArray[Any], int]:
 def _stated_by_wav_header(path: Path) -> int | None:
     """Samples a channel that a RIFF header promises; None for other formats and streamed files.
 
-    libsndfile silently trusts the file's length over its header, so a cut wav has to be found here.
+    libsndfile silently prefers the file's length to its header, so a truncated wav has to be found here.
     """
     with path.open("rb") as stream:
         head = stream.read(12)
@@ -146,7 +146,9 @@ def _read_container(path: Path) -> tuple[NDArray[Any], int]:
             blocks: list[NDArray[Any]] = [np.zeros((layout.nb_channels, 0), np.float32)]
             for frame in container.decode(stream):
                 if frame.format.name == "fltp" and frame.rate == rate and frame.layout == layout:
-                    blocks.append(frame.to_ndarray())  # as AAC and Opus are decoded: nothing to convert
+                    blocks.append(
+                        frame.to_ndarray()
+                    )  # AAC and Opus decode to this format: nothing to convert
                 else:
                     blocks += [converted.to_ndarray() for converted in planar.resample(frame)]
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -157,7 +159,7 @@ def _read_container(path: Path) -> tuple[NDArray[Any], int]:
 
 
 def _refuse_truncated(path: Path, found: float, stated: float) -> None:
-    """Raise MediaError where a file holds less sound (in seconds) than its header states."""
+    """Raise MediaError where a file contains less sound (in seconds) than its header states."""
     if found + TRUNCATION_SECONDS < stated:
         raise MediaError(
             f"{path}: cut short: the header states {stated:.2f} s, {found:.2f} s are there; fetch it again."

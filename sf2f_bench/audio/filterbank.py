@@ -1,4 +1,4 @@
-"""The log filter-bank that SF2F and voice2face (as SF2F compares it) listen to."""
+"""The log filter-bank that is the input of SF2F and of voice2face as SF2F compares it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from sf2f_bench.audio.decode import decode, to_int16
 from sf2f_bench.audio.vad import PADDING_MS, keep_speech
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.types import SAMPLE_RATE, BenchError, MediaError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
-VERSION = 1  # raise it when the same settings give other numbers
+VERSION = 1  # raise it when the same settings give different numbers
 FRAMES_AT_ONCE = 128  # the spectra of one block stay in the processor's cache
-FILTERS_AT_ONCE = 8  # neighbours that share most of their bins: three quarters of the products are with 0
+FILTERS_AT_ONCE = 8  # neighbours share most of their bins; with all filters at once 3/4 of the products are 0
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,11 @@ class LogFilterbank:
     @property
     def segment_frames(self) -> int:
         """An evaluation segment: 1.25 s."""
-        return 125
+        return SEGMENT_FRAMES
 
     @property
     def silence(self) -> float:
-        """What a padded frame is after normalisation: raw 0."""
+        """The value of a padded frame (raw 0) after normalisation."""
         return -self.mean / self.std
 
     def __call__(self, waveform: FloatArray) -> FloatArray:
@@ -181,7 +182,7 @@ def _bands(
 
 
 class _Workspace:
-    """Memory for one block of frames, kept because fresh memory costs as much time as the spectra in it."""
+    """Memory for one block of frames, kept because allocating it takes as long as computing the spectra in it."""
 
     def __init__(self, window: int, step: int, nfft: int) -> None:
         length = (FRAMES_AT_ONCE - 1) * step + window
@@ -195,7 +196,7 @@ class _Workspace:
     def squares(self, signal: NDArray[Any], frames: slice, preemphasis: float) -> NDArray[np.float64]:
         """Squared real and imaginary parts, side by side, of some frames' spectra: ``[frames, 2 * bins]``.
 
-        The signal is emphasised first: its first sample has 0 before it. The result lasts until the next call.
+        The signal is pre-emphasised, with 0 before its first sample. The result is valid until the next call.
         """
         count, start = frames.stop - frames.start, frames.start * self.step
         part = signal[max(start - 1, 0) : start + (count - 1) * self.step + self.window]

@@ -1,8 +1,8 @@
 """Voice activity detection as the SF2F code does it: WebRTC's detector and a ring of padding.
 
-Source: facts read from the official code (commit e346b68); webrtcvad's classifier is the only part taken
-as it is. Three quirks are kept because every published number has them: a last frame that fits
-exactly is lost, so is a tail that never triggers, and the padding behind a run stays in it.
+Source: facts read from the official code (commit e346b68); only webrtcvad's classifier is used
+unchanged. Three quirks are kept because every published number has them: a last frame that fits
+exactly is dropped, so is a tail that never triggers, and the padding after a run stays in it.
 """
 
 from __future__ import annotations
@@ -60,6 +60,6 @@ def voiced_frames(samples: NDArray[np.int16], mode: int, length: int) -> list[bo
     """WebRTC's verdict on each frame of `length` samples; the detector carries state between them."""
     detector = webrtcvad.Vad(mode)
     sound = samples.tobytes()
-    # Strictly less: a last frame that fits exactly is not looked at.
+    # Strictly less: a last frame that fits exactly is ignored.
     starts = range(0, max(len(sound) - 2 * length, 0), 2 * length)
     return [detector.is_speech(sound[at : at + 2 * length], SAMPLE_RATE, length) for at in starts]

@@ -1,9 +1,9 @@
 """The front end that voice2face was published with (Wen et al., NeurIPS 2019).
 
 Source: facts of the published code (github.com/cmu-mlsp/reconstructing_faces_from_voices), whose log mel-spectrogram
-is that of Sphinx III. Its quirks are kept, because the published network listened through them: the detector of
-speech hears every frame twice and so learns from it twice, frames that reach over the end repeat what is left, and
-pre-emphasis goes from one overlapping frame to the next.
+is that of Sphinx III. Its quirks are kept, because the published network was trained with them: the speech detector
+hears every frame twice and so adapts to it twice, frames beyond the end repeat the remaining samples, and
+pre-emphasis carries over from one overlapping frame to the next.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import webrtcvad
 from numpy.typing import NDArray
 
 from sf2f_bench.audio.decode import to_int16
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.types import SAMPLE_RATE, MediaError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
-VERSION = 1  # raise it when the same recording gives other numbers
+VERSION = 1  # raise it when the same recording gives different numbers
 FILTERS, LOW, HIGH, NFFT = 64, 20.0, 7200.0, 1024  # LOW and HIGH in Hz
 WINDOW, STEP = 400, 160  # samples: 25 ms every 10 ms
 PREEMPHASIS = 0.97
 SMALLEST_ENERGY = 1e-5
 VAD_MODE, VAD_FRAME = 2, 320  # samples: 20 ms
 LEAST_FRAMES = 1000  # a shorter recording is repeated up to here: 10 s
-SHORTEST_FRAMES = 125  # ours: what every data set's recordings are held to, before any repetition
 FRAMES_AT_ONCE = 64  # the spectra of one block stay in the processor's cache
 
 
@@ -47,7 +47,7 @@ class WenFilterbank:
         """Every setting that changes a stored number, and the version of this code."""
         return (
             f"wen-filterbank-v{VERSION}-{FILTERS}-{LOW:g}-{HIGH:g}hz-{NFFT}-{WINDOW}x{STEP}-hamming"
-            f"-pre{PREEMPHASIS:g}-vad{VAD_MODE}x20ms-unit-{SHORTEST_FRAMES}-{LEAST_FRAMES}"
+            f"-pre{PREEMPHASIS:g}-vad{VAD_MODE}x20ms-unit-{SEGMENT_FRAMES}-{LEAST_FRAMES}"
         )
 
     @property
@@ -77,10 +77,11 @@ class WenFilterbank:
         """
         speech = keep_speech(to_int16(waveform))
         energies = log_energies(speech)
-        if len(energies) < SHORTEST_FRAMES:
+        # Before any repetition, as for every other front end: one evaluation segment of SF2F's.
+        if len(energies) < SEGMENT_FRAMES:
             raise MediaError(
                 f"{len(speech) / SAMPLE_RATE:.2f} s of speech found in {len(waveform) / SAMPLE_RATE:.2f} s of sound, "
-                f"expected {SHORTEST_FRAMES * STEP / SAMPLE_RATE:g} s or more; leave the recording out."
+                f"expected {SEGMENT_FRAMES * STEP / SAMPLE_RATE:g} s or more; leave the recording out."
             )
         centred = energies - energies.mean(axis=0)
         normalised = centred / (centred.std(axis=0) + np.finfo(np.float32).eps)
@@ -99,7 +100,7 @@ def keep_speech(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     detector adapts to whatever it hears, and it hears the earlier frame of a pair a second time.
     """
     detector = webrtcvad.Vad(VAD_MODE)
-    # Strictly less: a last frame that fits exactly is lost.
+    # Strictly less: a last frame that fits exactly is dropped.
     starts = range(0, max(len(samples) - VAD_FRAME, 0), VAD_FRAME)
     frames = [samples[start : start + VAD_FRAME] for start in starts]
     kept: list[NDArray[np.int16]] = [samples[:0]]
@@ -140,7 +141,7 @@ def log_energies(signal: NDArray[np.int16]) -> NDArray[np.float64]:
 def _samples(
     signal: NDArray[np.int16], frames: NDArray[np.intp], offsets: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Samples ``[F, O]`` at offsets ``[O]`` of frames ``[F, 1]``; what the signal lacks is repeated from the frame."""
+    """Samples ``[F, O]`` at offsets ``[O]`` of frames ``[F, 1]``; what is missing is repeated from the frame."""
     left = np.clip(len(signal) - frames * STEP, 0, WINDOW)  # samples that are the frame's own
     places = frames * STEP + offsets % np.maximum(left, 1)
     return np.where(left > 0, signal[np.minimum(places, len(signal) - 1)], 0).astype(np.float64)

@@ -1,1 +1,1 @@
-"""What is wrong with the data."""
+"""Checks of a data set before anything is measured with it."""

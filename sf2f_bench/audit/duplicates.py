@@ -1,4 +1,4 @@
-"""Files that a prepared store holds twice: photos and recordings, exact copies and near ones."""
+"""Photos and recordings that a prepared store holds twice: exact copies and near ones."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ HASH_SIDE = 16  # the hash is the signs of 16 x 16 low frequencies of the pictur
 # Bits that may differ. Of 422 real photos (ORL, HQ-VoxCeleb's samples) stored at 64 and 128 pixels, copies at 60 % of
 # the size, 10 % brighter, JPEG quality 60, differ in 18 at most (all found), at quality 40 and 20 % brighter in 28
 # (99 % found); different people's photos in 60 at least (78,209 pairs, mean 120, deviation 10: none flagged). A copy
-# with 3 % cut off its edges (52 to 76) or mirrored is not found. Drawn faces are too much alike: 22 between people, up
-# to 32 for a copy; 21 of the synthetic world's 900 test photos would be flagged.
+# with 3 % cut off its edges (52 to 76) or mirrored is not found. Synthetic faces are too much alike: 22 between
+# people, up to 32 for a copy; 21 of the synthetic world's 900 test photos would be flagged.
 NEAR_BITS = 24
 PAIRS_AT_ONCE = 1 << 20
 
@@ -45,7 +45,7 @@ class Photos:
 
 
 def photos_of(store: PreparedStore, split: str, near: bool) -> Photos:
-    """Hash every photo of a split, one identity in memory at a time; near: by what they show too."""
+    """Hash every photo of a split, one identity in memory at a time; near: also with a perceptual hash."""
     places: list[Place] = []
     digests: list[bytes] = []
     hashes: list[NDArray[np.uint64]] = []
@@ -59,8 +59,8 @@ def photos_of(store: PreparedStore, split: str, near: bool) -> Photos:
 
 
 def perceptual_hash(image: ByteArray) -> NDArray[np.uint64]:
-    """What uint8 ``[3, H, W]`` shows, as 256 bits in ``[4]``; ImageHash's pHash of the grey picture."""
-    import imagehash  # half a second, and drawn faces need none
+    """256 bits in ``[4]`` that tell what uint8 ``[3, H, W]`` shows: ImageHash's pHash of the grey picture."""
+    import imagehash  # half a second, and synthetic faces need none
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
@@ -68,7 +68,7 @@ def perceptual_hash(image: ByteArray) -> NDArray[np.uint64]:
 
 
 def exact_pairs(one: Photos, other: Photos) -> list[tuple[Place, Place]]:
-    """Photos of `one` whose very pixels stand in `other`, each with the first such photo."""
+    """Photos of `one` whose exact pixels `other` has too, each with the first such photo."""
     first = dict(zip(reversed(other.digests), reversed(other.places), strict=True))
     return [
         (place, first[digest])
@@ -78,7 +78,7 @@ def exact_pairs(one: Photos, other: Photos) -> list[tuple[Place, Place]]:
 
 
 def near_pairs(one: Photos, other: Photos) -> list[tuple[Place, Place]]:
-    """Photos of `one` that show what a photo of `other` shows, each with the nearest; exact copies are left out."""
+    """Photos of `one` that nearly equal a photo of `other`, each with the nearest; exact copies are left out."""
     assert one.hashes is not None, "hash the photos with near=True"
     assert other.hashes is not None, "hash the photos with near=True"
     exact = {place for place, _ in exact_pairs(one, other)}
@@ -110,17 +110,14 @@ def nearest_hashes(
 def duplicate_recordings(store: PreparedStore) -> list[tuple[Place, Place]]:
     """Recordings with the same features in two splits, as (earlier split, later split) of train, val, test.
 
-    Read are the length and two frames of each, and the rest of those alone that agree there.
+    Only the length and two frames of each are read, and the rest where these agree.
     """
     alike: dict[tuple[int, bytes], list[Place]] = defaultdict(list)
     for place, frames in _recordings(store):
         middle = len(frames) // 2
         alike[len(frames), frames[middle : middle + 2].tobytes()].append(place)
-    pairs = []
-    for places in alike.values():
-        if len({place.split for place in places}) > 1:
-            pairs += _same_across_splits(store, places)
-    return pairs
+    candidates = [places for places in alike.values() if len({place.split for place in places}) > 1]
+    return [pair for places in candidates for pair in _same_across_splits(store, places)]
 
 
 def _recordings(store: PreparedStore) -> Iterator[tuple[Place, np.ndarray]]:
@@ -131,7 +128,7 @@ def _recordings(store: PreparedStore) -> Iterator[tuple[Place, np.ndarray]]:
 
 
 def _same_across_splits(store: PreparedStore, places: list[Place]) -> list[tuple[Place, Place]]:
-    """Of recordings that may be the same: each with the first of an earlier split that is."""
+    """Recordings that equal one of an earlier split, each with the first of those."""
     first: dict[bytes, Place] = {}
     pairs = []
     for place in places:  # in the order of SPLITS

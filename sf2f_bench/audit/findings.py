@@ -1,4 +1,4 @@
-"""What is wrong with the data, or must be known of them before a number is believed; no model takes part."""
+"""Faults of the data, and what to know of them before believing a number; no model is involved."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ import numpy as np
 from sf2f_bench.audit import duplicates
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.metrics.retrieval import expected_recall
+from sf2f_bench.progress import first_few
 from sf2f_bench.results.records import Finding
 from sf2f_bench.types import SPLITS, Dataset, Identity
 
-VERSION = 1  # raise it when the same data give other findings: it belongs in the key of kept ones
-NAMED_AT_MOST = 3
+VERSION = 1  # raise it when the same data give other findings: it is in the key under which they are kept
 MOST_NATIONALITIES = 5
 GENDERS = {"f": "women", "m": "men"}
-TRAINED_ON = {  # training set -> the networks that learned it
+LEARNED_BY = {  # training set -> networks trained on it
     "VGGFace1": "VGG-Face",
     "VGGFace2": "FaceNet (facenet-vggface2) and the ResNet-50 of the VGGFace Score (vggface2-resnet50)",
 }
-# Photos and recordings in two of these are compared, in this order; only copies of what was trained on falsify a test.
+# Whose photos and recordings are compared; only test files that were trained on falsify a test.
 SPLIT_PAIRS = (("test", "train"), ("test", "val"), ("val", "train"))
+SEEN_WARNING = (
+    "A list of one set says nothing of the others. A network tells people of its training apart better than people it "
+    "has never seen: read its numbers as a comparison of systems, not as a measure of likeness, and beside those of a "
+    "network of other data."
+)
 Splits = Mapping[str, Sequence[Identity]]
+Pairs = Sequence[tuple[duplicates.Place, duplicates.Place]]
 
 
 def audit(
@@ -35,21 +41,23 @@ def audit(
     gallery_size: int = 100,
     ks: Sequence[int] = (1, 5, 10),
 ) -> tuple[Finding, ...]:
-    """Everything there is to say of a data set, good news included; a finding with `alarm` must be mended first.
+    """All findings on a data set, good news included; one with `alarm` must be fixed first.
 
     store: the prepared store of `dataset`; without one (a data set whose splits share people gets none) photos and
-    recordings are not compared, and who cannot be used is not known. gallery_size, ks: of the benchmark.
+    recordings are not compared, and people without a usable file are not excluded. gallery_size, ks: of the benchmark.
     """
     splits = _people(dataset, store)
     test = splits["test"]
-    found = [_shared_people(splits), _shared_names(splits)]
-    if store is not None:
-        found += _photos(store)
-        found.append(_recordings(store))
-    found.append(_seen_by_networks(test, dataset.card.real))
-    found += [_genders(test), _nationalities(test), _galleries(test, gallery_size)]
-    found.append(_gender_oracle(test, gallery_size, ks))
-    return tuple(found)
+    return (
+        _shared_people(splits),
+        _shared_names(splits),
+        *([] if store is None else [*_photos(store), _recordings(store)]),
+        Finding(check="seen-by-networks", text=_seen_by_networks(test, dataset.card.real)),
+        Finding(check="balance", text=_genders(test)),
+        Finding(check="balance", text=_nationalities(test)),
+        Finding(check="gallery", text=_galleries(test, gallery_size)),
+        Finding(check="balance", text=_gender_only(test, gallery_size, ks)),
+    )
 
 
 def shares_people(dataset: Dataset) -> bool:
@@ -58,7 +66,7 @@ def shares_people(dataset: Dataset) -> bool:
 
 
 def _people(dataset: Dataset, store: PreparedStore | None) -> dict[str, list[Identity]]:
-    """The identities of every split, the usable ones alone where a store says which they are."""
+    """The identities of every split, only the usable ones where a store says which they are."""
     found: dict[str, list[Identity]] = {}
     for split in SPLITS:
         people = list(dataset.identities(split))
@@ -67,7 +75,7 @@ def _people(dataset: Dataset, store: PreparedStore | None) -> dict[str, list[Ide
     return found
 
 
-# ---------------------------------------------------------------- who is where
+# ---------------------------------------------------------------- overlap of the splits
 
 
 def _shared_people(splits: Splits) -> Finding:
@@ -76,17 +84,17 @@ def _shared_people(splits: Splits) -> Finding:
         names = {person.id for person in splits[one]}
         if shared := [person.id for person in splits[other] if person.id in names]:
             parts.append(
-                f"{len(shared)} people are in both the {one} and the {other} split ({_named(shared)})"
+                f"{len(shared)} people are in both the {one} and the {other} split ({_examples(shared)})"
             )
-    if parts:
-        text = f"{_sentence(parts)} A system is scored on its memory of them: move each to one split."
-        return Finding(check="overlap", text=text, alarm=True)
-    counts = ", ".join(f"{split} {len(splits[split])}" for split in SPLITS)
-    return Finding(check="overlap", text=f"Nobody is in two splits ({counts} people).")
+    if not parts:
+        counts = ", ".join(f"{split} {len(splits[split])}" for split in SPLITS)
+        return Finding(check="overlap", text=f"Nobody is in two splits ({counts} people).")
+    text = f"{_sentence(parts)} A system is scored on its memory of them: move each to one split."
+    return Finding(check="overlap", text=text, alarm=True)
 
 
 def _shared_names(splits: Splits) -> Finding:
-    """People of two splits whose names differ in case, accents or punctuation alone."""
+    """People of two splits whose names differ only in case, accents or punctuation."""
     owners = {split: {plain_name(person.id): person.id for person in splits[split]} for split in SPLITS}
     parts, alarm = [], False
     for one, other in combinations(SPLITS, 2):
@@ -97,13 +105,12 @@ def _shared_names(splits: Splits) -> Finding:
         ]
         if alike:
             alarm |= other == "test"
-            parts.append(f"{len(alike)} in the {one} and the {other} split ({_named(alike)})")
-    if not parts:
-        text = "No two splits hold people whose names differ in case, accents or punctuation alone."
-        return Finding(check="overlap", text=text)
+            parts.append(f"{len(alike)} in the {one} and the {other} split ({_examples(alike)})")
     text = (
-        f"Names that differ in case, accents or punctuation alone: {_sentence(parts)} Most likely each is one person "
-        "spelt in two ways: look, and leave one of the two out."
+        f"Names that differ only in case, accents or punctuation: {_sentence(parts)} Most likely each is one person "
+        "spelt in two ways: check, and leave one of the two out."
+        if parts
+        else "No two splits hold people whose names differ only in case, accents or punctuation."
     )
     return Finding(check="overlap", text=text, alarm=alarm)
 
@@ -115,116 +122,89 @@ def plain_name(name: str) -> str:
     return re.sub(r"(?<!\d)[\W_]+|[\W_]+(?!\d)", "", bare) or name
 
 
-def _seen_by_networks(test: Sequence[Identity], real: bool) -> Finding:
-    n = len(test)
+def _seen_by_networks(test: Sequence[Identity], real: bool) -> str:
+    n, said = len(test), [person.seen_by for person in test]
+    unknown = said.count(None)
     if not real:
-        text = f"The {n} test people are made up, so no published network was trained on them."
-        return Finding(check="seen-by-networks", text=text)
-    said = [person.seen_by for person in test]
+        return f"The {n} test people are synthetic, so no published network was trained on them."
+    if unknown == n:
+        return f"Whether published networks were trained on the {n} test people is not known."
     counts = Counter(name for names in said if names for name in names.split(", "))
     parts = [
         f"{count} of {n} test people ({count / n:.1%}) are in the training set of {name}, so "
-        f"{TRAINED_ON.get(name, 'a network trained on it')} learned their faces"
+        f"{LEARNED_BY.get(name, 'a network trained on it')} learned their faces"
         for name, count in counts.most_common()
     ]
-    rest = []
-    if known_not := said.count(""):
-        rest.append(f"{known_not} are listed as not trained on")
-    unknown = said.count(None)
-    if unknown == n:
-        text = f"Whether published networks were trained on the {n} test people is not known."
-        return Finding(check="seen-by-networks", text=text)
+    rest = [f"{count} are listed as not trained on"] if (count := said.count("")) else []
     if unknown:
         rest.append(f"of {unknown} of {n} nothing is known")
-    warning = (
-        "A list of one set says nothing of the others. A network tells people of its training apart better than "
-        "people it has never seen: read its numbers as a comparison of systems, not as a measure of likeness, and "
-        "beside those of a network of other data."
-    )
-    text = " ".join([_sentence(parts), _sentence(rest), warning if parts else ""]).strip()
-    return Finding(check="seen-by-networks", text=" ".join(text.split()))
+    return " ".join(filter(None, (_sentence(parts), _sentence(rest), SEEN_WARNING if parts else "")))
 
 
 # ---------------------------------------------------------------- copies
 
 
 def _photos(store: PreparedStore) -> list[Finding]:
-    """Exact copies, and of real photos near ones: what tells those from other people's does not work on drawings."""
+    """Exact copies, and of real photos near ones: synthetic faces are too much alike for those."""
     near = store.card.real
     photos = {split: duplicates.photos_of(store, split, near) for split in SPLITS}
-    exact = {pair: duplicates.exact_pairs(photos[pair[0]], photos[pair[1]]) for pair in SPLIT_PAIRS}
-    count = sum(len(found.places) for found in photos.values())
-    found = [_copies("duplicate-photos", f"{count:,} photos", "the same pixels", exact)]
+    compared = f"{sum(len(found.places) for found in photos.values()):,} photos"
+    exact = {(a, b): duplicates.exact_pairs(photos[a], photos[b]) for a, b in SPLIT_PAIRS}
+    found = [_copies("duplicate-photos", compared, "the same pixels", exact)]
     if near:
-        alike = {pair: duplicates.near_pairs(photos[pair[0]], photos[pair[1]]) for pair in SPLIT_PAIRS}
+        alike = {(a, b): duplicates.near_pairs(photos[a], photos[b]) for a, b in SPLIT_PAIRS}
         bits = f"at most {duplicates.NEAR_BITS} of 256 bits of a perceptual hash apart"
         how = f"the same picture ({bits}; cropped or mirrored copies are not found)"
-        found.append(_copies("duplicate-photos", f"{count:,} photos", how, alike))
+        found.append(_copies("duplicate-photos", compared, how, alike))
     return found
 
 
 def _recordings(store: PreparedStore) -> Finding:
-    pairs: dict[tuple[str, str], list[tuple[duplicates.Place, duplicates.Place]]] = {
-        pair: [] for pair in SPLIT_PAIRS
+    found = duplicates.duplicate_recordings(store)
+    pairs = {
+        (one, other): [pair for pair in found if {place.split for place in pair} == {one, other}]
+        for one, other in SPLIT_PAIRS
     }
-    for earlier, later in duplicates.duplicate_recordings(store):
-        pairs[_ordered(earlier.split, later.split)].append((earlier, later))
     count = sum(len(store.keys(person.id, "voice")) for split in SPLITS for person in store.identities(split))
     return _copies("duplicate-recordings", f"{count:,} recordings", "the same features", pairs)
 
 
-def _ordered(one: str, other: str) -> tuple[str, str]:
-    """The name that `SPLIT_PAIRS` has for two splits."""
-    return next(pair for pair in SPLIT_PAIRS if set(pair) == {one, other})
-
-
-def _copies(
-    check: str,
-    compared: str,
-    how: str,
-    pairs: Mapping[tuple[str, str], Sequence[tuple[duplicates.Place, duplicates.Place]]],
-) -> Finding:
-    """What copies were found between splits: an alarm where a test file is a training file too."""
-    parts = []
-    for (one, other), found in pairs.items():
-        examples = [f"{a.identity} = {b.identity}" for a, b in found]
-        if found:
-            parts.append(f"{len(found)} of the {one} split in the {other} split ({_named(examples)})")
+def _copies(check: str, compared: str, how: str, pairs: Mapping[tuple[str, str], Pairs]) -> Finding:
+    """The copies found between splits: an alarm where a test file is a training file too."""
+    parts = [
+        f"{len(found)} of the {one} split in the {other} split "
+        f"({_examples([f'{a.identity} = {b.identity}' for a, b in found])})"
+        for (one, other), found in pairs.items()
+        if found
+    ]
     if not parts:
         return Finding(check=check, text=f"Of {compared} none has {how} in another split.")
     alarm = bool(pairs["test", "train"])
-    mend = " Remove them from one of the splits: what was trained on cannot test." if alarm else ""
-    return Finding(
-        check=check,
-        text=f"Of {compared} some have {how} in two splits: {_sentence(parts)}{mend}",
-        alarm=alarm,
-    )
+    remedy = " Remove them from one of the splits: training files cannot test." if alarm else ""
+    text = f"Of {compared} some have {how} in two splits: {_sentence(parts)}{remedy}"
+    return Finding(check=check, text=text, alarm=alarm)
 
 
 # ---------------------------------------------------------------- balance
 
 
-def _genders(test: Sequence[Identity]) -> Finding:
+def _genders(test: Sequence[Identity]) -> str:
     counts = Counter(person.gender for person in test)
     unknown = counts.pop(None, 0)
     named = [f"{count} {GENDERS.get(str(gender), gender)}" for gender, count in sorted(counts.items())]
-    text = f"Test people by gender: {', '.join([*named, f'{unknown} not known'])} (of {len(test)})."
-    return Finding(check="balance", text=text)
+    return f"Test people by gender: {', '.join([*named, f'{unknown} not known'])} (of {len(test)})."
 
 
-def _nationalities(test: Sequence[Identity]) -> Finding:
+def _nationalities(test: Sequence[Identity]) -> str:
     counts = Counter(person.nationality for person in test)
     unknown = counts.pop(None, 0)
     if not counts:
-        return Finding(
-            check="balance", text=f"The nationality of no test person is known ({len(test)} people)."
-        )
+        return f"The nationality of no test person is known ({len(test)} people)."
     common = counts.most_common(MOST_NATIONALITIES)
     named = [f"{name} {count}" for name, count in common]
     if others := len(counts) - len(common):
         named.append(f"{others} others {sum(counts.values()) - sum(count for _, count in common)}")
-    text = f"Test people by nationality: {', '.join([*named, f'not known {unknown}'])} (of {len(test)})."
-    return Finding(check="balance", text=text)
+    return f"Test people by nationality: {', '.join([*named, f'not known {unknown}'])} (of {len(test)})."
 
 
 def _same_gender(test: Sequence[Identity]) -> np.ndarray | None:
@@ -233,43 +213,37 @@ def _same_gender(test: Sequence[Identity]) -> np.ndarray | None:
     return None if None in counts else np.array([counts[person.gender] - 1 for person in test])
 
 
-def _galleries(test: Sequence[Identity], size: int) -> Finding:
+def _galleries(test: Sequence[Identity], size: int) -> str:
     """Expected over all galleries that hold the right person: of size - 1 others drawn from N - 1."""
     n, alike = len(test), _same_gender(test)
     if n < size or n < 2:
-        text = f"{n} test people cannot fill a gallery of {size}: choose a smaller one."
-    elif alike is None:
-        text = f"Galleries of {size} of {n} test people; how many share a gender is not known."
-    else:
-        share = alike.mean() / (n - 1)
-        text = (
-            f"Galleries of {size} of {n} test people: of the other {size - 1}, {share * (size - 1):.1f} share the "
-            f"right person's gender on average ({share:.1%})."
-        )
-    return Finding(check="gallery", text=text)
+        return f"{n} test people cannot fill a gallery of {size}: choose a smaller one."
+    if alike is None:
+        return f"Galleries of {size} of {n} test people; how many share a gender is not known."
+    share = alike.mean() / (n - 1)
+    return (
+        f"Galleries of {size} of {n} test people: of the other {size - 1}, {share * (size - 1):.1f} share the right "
+        f"person's gender on average ({share:.1%})."
+    )
 
 
-def _gender_oracle(test: Sequence[Identity], size: int, ks: Sequence[int]) -> Finding:
-    n, alike = len(test), _same_gender(test)
+def _gender_only(test: Sequence[Identity], size: int, ks: Sequence[int]) -> str:
+    n, alike, wanted = len(test), _same_gender(test), [k for k in ks if k <= size]
     if alike is None:
         unknown = sum(person.gender is None for person in test)
-        text = (
-            f"What knowing only the gender reaches cannot be said: the gender of {unknown} of {n} test people is not "
-            "known, so the table lacks this anchor."
+        return (
+            f"The baseline that knows only the gender is missing: the gender of {unknown} of {n} test people is not "
+            "known."
         )
-        return Finding(check="balance", text=text)
-    wanted = [k for k in ks if k <= size]
     if n < size or not wanted:
-        return Finding(check="balance", text=f"No recall can be had from galleries of {size}.")
+        return f"No recall can be computed in galleries of {size}."
     reached = [(k, expected_recall(np.zeros(n, np.int64), alike, n, size, k).mean()) for k in wanted]
     numbers = ", ".join(f"recall@{k} {value:.3f} (chance {k / size:.3f})" for k, value in reached)
-    text = f"Knowing only the gender gives, in galleries of {size}: {numbers}; a row below this knows less than that."
-    return Finding(check="balance", text=text)
+    return f"Knowing only the gender gives, in galleries of {size}: {numbers}; a row below this knows less than that."
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(names[:NAMED_AT_MOST]) + more
+def _examples(names: Sequence[str]) -> str:
+    return first_few(names, 3)
 
 
 def _sentence(parts: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`sf2f-bench audit`: is the data set fit to measure anything with?"""
+"""`sf2f-bench audit`: check whether a data set is fit to measure anything with."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ WIDTH = 118
 @benchmark_argument
 @with_settings(*DATA_SETTINGS)
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write findings here too."
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the findings here too.",
 )
 def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
-    """Look for what would falsify a result on BENCHMARK's data: people, photos and recordings in two splits.
+    """Look for faults in BENCHMARK's data that would invalidate a result: people or files in two splits.
 
-    Says too who the test people are: which networks have seen them, their balance, what the gender alone reaches.
-    Prepares the data where that was not done yet. Exit code 1 where something was found that must be mended.
+    Also describes the test people: which networks were trained on them, their balance, and what knowing only the
+    gender reaches. Prepares the data if that was not done yet. Exit code 1 if something must be fixed.
     """
     from sf2f_bench.config import load_config
 
@@ -46,7 +49,7 @@ def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
     findings = findings_of(dataset, store, settings.gallery or benchmark.gallery_size)
     _show(findings)
     if overlap:
-        click.echo("Photos and recordings were not compared: first let nobody be in two splits.")
+        click.echo("Photos and recordings were not compared: first remove the overlap of the splits.")
     if json_file is not None:
         facts = {"benchmark": benchmark.name, "data_hash": store and store.data_hash}
         write_json(json_file, {**facts, "findings": [finding.model_dump() for finding in findings]})
@@ -55,10 +58,9 @@ def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    """One paragraph a finding."""
+    """One paragraph for each finding."""
     for finding in findings:
-        mark = "ALARM " if finding.alarm else ""
-        text = f"{mark}{finding.check}: {finding.text}"
+        text = f"{'ALARM ' if finding.alarm else ''}{finding.check}: {finding.text}"
         click.echo(click.wrap_text(text, WIDTH, subsequent_indent="  "))
     alarms = sum(finding.alarm for finding in findings)
     click.echo(f"{len(findings)} findings, {alarms} alarm{'' if alarms == 1 else 's'}.")

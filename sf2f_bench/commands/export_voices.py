@@ -1,4 +1,4 @@
-"""`sf2f-bench export-voices`: what another program needs to draw faces that can be scored here."""
+"""`sf2f-bench export-voices`: the voices for another program whose faces can be scored here."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sf2f_bench.types import SPLITS
     multiple=True,
     default=("test",),
     show_default=True,
-    help="Whose. Repeat for more.",
+    help="Whose voices. Repeatable.",
 )
 def export_voices(config: Path | None, out: Path, splits: tuple[str, ...], **options: Any) -> None:
-    """Write BENCHMARK's voices as FLAC, and the windows of them that count, for a program that draws faces elsewhere.
+    """Write BENCHMARK's voices as FLAC, and a table of the windows that count, for a program that generates faces.
 
-    Of the test people nothing but the sound that the protocol lets a system hear; of the others all recordings and
-    the faces. Files that are there are kept: the same command goes on where it was stopped.
+    Of test people only the sound that the protocol allows a system is written; of others all recordings and the
+    faces. Existing files are kept: the same command resumes an interrupted export.
     """
     from sf2f_bench.config import load_config
 

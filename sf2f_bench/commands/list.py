@@ -1,15 +1,23 @@
-"""`sf2f-bench list`: what there is to run and to measure with."""
+"""`sf2f-bench list`: what is installed to run and to measure with."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sf2f_bench.registry import owner_of
+
 if TYPE_CHECKING:
-    from sf2f_bench.types import ModelCard
+    from sf2f_bench.types import ExtractorCard, ModelCard
+
+
+WIDTH = 34  # of the column of names
+OWN = "sf2f-bench"  # the package itself
 
 
 @click.command(name="list")
@@ -20,10 +28,10 @@ if TYPE_CHECKING:
     type=click.Choice(["models", "metrics", "extractors", "datasets"]),
 )
 def list_command(kind: str | None) -> None:
-    """Show benchmarks, systems, anchors, metrics, data sets and extractors.
+    """Show the names of benchmarks, systems, anchors, metrics, data sets and extractors.
 
-    With a KIND (models, metrics, extractors, datasets) what each is: version, licence, direction of a metric,
-    whether the weights of an extractor are on this machine.
+    With a KIND (models, metrics, extractors, datasets), describe each: version, licence, what a metric measures and
+    which direction is better, whether the weights of an extractor are on this machine.
     """
     details: dict[str, Callable[[], Iterator[str]]] = {
         "models": _models,
@@ -37,37 +45,53 @@ def list_command(kind: str | None) -> None:
 
 def _names() -> Iterator[str]:
     """Everything by name; nothing is imported for it."""
-    from sf2f_bench.benchmarks import ANCHORS, BENCHMARKS
+    from sf2f_bench.benchmarks import BENCHMARKS
     from sf2f_bench.registry import ATTRIBUTE_JUDGES, DATASETS, EXTRACTORS, METRICS, MODELS
 
     yield "benchmarks"
     for benchmark in BENCHMARKS.values():
-        yield f"  {benchmark.name:<32}{benchmark.description}"
-    models = MODELS.targets()
+        yield f"  {benchmark.name:<{WIDTH}}{benchmark.description}"
     groups = {
-        "systems": {name: target for name, target in models.items() if name not in ANCHORS},
-        "anchors": {name: target for name, target in models.items() if name in ANCHORS},
-        "metrics, in sets": METRICS.targets(),
-        "data sets": DATASETS.targets(),
-        "extractors": EXTRACTORS.targets(),
-        "attribute judges": ATTRIBUTE_JUDGES.targets(),
+        "models (systems and anchors)": MODELS,
+        "sets of metrics": METRICS,
+        "data sets": DATASETS,
+        "extractors": EXTRACTORS,
+        "attribute judges": ATTRIBUTE_JUDGES,
     }
-    for title, entries in groups.items():
+    for title, registry in groups.items():
         yield title
-        for name, target in entries.items():
-            yield f"  {name:<32}{target}"
-    yield "more of each: sf2f-bench list models, metrics, extractors or datasets"
+        for name, entry in registry.entries().items():
+            owner = owner_of(entry)
+            yield f"  {name}" if owner == OWN else f"  {name:<{WIDTH}}of the package {owner}"
+    yield "details of each: sf2f-bench list models, metrics, extractors or datasets"
+
+
+def _or_fault(name: str, lines: Callable[[], list[str]]) -> Iterator[str]:
+    """The lines on a plug-in; its fault where it has one, so that the others are listed."""
+    from sf2f_bench.types import BenchError
+
+    try:
+        yield from lines()
+    except BenchError as error:
+        yield f"{name:<{WIDTH}}cannot be used: {error}"
 
 
 def _models() -> Iterator[str]:
     from sf2f_bench.registry import MODELS
 
-    for name in MODELS:
+    def lines(name: str) -> list[str]:
         card = _card_of(name)
-        yield f"{name:<34}version {card.version}, {card.kind}, {card.licence}"
-        yield f"  {card.description}"
-        if card.reference:
-            yield f"  {card.reference}"
+        place = f" ({card.place})" if card.kind == "anchor" else ""
+        return [
+            f"{name:<{WIDTH}}version {card.version}, {card.kind}{place}, {card.licence}",
+            *([f"  {card.ablation_of} {card.change}"] if card.ablation_of else []),
+            f"  {card.description}",
+            f"  trained on: {card.trained_on}",
+            *([f"  {card.reference}"] if card.reference else []),
+        ]
+
+    for name in MODELS:
+        yield from _or_fault(name, partial(lines, name))
 
 
 def _card_of(name: str) -> ModelCard:
@@ -84,21 +108,28 @@ def _card_of(name: str) -> ModelCard:
 
 
 def _metrics() -> Iterator[str]:
-    """Of the default benchmark, by the set that brings them."""
+    """Of the default benchmark, by family, with what each measures."""
     from sf2f_bench.benchmarks import benchmark_named
     from sf2f_bench.metrics.attributes import METRICS as OF_ATTRIBUTES
-    from sf2f_bench.registry import METRICS
+    from sf2f_bench.registry import installed_metrics
+    from sf2f_bench.types import MetricCard
 
     benchmark = benchmark_named("synthetic-64")
-    sets: dict[str, Any] = {
-        name: METRICS.get(name)(benchmark.gallery_size, benchmark.ks, 300) for name in METRICS
-    }
-    for title, metrics in {**sets, "attributes": OF_ATTRIBUTES}.items():
-        yield title
-        for metric in metrics:
-            better = "higher" if metric.higher_is_better else "lower"
-            needs = ", ".join(getattr(metric, "needs", ("an attribute judge",)))
-            yield f"  {metric.name:<34}version {metric.version}, {better} is better; needs {needs}; n >= {metric.min_n}"
+    metrics: list[Any] = [*installed_metrics(benchmark.gallery_size, benchmark.ks, 300), *OF_ATTRIBUTES]
+    families: dict[str, dict[str, list[Any]]] = {}  # family -> what is measured -> metrics
+    for metric in metrics:
+        meaning = " ".join((inspect.getdoc(metric) or "").partition("\n\n")[0].split())
+        family = getattr(metric, "card", MetricCard()).family
+        families.setdefault(family, {}).setdefault(meaning, []).append(metric)
+    for family, meanings in families.items():
+        yield family
+        for meaning, members in meanings.items():
+            yield f"  {meaning}"
+            for metric in members:
+                better = "higher" if metric.higher_is_better else "lower"
+                needs = ", ".join(getattr(metric, "needs", ("an attribute judge",)))
+                facts = f"version {metric.version}, {better} is better; needs {needs}; n >= {metric.min_n}"
+                yield f"    {metric.name:<{WIDTH}}{facts}"
 
 
 def _extractors() -> Iterator[str]:
@@ -110,22 +141,43 @@ def _extractors() -> Iterator[str]:
     for file in all_files().values():
         for user in file.used_by:
             files.setdefault(user, []).append(file)
-    for name in sorted({*EXTRACTORS, *files} - _families(files)):
+
+    def lines(name: str) -> list[str]:
         if name in SPECS:
-            yield f"{name:<34}version {SPECS[name].version}, licence Apache-2.0, shipped with sf2f-bench"
-            continue
+            return [
+                f"{name:<{WIDTH}}version {SPECS[name].version}, licence Apache-2.0, shipped with sf2f-bench"
+            ]
         missing = [file.name for file in files.get(name, []) if find(file) is None]
-        licences = "; ".join(dict.fromkeys(file.licence for file in files.get(name, []))) or "not stated"
-        here = (
-            f"NOT here: {', '.join(missing)}"
+        state = (
+            f"missing: {', '.join(missing)}"
             if missing
-            else "weights here"
+            else "weights found"
             if name in files
             else "no known file"
         )
-        yield f"{name:<34}version {_version_of(name)}, {here}"
-        yield f"  licence: {licences}"
+        licences = "; ".join(dict.fromkeys(file.licence for file in files.get(name, [])))
+        card = _extractor_card(name)
+        return [
+            f"{name:<{WIDTH}}version {_version_of(name)}, {state}",
+            f"  licence: {licences or card.licence}; trained on: {card.trained_on}",
+        ]
+
+    for name in sorted({*EXTRACTORS, *files} - _families(files)):
+        yield from _or_fault(name, partial(lines, name))
     yield "sf2f-bench weights list shows the files: source, size, checksum; sf2f-bench weights fetch NAME gets one"
+
+
+def _extractor_card(name: str) -> ExtractorCard:
+    """Of an extractor, or of a judge of the same family."""
+    from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_card, family_of
+    from sf2f_bench.types import BenchError
+
+    try:
+        return extractor_card(name)
+    except BenchError:
+        if family_of(name) not in ATTRIBUTE_JUDGES.targets():
+            raise
+        return extractor_card(name, ATTRIBUTE_JUDGES)
 
 
 def _families(files: Iterable[str]) -> set[str]:
@@ -149,10 +201,15 @@ def _version_of(name: str) -> str:
 def _datasets() -> Iterator[str]:
     from sf2f_bench.registry import DATASETS
 
-    for name in DATASETS:
+    def lines(name: str) -> list[str]:
         card = DATASETS.get(name).card
         kind = ("real" if card.real else "synthetic") + ("" if card.paired else ", UNPAIRED")
         shown = "media may be shown" if card.media_shareable else "media may not be shown"
-        yield f"{name:<34}version {card.version}, {kind}, {shown}"
-        yield f"  {card.description}"
-        yield f"  licence: {card.licence}"
+        return [
+            f"{name:<{WIDTH}}version {card.version}, {kind}, {shown}",
+            f"  {card.description}",
+            f"  licence: {card.licence}",
+        ]
+
+    for name in DATASETS:
+        yield from _or_fault(name, partial(lines, name))

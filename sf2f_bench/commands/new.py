@@ -1,4 +1,4 @@
-"""`sf2f-bench new`: a working model, metric or data set to start from."""
+"""`sf2f-bench new`: a working model, anchor, metric, data set or extractor to start from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from sf2f_bench.types import BenchError
 
 FILES = {
     "model": ("my_model.py", "test_my_model.py", "my_model.md"),
+    "anchor": ("my_anchor.py", "test_my_anchor.py"),
     "metric": ("my_metric.py", "test_my_metric.py"),
     "dataset": ("my_dataset.py", "test_my_dataset.py"),
+    "extractor": ("my_extractor.py", "test_my_extractor.py"),
 }
-GROUPS = {
+GROUPS = {  # entry-point group, and what it names in the file
     "model": ("sf2f_bench.models", "{module}:{type}"),
+    "anchor": ("sf2f_bench.models", "{module}:{type}"),
     "metric": ("sf2f_bench.metrics", "{module}:{module}s"),
     "dataset": ("sf2f_bench.datasets", "{module}:{type}"),
+    "extractor": ("sf2f_bench.extractors", "{module}:{type}"),
 }
+OPTION = {"model": "--models", "anchor": "--models", "extractor": "--extractors"}  # that takes FILE.py:Class
 
 
 @click.command()
@@ -31,31 +36,32 @@ GROUPS = {
 def new(kind: str, name: str, out: Path) -> None:
     """Write a working KIND called NAME, with its test, to start from: NAME.py and test_NAME.py.
 
-    NAME is of lower-case letters, digits and hyphens, like deep-listener. A model gets a model card too.
+    NAME is made of lower-case letters, digits and hyphens, like deep-listener. A model gets a model card too.
     """
     words = names_of(kind, name)
-    module = words[f"my_{kind}"]
     written = write(kind, words, out)
     for path in written:
         click.echo(path)
-    click.echo(f"its checks: pytest {written[1]}")
-    if kind == "model":
-        click.echo(f"its row:    sf2f-bench run --budget smoke --models {written[0]}:{words['MyModel']}")
+    click.echo(f"to check it: pytest {written[1]}")
+    type_name = words[f"My{kind.title()}"]
+    if kind in OPTION:
+        click.echo(f"to use it:   sf2f-bench run --budget smoke {OPTION[kind]} {written[0]}:{type_name}")
     group, target = GROUPS[kind]
-    entry = target.format(module=module, type=words[f"My{kind.title()}"])
+    entry = target.format(module=words[f"my_{kind}"], type=type_name)
     click.echo(f'in a package, to be found by name: [project.entry-points."{group}"] {name} = "{entry}"')
 
 
 def names_of(kind: str, name: str) -> dict[str, str]:
-    """Placeholder -> what stands for it. Raises BenchError for a name that cannot be all of these."""
+    """Placeholder -> word that replaces it. Raises BenchError for a name that no module can have."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise BenchError(
-            f"{name!r} cannot be a {kind}'s name: expected lower-case letters, digits and hyphens, like deep-listener"
+            f"{name!r} cannot be the name of a new {kind}: expected lower-case letters, digits and hyphens, like "
+            "deep-listener"
         )
     module = name.replace("-", "_")
     if find_spec(module) is not None:
         raise BenchError(
-            f"{name}: a module {module} is installed already and would be hidden; choose another name"
+            f"{name}: a module {module} is installed already and would be hidden: choose another name"
         )
     return {
         f"my-{kind}": name,
@@ -65,10 +71,10 @@ def names_of(kind: str, name: str) -> dict[str, str]:
 
 
 def write(kind: str, words: dict[str, str], out: Path) -> list[Path]:
-    """The files with the user's names in them. Raises BenchError where one of them is there already."""
+    """Write the files with the user's names in them. Raises BenchError where one of them exists."""
     paths = [out / _named(file, words) for file in FILES[kind]]
     if there := [str(path) for path in paths if path.exists()]:
-        raise BenchError(f"{', '.join(there)} already there: choose another name or folder")
+        raise BenchError(f"{', '.join(there)} already exist: choose another name or folder")
     out.mkdir(parents=True, exist_ok=True)
     folder = files("sf2f_bench.templates")
     for file, path in zip(FILES[kind], paths, strict=True):

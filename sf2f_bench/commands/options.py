@@ -45,7 +45,8 @@ def _facts(name: str, required: bool) -> dict[str, Any]:
     if get_origin(kind) is UnionType:
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
     text = OPTIONS[name].help if required else f"{OPTIONS[name].help}{_default(name)}"
-    facts: dict[str, Any] = {"default": None, "help": text, "required": required}
+    # click takes even None for a default, and would not ask for what is required
+    facts: dict[str, Any] = {"help": text, **({"required": True} if required else {"default": None})}
     if get_origin(kind) is Literal:
         return {**facts, "type": click.Choice(get_args(kind))}
     if kind == tuple[str, ...]:

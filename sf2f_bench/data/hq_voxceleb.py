@@ -16,14 +16,14 @@ from sf2f_bench.types import SPLITS, BenchError, DatasetCard, DatasetSource, Ide
 
 FACE_FOLDERS = ("masked_faces", "origin_faces")  # the paper's choice first
 METADATA_FOLDERS = (".", "meta_info", "metadata", "vox1", "vox2")
-# An utterance that was converted lies there twice; the first of these is read.
+# A converted utterance is there twice; the first of these is read.
 RECORDING_SUFFIXES = (".wav", ".flac", ".m4a")
 FACES_FROM = "github.com/BAI-Yeqi/HQ-VoxCeleb, the data set's release by the authors of SF2F"
 SPEECH_FROM = "VoxCeleb by the Visual Geometry Group, Oxford (www.robots.ox.ac.uk/~vgg/data/voxceleb)"
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """VoxCeleb1 or VoxCeleb2: its folder and the columns of its metadata.
 
     seen_by: the face data set that its people were chosen from; `seen_flag`: the column that says "1" for people of
@@ -39,16 +39,33 @@ class Part:
     seen_by: str
     seen_flag: str | None
 
+    def face_folders(self, root: Path) -> list[str]:
+        """The kinds of photos that are there."""
+        return [folder for folder in FACE_FOLDERS if (root / self.name / folder).is_dir()]
 
-PARTS = (
-    Part("vox1", "vox1_meta.csv", "VGGFace1 ID", "VoxCeleb1 ID", "Gender", "Nationality", "VGGFace1", None),
-    Part("vox2", "full_vox2_meta.csv", "Name", "VoxCeleb2ID", "Gender_x", None, "VGGFace2", "Flag"),
+    def metadata_path(self, root: Path) -> Path | None:
+        """The file of its metadata; None where it is missing."""
+        places = (root / folder / self.metadata for folder in METADATA_FOLDERS)
+        return next((path for path in places if path.is_file()), None)
+
+    def recordings(self, root: Path) -> Path:
+        """The folder of its recordings."""
+        return root / "raw_wav" / self.name
+
+    def features(self, root: Path) -> Path:
+        """The folder of its official features."""
+        return root / self.name / "mel_spectrograms"
+
+
+SUBSETS = (
+    Subset("vox1", "vox1_meta.csv", "VGGFace1 ID", "VoxCeleb1 ID", "Gender", "Nationality", "VGGFace1", None),
+    Subset("vox2", "full_vox2_meta.csv", "Name", "VoxCeleb2ID", "Gender_x", None, "VGGFace2", "Flag"),
 )
 
 
 @dataclass(frozen=True)
-class Person:
-    """One identity and the folders of its photos and its speech."""
+class Celebrity:
+    """One identity and the folders of their photos and speech."""
 
     identity: Identity
     split: str
@@ -58,12 +75,12 @@ class Person:
 
 
 class HqVoxCeleb:
-    """Data set `hq-voxceleb`, read where the user keeps it: `source.root`.
+    """Data set `hq-voxceleb`, read from the user's folder `source.root`.
 
     ROOT/vox1|vox2/masked_faces/NAME/*.jpg (else origin_faces), ROOT/raw_wav/vox1|vox2/dev|test/ID/CLIP/*.wav
-    (or .m4a, .flac) or, where a part has no recordings, the official features
+    (or .m4a, .flac) or, where a subset has no recordings, the official features
     ROOT/vox1|vox2/mel_spectrograms/NAME/*.pickle, and the two metadata files in ROOT or ROOT/meta_info.
-    The split is the official one, by row of the metadata. Raises BenchError naming all that is missing.
+    The split is the official one, by row of the metadata. Raises BenchError naming everything that is missing.
     """
 
     card = DatasetCard(
@@ -80,24 +97,24 @@ class HqVoxCeleb:
 
     def __init__(self, source: DatasetSource) -> None:
         self.root = _root_of(source)
-        parts = _parts_present(self.root)
-        self._face_folder = _face_folder_of(self.root, parts)
-        names = " and ".join(part.name for part in parts)
+        subsets = _subsets_present(self.root)
+        self._face_folder = _face_folder_of(self.root, subsets)
+        names = " and ".join(subset.name for subset in subsets)
         self.card = replace(
             self.card, description=f"{self.card.description} Read: {names}, photos of {self._face_folder}."
         )
         self._left_out: list[tuple[str, str]] = []
-        found: dict[str, list[Person]] = {split: [] for split in SPLITS}
+        found: dict[str, list[Celebrity]] = {split: [] for split in SPLITS}
         taken: set[str] = set()
-        for part in parts:
-            for person in self._people_of(part, taken):
+        for subset in subsets:
+            for person in self._people_of(subset, taken):
                 found[person.split].append(person)
                 taken.add(person.identity.id)
         self._splits = limited(found, source.limits)
         self._people = {person.identity.id: person for people in self._splits.values() for person in people}
 
     def identities(self, split: str) -> Sequence[Identity]:
-        """The identities of a split that have photos and speech, sorted by part and name.
+        """The identities of a split that have photos and speech, sorted by subset and name.
 
         Raises BenchError for an unknown split and for one without an identity.
         """
@@ -124,7 +141,7 @@ class HqVoxCeleb:
         return [PhotoFile(path.name, path) for path in files_in(self._find(identity).faces, PHOTO_SUFFIXES)]
 
     def left_out(self) -> list[tuple[str, str]]:
-        """People that have a folder but cannot be used, each with the reason."""
+        """People who have a folder but cannot be used, each with the reason."""
         return list(self._left_out)
 
     def fingerprint(self) -> str:
@@ -136,35 +153,35 @@ class HqVoxCeleb:
         )
         return hash_files(folders)
 
-    def _find(self, identity: str) -> Person:
+    def _find(self, identity: str) -> Celebrity:
         if identity not in self._people:
             raise BenchError(
                 f"unknown identity {identity!r} in {self.card.name}: ids look like 'Adam_Beach'."
             )
         return self._people[identity]
 
-    def _people_of(self, part: Part, taken: set[str]) -> list[Person]:
-        """The usable people of one part, sorted by name; the others' reasons go to `left_out`."""
-        faces = _folders_by_name(self.root / part.name / self._face_folder)
-        speech = _speech_by_speaker(self.root, part)
+    def _people_of(self, subset: Subset, taken: set[str]) -> list[Celebrity]:
+        """The usable people of one subset, sorted by name; the others' reasons go to `left_out`."""
+        faces = _folders_by_name(self.root / subset.name / self._face_folder)
+        speech = _speech_by_speaker(self.root, subset)
         people = []
-        rows = _metadata(self.root, part)
+        rows = _metadata(self.root, subset)
         for number, row in enumerate(rows):
-            name, speaker = unicodedata.normalize("NFC", row[part.person]), row[part.speaker]
+            name, speaker = unicodedata.normalize("NFC", row[subset.person]), row[subset.speaker]
             folders = speech.get(speaker) or speech.get(name) or ()
             if name not in faces and not folders:
                 continue  # the metadata lists all of VoxCeleb, the photos are a selection
             if reason := _unusable(faces.get(name), folders, name in taken):
                 self._left_out.append((name, reason))
                 continue
-            nationality = row[part.nationality] if part.nationality else None
+            nationality = row[subset.nationality] if subset.nationality else None
             identity = Identity(
-                name, gender=row[part.gender], nationality=nationality, seen_by=seen_by(part, row)
+                name, gender=row[subset.gender], nationality=nationality, seen_by=seen_by(subset, row)
             )
-            people.append(Person(identity, split_of_row(number), speaker, faces[name], folders))
-        listed = {unicodedata.normalize("NFC", row[part.person]) for row in rows}
+            people.append(Celebrity(identity, split_of_row(number), speaker, faces[name], folders))
+        listed = {unicodedata.normalize("NFC", row[subset.person]) for row in rows}
         strangers = sorted(set(faces) - listed)
-        self._left_out += [(name, f"not a person of {part.metadata}") for name in strangers]
+        self._left_out += [(name, f"not a person of {subset.metadata}") for name in strangers]
         return sorted(people, key=lambda person: person.identity.id)
 
 
@@ -173,15 +190,15 @@ def split_of_row(number: int) -> str:
     return {8: "test", 9: "val"}.get(number % 10, "train")
 
 
-def seen_by(part: Part, row: Mapping[str, str]) -> str | None:
-    """The training set that holds the person of a metadata row, "" for none, None where the row does not say.
+def seen_by(subset: Subset, row: Mapping[str, str]) -> str | None:
+    """The training set that contains the person of a metadata row, "" for none, None where the row does not say.
 
     VoxCeleb1's people were chosen from VGGFace1 (Nagrani et al. 2017), all of which trained VGG-Face; VoxCeleb2's from
-    VGGFace2 (Chung et al. 2018), a part of which is its test split. Of the other set neither table says anything.
+    VGGFace2 (Chung et al. 2018), a part of which is its test split. Neither table says anything about the other set.
     """
-    if part.seen_flag is None:
-        return part.seen_by
-    return {"1": part.seen_by, "0": ""}.get(row.get(part.seen_flag) or "")
+    if subset.seen_flag is None:
+        return subset.seen_by
+    return {"1": subset.seen_by, "0": ""}.get(row.get(subset.seen_flag) or "")
 
 
 def _root_of(source: DatasetSource) -> Path:
@@ -195,52 +212,48 @@ def _root_of(source: DatasetSource) -> Path:
     return source.root
 
 
-def _parts_present(root: Path) -> list[Part]:
-    """The parts that have photos. Raises BenchError with everything that such a part lacks."""
-    with_faces = [part for part in PARTS if _face_folders(root, part)]
+def _subsets_present(root: Path) -> list[Subset]:
+    """The subsets that have photos. Raises BenchError with everything that is missing from them."""
+    with_faces = [subset for subset in SUBSETS if subset.face_folders(root)]
     missing = []
-    for part in with_faces or PARTS:
+    for subset in with_faces or SUBSETS:
         if not with_faces:
-            missing.append(f"{part.name}/{FACE_FOLDERS[0]}/NAME/*.jpg: the photos, from {FACES_FROM}")
-        if _metadata_path(root, part) is None:
-            missing.append(f"{part.metadata}: who is who and the split, in meta_info of {FACES_FROM}")
-        if not _recordings_folder(root, part).is_dir() and not _features_folder(root, part).is_dir():
+            missing.append(f"{subset.name}/{FACE_FOLDERS[0]}/NAME/*.jpg: the photos, from {FACES_FROM}")
+        if subset.metadata_path(root) is None:
+            missing.append(f"{subset.metadata}: names, ids and the split, in meta_info of {FACES_FROM}")
+        if not subset.recordings(root).is_dir() and not subset.features(root).is_dir():
             missing.append(
-                f"raw_wav/{part.name}/dev|test/ID/CLIP/*.wav: the recordings, from {SPEECH_FROM}; or the "
-                f"features {part.name}/mel_spectrograms/NAME/*.pickle that the SF2F code made of them"
+                f"raw_wav/{subset.name}/dev|test/ID/CLIP/*.wav: the recordings, from {SPEECH_FROM}; or the "
+                f"features {subset.name}/mel_spectrograms/NAME/*.pickle that the SF2F code made of them"
             )
     if missing:
-        raise BenchError(f"hq-voxceleb in {root} lacks:\n  " + "\n  ".join(missing))
+        raise BenchError(f"missing from hq-voxceleb in {root}:\n  " + "\n  ".join(missing))
     return with_faces
 
 
-def _face_folders(root: Path, part: Part) -> list[str]:
-    return [folder for folder in FACE_FOLDERS if (root / part.name / folder).is_dir()]
-
-
-def _face_folder_of(root: Path, parts: list[Part]) -> str:
-    """The kind of photos that every part has, masked ones before originals."""
+def _face_folder_of(root: Path, subsets: list[Subset]) -> str:
+    """The kind of photos that every subset has, masked ones rather than originals."""
     for folder in FACE_FOLDERS:
-        if all(folder in _face_folders(root, part) for part in parts):
+        if all(folder in subset.face_folders(root) for subset in subsets):
             return folder
-    found = "; ".join(f"{part.name} has {', '.join(_face_folders(root, part))}" for part in parts)
-    raise BenchError(f"hq-voxceleb in {root}: expected one kind of photos in both parts, but {found}.")
+    found = "; ".join(f"{subset.name} has {', '.join(subset.face_folders(root))}" for subset in subsets)
+    raise BenchError(f"hq-voxceleb in {root}: expected one kind of photos in both subsets, but {found}.")
 
 
-def _metadata_path(root: Path, part: Part) -> Path | None:
-    places = (root / folder / part.metadata for folder in METADATA_FOLDERS)
-    return next((path for path in places if path.is_file()), None)
-
-
-def _metadata(root: Path, part: Part) -> list[dict[str, str]]:
-    """The rows of a part's metadata, in order: the order decides the split."""
-    path = _metadata_path(root, part)
-    assert path is not None, "_parts_present has found it"
+def _metadata(root: Path, subset: Subset) -> list[dict[str, str]]:
+    """The rows of a subset's metadata, in order: the order decides the split."""
+    path = subset.metadata_path(root)
+    assert path is not None, "_subsets_present has found it"
     with path.open(encoding="utf-8-sig", newline="") as stream:
         header = stream.readline()
         stream.seek(0)
         rows = list(csv.DictReader(stream, delimiter="\t" if "\t" in header else ","))
-    needed = [part.person, part.speaker, part.gender, *([part.nationality] if part.nationality else [])]
+    needed = [
+        subset.person,
+        subset.speaker,
+        subset.gender,
+        *([subset.nationality] if subset.nationality else []),
+    ]
     absent = [column for column in needed if not rows or rows[0].get(column) is None]
     if absent:
         raise BenchError(
@@ -250,27 +263,17 @@ def _metadata(root: Path, part: Part) -> list[dict[str, str]]:
     return rows
 
 
-def _recordings_folder(root: Path, part: Part) -> Path:
-    return root / "raw_wav" / part.name
-
-
-def _features_folder(root: Path, part: Part) -> Path:
-    return root / part.name / "mel_spectrograms"
-
-
-def _speech_by_speaker(root: Path, part: Part) -> dict[str, tuple[Path, ...]]:
+def _speech_by_speaker(root: Path, subset: Subset) -> dict[str, tuple[Path, ...]]:
     """Folders of speech by VoxCeleb id (recordings) or by name (features, where there are no recordings)."""
     found: dict[str, tuple[Path, ...]] = {}
-    for subset in ("dev", "test"):
-        for speaker, folder in _folders_by_name(_recordings_folder(root, part) / subset).items():
+    for half in ("dev", "test"):
+        for speaker, folder in _folders_by_name(subset.recordings(root) / half).items():
             found[speaker] = (*found.get(speaker, ()), folder)
-    return found or {
-        name: (folder,) for name, folder in _folders_by_name(_features_folder(root, part)).items()
-    }
+    return found or {name: (folder,) for name, folder in _folders_by_name(subset.features(root)).items()}
 
 
 def _folders_by_name(parent: Path) -> dict[str, Path]:
-    """Sub-folders by their name in composed Unicode: a Mac's file system hands names out decomposed."""
+    """Sub-folders by their name in composed Unicode: a Mac's file system returns names decomposed."""
     if not parent.is_dir():
         return {}
     return {unicodedata.normalize("NFC", path.name): path for path in parent.iterdir() if path.is_dir()}
@@ -291,5 +294,5 @@ def _holds_features(speech: tuple[Path, ...]) -> bool:
     return speech[0].parent.name == "mel_spectrograms"
 
 
-def _recordings(person: Person) -> list[Path]:
+def _recordings(person: Celebrity) -> list[Path]:
     return [path for folder in person.speech for path in files_in(folder, RECORDING_SUFFIXES)]

@@ -1,4 +1,4 @@
-"""Recordings and photos that are files: what the data sets on disk hand out."""
+"""Recordings and photos that are files, for data sets on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Recording(Protocol):
-    """An utterance whose sound is at hand; a feature file has none."""
+    """An utterance with its sound; a feature file has none."""
 
     @property
     def key(self) -> str:  # noqa: D102
@@ -69,12 +69,12 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def has_files(folder: Path, suffixes: Collection[str]) -> bool:
-    """Whether `files_in` would find any; stops at the first."""
+    """Whether `files_in` would find any file; stops at the first."""
     return next(_walk(str(folder), suffixes), None) is not None
 
 
 def _walk(folder: str, suffixes: Collection[str]) -> Iterator[str]:
-    """Hidden files are passed over: archives made on a Mac hold one beside every photo."""
+    """Hidden files are skipped: archives made on a Mac contain one for every photo."""
     for entry in _entries(folder):
         suffix = os.path.splitext(entry.name)[1].lower()
         if suffix in suffixes and not entry.name.startswith(".") and entry.is_file():
@@ -82,11 +82,11 @@ def _walk(folder: str, suffixes: Collection[str]) -> Iterator[str]:
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Everything but folders at any depth; its kind is known from the listing, without a look at the file."""
+    """All entries at any depth but folders; the listing tells their kind, so no file is opened."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)
-    except OSError:  # not there, or not to be read: nothing is found in it
+    except OSError:  # missing or unreadable: no files
         return
     for entry in entries:
         if entry.is_dir():
@@ -98,8 +98,8 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
     """SHA-256 over (label, path) pairs: each label, the names and sizes of the files at the path.
 
-    A path is a file or a folder, which stands for every file in it. Contents are not hashed: reading
-    hundreds of thousands of recordings on every run would take longer than using them.
+    A path is a file, or a folder for all files in it. Contents are not hashed: reading hundreds of thousands of
+    recordings on every run would take longer than using them.
     """
     digest = hashlib.sha256()
     for label, path in entries:
@@ -120,5 +120,5 @@ def _sizes(path: Path) -> list[tuple[str, int]]:
 def _size(file: Path | os.DirEntry[str]) -> int:
     try:
         return file.stat().st_size
-    except OSError:  # a link to nowhere: reading it will say so
+    except OSError:  # a broken link: reading it will say so
         return -1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from sf2f_bench.types import BenchError, DatasetCard, DatasetSource, Identity
 
 FEWEST_PAIRS = 10  # so that every split gets its share
 TRAIN_SHARE, VAL_SHARE = 0.5, 0.1
-SHORTEST_SECONDS = 2.5  # twice an evaluation segment: the pauses that are cut were up to 39 % of read speech
+SHORTEST_SECONDS = 2.5  # two evaluation segments: pauses, which are removed, were up to 39 % of read speech
+
+File = TypeVar("File", AudioFile, PhotoFile)
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class NullPairs:
 
     source: `voices` holds SPEAKER/*.wav (or flac, mp3, m4a) or flat files named SPEAKER-CHAPTER-NUMBER as
     LibriSpeech's are; `faces` holds PERSON/*.jpg (or png, pgm); `seed` shuffles both. No voice and no face
-    is in two splits; train 50 %, val 10 %, test 40 % of the pairs. Whatever a system scores here above
-    chance is a fault of the measurement. Raises BenchError for missing folders and too few people.
+    is in two splits; train 50 %, val 10 %, test 40 % of the pairs. Any score above chance here is an error of the
+    measurement. Raises BenchError for missing folders and too few people.
     """
 
     card = DatasetCard(
@@ -51,7 +54,15 @@ class NullPairs:
     def __init__(self, source: DatasetSource) -> None:
         voices, faces = _folders_of(source)
         self._left_out: list[tuple[str, str]] = []
-        pairs = self._pair(_speakers(voices), _persons(faces), source.seed)
+        speakers = _files_by_owner(
+            voices,
+            AUDIO_SUFFIXES,
+            AudioFile,
+            "one folder per speaker, or files named SPEAKER-CHAPTER-NUMBER",
+            _speaker_of,
+        )
+        persons = _files_by_owner(faces, PHOTO_SUFFIXES, PhotoFile, "one folder per person", lambda name: "")
+        pairs = self._pair(speakers, persons, source.seed)
         if len(pairs) < FEWEST_PAIRS:
             raise BenchError(
                 f"null-pairs: expected at least {FEWEST_PAIRS} speakers in {voices} and {FEWEST_PAIRS} people "
@@ -64,7 +75,7 @@ class NullPairs:
         self._pairs = {pair.id: pair for people in self._splits.values() for pair in people}
 
     def identities(self, split: str) -> Sequence[Identity]:
-        """The pairs of a split; gender and the rest are unknown, voice and face differ in them."""
+        """The pairs of a split; gender and the rest are unknown, for voice and face differ in them."""
         return [Identity(pair.id) for pair in people_of(self._splits, split, "Add voices and faces.")]
 
     def utterances(self, identity: str) -> Sequence[AudioFile]:
@@ -128,38 +139,31 @@ def _folders_of(source: DatasetSource) -> tuple[Path, Path]:
     return source.voices, source.faces
 
 
-def _speakers(folder: Path) -> dict[str, list[AudioFile]]:
-    """Recordings by speaker: the sub-folder's name, or a flat file's name up to its first hyphen."""
-    speakers: dict[str, list[AudioFile]] = {}
-    for path in files_in(folder, AUDIO_SUFFIXES):
+def _files_by_owner(
+    folder: Path, suffixes: Collection[str], kind: type[File], names: str, flat_owner: Callable[[str], str]
+) -> dict[str, list[File]]:
+    """Files by the name of the folder of `folder` that they are in, or by what their own name says.
+
+    names: how owners must be told, for errors; flat_owner: the owner of a file that is in no folder, "" for none.
+    """
+    found: dict[str, list[File]] = {}
+    for path in files_in(folder, suffixes):
         inside = path.relative_to(folder)
-        speaker, hyphen, _ = inside.name.partition("-")
-        if len(inside.parts) == 1 and not hyphen:
-            raise BenchError(
-                f"{path}: expected a folder a speaker, or files named SPEAKER-CHAPTER-NUMBER: whose voice is it?"
-            )
-        owner = speaker if len(inside.parts) == 1 else inside.parts[0]
-        speakers.setdefault(owner, []).append(AudioFile(inside.as_posix(), path))
-    if not speakers:
-        raise BenchError(f"{folder}: expected recordings ({', '.join(sorted(AUDIO_SUFFIXES))}), found none.")
-    return speakers
+        owner = inside.parts[0] if len(inside.parts) > 1 else flat_owner(inside.name)
+        if not owner:
+            raise BenchError(f"{path}: expected {names}; it is not clear whose file this is.")
+        found.setdefault(owner, []).append(kind(inside.as_posix(), path))
+    if not found:
+        raise BenchError(f"{folder}: expected files ({', '.join(sorted(suffixes))}), found none.")
+    return found
 
 
-def _persons(folder: Path) -> dict[str, list[PhotoFile]]:
-    """Photos by person: the sub-folder's name."""
-    persons: dict[str, list[PhotoFile]] = {}
-    for path in files_in(folder, PHOTO_SUFFIXES):
-        inside = path.relative_to(folder)
-        if len(inside.parts) == 1:
-            raise BenchError(f"{path}: expected a folder a person, PERSON/{path.name}: whose face is it?")
-        persons.setdefault(inside.parts[0], []).append(PhotoFile(inside.as_posix(), path))
-    if not persons:
-        raise BenchError(f"{folder}: expected photos ({', '.join(sorted(PHOTO_SUFFIXES))}), found none.")
-    return persons
+def _speaker_of(name: str) -> str:
+    """Of a flat file: its name up to the first hyphen."""
+    speaker, hyphen, _ = name.partition("-")
+    return speaker if hyphen else ""
 
 
-def _shuffled(
-    names: dict[str, list[AudioFile]] | dict[str, list[PhotoFile]], random: np.random.Generator
-) -> list[str]:
+def _shuffled(names: Iterable[str], random: np.random.Generator) -> list[str]:
     ordered = sorted(names)
     return [ordered[index] for index in random.permutation(len(ordered))]

@@ -1,10 +1,10 @@
-"""The prepared store: features and faces of any data set, written once, memory-mapped ever after.
+"""The prepared store: features and faces of any data set, written once and memory-mapped.
 
-STORE/store.json              what it was made from
+STORE/store.json              what it was prepared from
 STORE/identities.parquet      split, id, gender, nationality, age; seen_by where the data set knows it
 STORE/manifest.parquet        identity, kind, key, shard, start, length, reason (of a bad file)
 STORE/plan.json, STORE/shards/  see `shards.py`
-STORE/left_out.csv            every file and identity that is not used, with the reason
+STORE/left_out.csv            every unused file and identity, with the reason
 """
 
 from __future__ import annotations
@@ -26,21 +26,14 @@ from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
+from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
-from sf2f_bench.types import (
-    SPLITS,
-    AudioFrontend,
-    BenchError,
-    Dataset,
-    DatasetCard,
-    Identity,
-)
+from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FORMAT = 1
-SHORTEST_VOICE = 125  # frames: one evaluation segment of 1.25 s
 
 
 def prepare(
@@ -52,27 +45,26 @@ def prepare(
     jobs: int = 2,
     scheduler: str | None = None,
 ) -> PreparedStore:
-    """Write the store of `dataset` into `folder`; shards that are there already are kept.
+    """Write the store of `dataset` into `folder`; existing shards are kept.
 
     jobs: processes of this machine. scheduler: address of a Dask scheduler whose workers do it instead; they have
     to see `folder` and the data set at the same path. A file that cannot be read is listed in
-    ``left_out.csv`` with its reason and never stops the run. Raises BenchError when `folder` holds another
-    store, when splits share an identity, when a split ends without a usable identity, or for want of workers.
+    ``left_out.csv`` with its reason and does not stop the run. Raises BenchError when `folder` contains another
+    store, when splits share an identity, when a split has no usable identity, and when no scheduler answers.
     """
     splits = {split: list(dataset.identities(split)) for split in SPLITS}
-    if others := [
-        person for people in splits.values() for person in people if not isinstance(person, Identity)
-    ]:
+    people = [person for split in SPLITS for person in splits[split]]
+    if others := [person for person in people if not isinstance(person, Identity)]:
         raise unfit(f"data set {dataset.card.name}", dataset, others[0], "a sf2f_bench.Identity")
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
     settings = _settings(dataset, frontend, image_size)
     _claim(folder, settings)
     if (folder / "store.json").exists():
         return PreparedStore(folder)
-    names = [identity.id for split in SPLITS for identity in splits[split]]
-    shards = plan_shards(dataset, names, folder.absolute())  # workers stand in other folders
+    # Absolute, because workers have other working directories.
+    shards = plan_shards(dataset, [person.id for person in people], folder.absolute())
     if not shards:
-        raise BenchError(f"{dataset.card.name} holds no recording and no photo: check its folder")
+        raise BenchError(f"{dataset.card.name} has no recordings and no photos: check its folder")
     missing = _not_done(shards)
     if missing:
         work = partial(write_shard, dataset, frontend, image_size)
@@ -102,18 +94,20 @@ def _settings(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> dic
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Refuse a folder that holds something else, and mark it as ours."""
+    """Refuse a folder with other contents, and mark it as ours."""
     mark = folder / "settings.json"
     if not mark.exists():
         if folder.is_dir() and any(folder.iterdir()):
-            raise BenchError(f"{folder} is not empty and holds no prepared store: name a new or empty folder")
+            raise BenchError(
+                f"{folder} is not empty and contains no prepared store: name a new or empty folder"
+            )
         write_json(mark, settings)
     found = json.loads(mark.read_text(encoding="utf-8"))
     if found != settings:
         unlike = [name for name in settings if found.get(name) != settings[name]]
         raise BenchError(
             f"{folder} was prepared from something else ({', '.join(unlike)} differ): "
-            "name another folder, or delete this one to prepare it anew"
+            "name another folder, or delete this one to prepare it again"
         )
 
 
@@ -125,7 +119,7 @@ def _write_shards(
     jobs: int,
     scheduler: str | None,
 ) -> None:
-    """Have `work` done on every shard, and say how fast it goes."""
+    """Do `work` on every shard, and report the speed."""
     if scheduler is None:
         tallies = on_this_machine(work, shards, jobs)
     else:
@@ -140,13 +134,13 @@ def _write_shards(
 
 
 def _not_done(shards: list[Shard]) -> list[Shard]:
-    """By one listing: a network file system may remember for a while that a single file was absent."""
+    """From one listing: a network file system may cache for a while that a single file is missing."""
     done = {path.name for path in shards[0].folder.glob("*.parquet")}
     return [shard for shard in shards if shard.manifest.name not in done]
 
 
 def _left_out_before(dataset: Dataset) -> list[tuple[str, str]]:
-    """Identities that the data set itself could not use, where it says so."""
+    """Identities that the data set itself could not use, where it reports any."""
     return list(dataset.left_out()) if hasattr(dataset, "left_out") else []
 
 
@@ -159,13 +153,13 @@ def _finish(
 ) -> None:
     manifest = pd.concat([pd.read_parquet(shard.manifest) for shard in shards], ignore_index=True)
     good = manifest[manifest["reason"].isna()]
-    speaking = set(good[(good["kind"] == "voice") & (good["length"] >= SHORTEST_VOICE)]["identity"])
+    speaking = set(good[(good["kind"] == "voice") & (good["length"] >= SEGMENT_FRAMES)]["identity"])
     seen = set(good[good["kind"] == "face"]["identity"])
     rows, left_out = [], [{"identity": name, "key": "", "reason": reason} for name, reason in left_out_before]
     for split in SPLITS:
         for identity in splits[split]:
             reasons = (
-                [] if identity.id in speaking else [f"no recording with {SHORTEST_VOICE} frames of speech"]
+                [] if identity.id in speaking else [f"no recording with {SEGMENT_FRAMES} frames of speech"]
             )
             reasons += [] if identity.id in seen else ["no usable photo"]
             if reasons:
@@ -186,7 +180,7 @@ def _finish(
 
 
 def _facts(identity: Identity) -> dict[str, Any]:
-    """What the store keeps of a person; without `seen_by` where it is not known, as stores had it before."""
+    """The fields of a person in the store; without `seen_by` where it is not known, as in older stores."""
     facts = asdict(identity)
     if identity.seen_by is None:
         del facts["seen_by"]
@@ -194,7 +188,7 @@ def _facts(identity: Identity) -> dict[str, Any]:
 
 
 def _data_hash(settings: dict[str, Any], rows: list[dict[str, Any]], bad: list[dict[str, Any]]) -> str:
-    """Names the data in every record: how they were read, who is in which split, and which files are bad."""
+    """Identifies the data in every record: how they were read, the identities of each split, and the bad files."""
     return hash_of({**settings, "identities": rows, "bad": bad})
 
 
@@ -202,7 +196,7 @@ class PreparedStore:
     """Reads a finished store. Arrays are views of memory-mapped files.
 
     Raises BenchError when the folder is not a finished store, when its splits share an identity, or when a
-    split is without a usable one.
+    split has no usable one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -221,7 +215,7 @@ class PreparedStore:
         for split, found in self._splits.items():
             if not found:
                 raise BenchError(
-                    f"the {split} split of {self.card.name} holds no identity with both a usable recording and "
+                    f"the {split} split of {self.card.name} has no identity with both a usable recording and "
                     f"a usable photo: see {folder / 'left_out.csv'} for the reason of every file"
                 )
         self._shards: dict[int, dict[str, np.memmap]] = {}
@@ -237,7 +231,7 @@ class PreparedStore:
 
     @cached_property
     def left_out(self) -> pd.DataFrame:
-        """Columns identity, key, reason: every file and identity that is not used."""
+        """Columns identity, key, reason: every unused file and identity."""
         return pd.read_csv(self.folder / "left_out.csv", keep_default_na=False)
 
     @cached_property

@@ -1,8 +1,8 @@
-"""Shards: shares of a data set's files that one worker reads and writes, planned once per store.
+"""Shards: parts of a data set that one worker reads and writes, planned once per store.
 
 STORE/plan.json                 which files are in which shard
 STORE/shards/00000.safetensors  frames float32 [sum of frames, filters], images uint8 [n, 3, H, W]
-STORE/shards/00000.parquet      the shard's part of the manifest; written last: it says "done"
+STORE/shards/00000.parquet      the shard's part of the manifest; written last, so the shard is finished
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, Me
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-# Of VoxCeleb, these are half an hour of sound, a second of work and 33 MB.
+# In VoxCeleb, half an hour of sound, a second of work and 33 MB.
 FILES_PER_SHARD = 250
 COLUMNS = ["identity", "kind", "key", "shard", "start", "length", "reason"]
 
 
-class Part(NamedTuple):
+class FileRange(NamedTuple):
     """Some files of one identity: numbers first <= i < last of its recordings, followed by its photos."""
 
     identity: str
     first: int
     last: int
-    recordings: int  # that the identity had when the plan was made
+    recordings: int  # of the identity when the plan was made
     photos: int
 
 
@@ -46,7 +46,7 @@ class Shard:
     """One unit of work: some files of a data set into one file."""
 
     number: int
-    parts: tuple[Part, ...]
+    parts: tuple[FileRange, ...]
     folder: Path
 
     def __str__(self) -> str:
@@ -59,44 +59,46 @@ class Shard:
 
     @property
     def manifest(self) -> Path:
-        """The file that says the shard is done."""
+        """The file that exists once the shard is finished."""
         return self.folder / f"{self.number:05d}.parquet"
 
     @property
     def files(self) -> int:
-        """Recordings and photos in it."""
+        """The number of recordings and photos in it."""
         return sum(part.last - part.first for part in self.parts)
 
 
 class Tally(NamedTuple):
-    """What a finished shard has to report."""
+    """The counts of a finished shard."""
 
     files: int
     bad: int
-    seconds: float  # of sound that was listened to
+    seconds: float  # of sound
 
 
 def plan_shards(dataset: Dataset, identities: Iterable[str], store: Path) -> list[Shard]:
-    """The shards of a store, by its plan; a store without one gets it.
+    """The shards of a store, by its plan, which is made where it is missing.
 
-    The plan is kept because listing a large data set takes minutes, and because a restart has to cut
-    it where the start did. Raises BenchError for shards without a plan.
+    The plan is kept because listing a large data set takes minutes, and because a restart has to divide
+    it as the start did. Raises BenchError for shards without a plan.
     """
     path, folder = store / "plan.json", store / "shards"
     if not path.exists():
         if folder.exists():
             raise BenchError(
-                f"{store} holds shards that an older version of sf2f-bench has left unfinished: delete the "
-                "folder to prepare it anew"
+                f"{store} contains shards that an older version of sf2f-bench left unfinished: delete the "
+                "folder to prepare it again"
             )
         write_json(path, _cut(dataset, identities))
     plan = json.loads(path.read_text(encoding="utf-8"))
-    return [Shard(number, tuple(Part(*part) for part in parts), folder) for number, parts in enumerate(plan)]
+    return [
+        Shard(number, tuple(FileRange(*part) for part in parts), folder) for number, parts in enumerate(plan)
+    ]
 
 
-def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[Part]]:
+def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[FileRange]]:
     """All files in the data set's order, `FILES_PER_SHARD` a shard."""
-    shards: list[list[Part]] = []
+    shards: list[list[FileRange]] = []
     room = 0
     for identity in identities:
         media = dataset.utterances(identity), dataset.photos(identity)
@@ -108,7 +110,7 @@ def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[Part]]:
                 shards.append([])
                 room = FILES_PER_SHARD
             last = min(first + room, total)
-            shards[-1].append(Part(identity, first, last, recordings, photos))
+            shards[-1].append(FileRange(identity, first, last, recordings, photos))
             room -= last - first
             first = last
     return shards
@@ -117,7 +119,7 @@ def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[Part]]:
 def _check_media(
     dataset: Dataset, identity: str, utterances: Sequence[Utterance], photos: Sequence[Photo]
 ) -> None:
-    """Raise BenchError unless these are recordings and photos; the first of each is looked at."""
+    """Raise BenchError unless these are recordings and photos; the first of each is checked."""
     for items, contract in ((utterances, Utterance), (photos, Photo)):
         if len(items) and not isinstance(items[0], contract):
             what = f"data set {dataset.card.name}, media of {identity}"
@@ -125,9 +127,9 @@ def _check_media(
 
 
 def write_shard(dataset: Dataset, frontend: AudioFrontend, image_size: int, shard: Shard) -> Tally:
-    """Read the shard's files and write it; doing it twice does no harm.
+    """Read the shard's files and write it; doing it twice is harmless.
 
-    A file that cannot be read is a row with a reason. Raises BenchError where the data set is not what was planned.
+    A file that cannot be read is a row with a reason. Raises BenchError where the data set differs from the plan.
     """
     meter = _Meter(frontend)
     rows: list[dict[str, Any]] = []
@@ -154,7 +156,7 @@ def write_shard(dataset: Dataset, frontend: AudioFrontend, image_size: int, shar
 
 
 class _Meter:
-    """A front end that counts the seconds of sound that it is given."""
+    """A front end that counts the seconds of its input."""
 
     def __init__(self, frontend: AudioFrontend) -> None:
         self.frontend, self.seconds = frontend, 0.0
@@ -179,7 +181,7 @@ class _Meter:
 
 
 def _read(
-    dataset: Dataset, meter: _Meter, image_size: int, parts: Iterable[Part]
+    dataset: Dataset, meter: _Meter, image_size: int, parts: Iterable[FileRange]
 ) -> Iterator[tuple[dict[str, Any], Any]]:
     """(manifest row, frames [T, filters] or image [3, H, W] or None) of every file."""
     for part in parts:
@@ -199,7 +201,7 @@ def _image_of(photo: Photo, size: int) -> ByteArray:
     return image
 
 
-def _check_unchanged(part: Part, recordings: int, photos: int) -> None:
+def _check_unchanged(part: FileRange, recordings: int, photos: int) -> None:
     """Raise BenchError where a worker sees other files than those planned: it would write the wrong ones."""
     if (recordings, photos) != (part.recordings, part.photos):
         raise BenchError(

@@ -1,4 +1,4 @@
-"""The rule every data set has to keep, that nobody is in two splits, and a user's wish for fewer people."""
+"""Splits of a data set: nobody is in two of them, and a user may limit their size."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import TypeVar
 
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import SPLITS, BenchError
 
-Person = TypeVar("Person")
-
-NAMED_AT_MOST = 5
+Member = TypeVar("Member")
 
 
 def check_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
@@ -21,16 +20,14 @@ def check_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
     members = {split: set(ids) for split, ids in splits.items()}
     for one, other in combinations(members, 2):
         if shared := sorted(members[one] & members[other]):
-            named = ", ".join(shared[:NAMED_AT_MOST])
-            more = f" and {len(shared) - NAMED_AT_MOST} more" if len(shared) > NAMED_AT_MOST else ""
             raise BenchError(
-                f"splits {one!r} and {other!r} share {len(shared)} identities ({named}{more}); "
+                f"splits {one!r} and {other!r} share {len(shared)} identities ({first_few(shared)}); "
                 "expected every identity in one split only: move each to one of them."
             )
 
 
-def limited(splits: Mapping[str, list[Person]], limits: Mapping[str, int]) -> dict[str, list[Person]]:
-    """Each split's first people, as many as `limits` allows. Raises BenchError for a limit that makes no sense."""
+def limited(splits: Mapping[str, list[Member]], limits: Mapping[str, int]) -> dict[str, list[Member]]:
+    """Each split's first people, at most as many as `limits` allows. Raises BenchError for an impossible limit."""
     for split, limit in limits.items():
         if split not in SPLITS or limit < 1:
             raise BenchError(
@@ -39,8 +36,8 @@ def limited(splits: Mapping[str, list[Person]], limits: Mapping[str, int]) -> di
     return {split: people[: limits.get(split)] for split, people in splits.items()}
 
 
-def people_of(splits: Mapping[str, list[Person]], split: str, empty: str) -> list[Person]:
-    """The people of one split. Raises BenchError for an unknown split, and with `empty` for one without people."""
+def people_of(splits: Mapping[str, list[Member]], split: str, empty: str) -> list[Member]:
+    """The people of one split. Raises BenchError for an unknown or empty split; empty: advice for the latter."""
     if split not in splits:
         raise BenchError(f"expected a split of {', '.join(splits)}, got {split!r}.")
     if not splits[split]:

@@ -1,8 +1,7 @@
-"""Batches for training: pure functions of (seed, stage, step), so that a resumed run equals another.
+"""Batches for training: pure functions of (seed, stage, step), so that a resumed run equals an uninterrupted one.
 
-All random choices of a batch are drawn for the global batch; each process then reads its own rows. Where
-the media live decides only the speed: on the device when they fit there, else in the memory-mapped store,
-from which the next batches are read ahead.
+All random choices are made for the global batch; each process then reads its own rows. Media are on the device where
+they fit there, else in the memory-mapped store, from which the next batches are read ahead; this affects speed alone.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What a batch is made of, in numbers: rows ``[B]``, recordings and starts ``[B, S]``, photos ``[B]``."""
+    """The contents of a batch as indices: rows ``[B]``, recordings and starts ``[B, S]``, photos ``[B]``."""
 
     rows: np.ndarray
     recordings: np.ndarray
@@ -52,7 +51,7 @@ class Choice:
 
 
 class Media(Protocol):
-    """Where crops and photos are read: raw crops ``[B, S, frames, filters]``, faces uint8 ``[B, 3, H, W]``."""
+    """Reads crops and photos: raw crops ``[B, S, frames, filters]``, faces uint8 ``[B, 3, H, W]``."""
 
     def read(self, choice: Choice) -> tuple[Tensor, Tensor]:
         """The crops, padded with raw zeros, and the photos of a choice."""
@@ -122,7 +121,7 @@ class ReadAhead:
         self.coming: dict[tuple[Any, ...], Future[Any]] = {}
 
     def __call__(self, step: int, *rest: Any) -> Any:
-        """What ``read(step, *rest)`` gives; errors of the thread are raised here."""
+        """The result of ``read(step, *rest)``; errors of the thread are raised here."""
         wanted = [(step + ahead, *rest) for ahead in range(READ_AHEAD + 1)]
         for key in [key for key in self.coming if key not in wanted]:
             self.coming.pop(key).cancel()
@@ -164,12 +163,12 @@ class TrainingData:
 
     @property
     def identities(self) -> int:
-        """How many people (classes) there are."""
+        """How many identities (classes) there are."""
         return len(self.names)
 
     @property
     def _waits(self) -> bool:
-        """Is there a device that would wait for the host to read?"""
+        """Whether a device would have to wait for the host to read."""
         return self.device.type == "cuda" and not self.resident
 
     def _fits(self) -> bool:
@@ -189,7 +188,7 @@ class TrainingData:
     def batch(self, step: int, size: int, stage: str = "generator") -> Batch:
         """One recording cropped to a common random length, and one photo, per identity.
 
-        The length is drawn from the front end's `crop_frames`. A recording shorter than the crop is padded with
+        The length is random within the front end's `crop_frames`. A recording shorter than the crop is padded with
         raw zeros, as the reference does. `size` (of all processes together) is cut to the number of
         identities; an epoch drops its incomplete last batch. Raises BenchError when the processes cannot share
         it equally.
@@ -222,12 +221,12 @@ class TrainingData:
         random = np.random.default_rng(seed_of(self.seed, stage, step))
         rows = self._rows(step, size, stage)
         shortest, longest = self.frontend.crop_frames
-        drawn = int(random.integers(shortest, longest + 1))
+        random_frames = int(random.integers(shortest, longest + 1))
         of_voice, of_start = random.random((2, len(rows), count))
         of_face = random.random(len(rows))
         number, processes = self.shard
         mine = slice(len(rows) // processes * number, len(rows) // processes * (number + 1))
-        frames = frames or drawn
+        frames = frames or random_frames
         recordings = _pick(self._voice_ends, rows[:, None], of_voice)
         spare = np.maximum(self._lengths[recordings] - frames, 0) + 1
         starts = (of_start * spare).astype(np.int64)

@@ -1,4 +1,8 @@
-"""Who does independent pieces of work: processes of this machine (joblib) or a cluster (Dask)."""
+"""Independent pieces of work by processes of this machine (joblib) or by a cluster (Dask).
+
+The cluster is not joblib's Dask backend, which is as fast: that counts the workers once, gives up after 10 seconds
+without one, and sends the data set with every piece or keeps its only copy on workers that may be lost.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +22,18 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 CONNECT_SECONDS = 10
-RETRIES = (
-    2  # of a piece that raises, on whichever worker is free; a lost worker's pieces are done again anyway
-)
-GO_ON = "give the same command again: what is finished is kept"
+RETRIES = 2  # of a piece that raises; a lost worker's pieces are repeated anyway
+GO_ON = "give the same command again: finished work is kept"
 
 
 def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int) -> Iterator[Result]:
-    """`work` of every piece, in the order of finishing, by `jobs` processes of one thread each.
+    """Results of `work` in the order of finishing, by `jobs` processes of one thread each.
 
-    Raises BenchError where a process ends on the way.
+    Raises BenchError where a process ends before its work does.
     """
     from joblib import Parallel, delayed, parallel_config
 
-    # Pickled once: a data set of thousands of people takes longer to pickle than a piece of the work.
+    # Pickled once: pickling a data set of thousands of people takes longer than a piece of the work.
     pickled = cloudpickle.dumps(work)
     tasks = (delayed(_work_pickled)(pickled, piece) for piece in pieces)
     with parallel_config(backend="loky", n_jobs=min(jobs, len(pieces)), inner_max_num_threads=1):
@@ -39,7 +41,7 @@ def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jo
             yield from Parallel(return_as="generator_unordered")(tasks)
         except BrokenProcessPool as error:
             raise BenchError(
-                f"one of {jobs} worker processes crashed or was ended, most often for want of memory: "
+                f"one of {jobs} worker processes crashed or was ended, most often because memory ran out: "
                 f"{GO_ON}, perhaps with fewer --jobs"
             ) from error
 
@@ -57,10 +59,10 @@ def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
 def on_cluster(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], address: str, reporter: Reporter
 ) -> Iterator[Result]:
-    """`work` of every piece, in the order of finishing, by the workers of the Dask scheduler at `address`.
+    """Results of `work` in the order of finishing, by the workers of the Dask scheduler at `address`.
 
-    A piece whose worker is lost is given to another one, so a piece may be worked on twice. Raises
-    BenchError without the extra `cluster`, without a scheduler, and where a piece ends every worker.
+    A piece whose worker is lost is given to another one, so a piece may be done twice. Raises BenchError
+    without the extra `cluster`, without a scheduler, and where a piece ends every worker.
     """
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -79,7 +81,7 @@ def on_cluster(
     with client:
         count = len(client.scheduler_info(n_workers=-1)["workers"])
         reporter.say(f"{count} workers at {address}" + ("" if count else ": waiting for the first"))
-        # A task and not scattered data: when every worker that holds its result is lost, it is done again.
+        # A task rather than scattered data: when every worker that has its result is lost, it is repeated.
         shared = client.submit(_itself, work, pure=False)
         futures = client.map(_work_shared, pieces, work=shared, pure=False, retries=RETRIES)
         try:
@@ -87,7 +89,7 @@ def on_cluster(
                 yield future.result()
         except KilledWorker as error:
             raise BenchError(
-                f"a piece of work ends every worker that takes it on ({error}): {GO_ON}"
+                f"a piece of work ends every worker that it is given to ({error}): {GO_ON}"
             ) from error
         except CancelledError as error:
             raise BenchError(f"the Dask scheduler at {address} is lost ({error}): {GO_ON}") from error

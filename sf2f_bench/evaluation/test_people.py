@@ -1,4 +1,4 @@
-"""Everything that scoring knows of the test identities, shared by all systems and anchors.
+"""Everything that scoring knows about the test identities, shared by all systems and anchors.
 
 Protocol `sf2f-bench/1`: the first 20 windows of 125 frames of an identity's recordings in file order; one photo
 of an identity (its first) is held out where it has two or more: it is the real-photo oracle's answer. The
@@ -51,8 +51,8 @@ class Evaluation:
     """The test identities' voices and true faces, the extractors, and the training split for anchors that fit.
 
     attribute_judges: functions that make them from this evaluation, since a probe is fitted on its training photos;
-    one that raises Unavailable, because the data know nothing that it could be asked, is left out. missing: name of
-    a network that is unavailable -> the reason.
+    one that raises Unavailable, because the data hold no attribute for it, is left out. missing: the name of a network
+    that is not installed -> the reason.
 
     Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,

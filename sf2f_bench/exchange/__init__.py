@@ -1,1 +1,1 @@
-"""Faces made elsewhere in, voices out."""
+"""Voices for another program, and the faces that it generated from them."""

@@ -1,4 +1,4 @@
-"""The door for faces that another program drew: a folder of pictures becomes an answer like any system's."""
+"""Faces that another program generated: a folder of pictures becomes an answer like any system's."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sf2f_bench.faces.images import read_drawn_face
+from sf2f_bench.faces.images import read_generated_face
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import Answer, BenchError, Identity, MediaError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-NAMED_AT_MOST = 5
 PROBLEMS_AT_MOST = 10
 TAKES = 2
 
 
 @dataclass(frozen=True, eq=False)
 class ExternalFaces:
-    """What a folder holds: the answer to score, what a reader of the scores must know, and a hash of the pixels."""
+    """The faces of a folder: the answer to score, notes for readers of the scores, and a hash of the pixels."""
 
     answer: Answer
     notes: tuple[str, ...]
@@ -34,11 +34,11 @@ class ExternalFaces:
 
 
 @dataclass
-class _Folder:
-    """What lies in the folder, before a picture is opened."""
+class _Contents:
+    """What is in the folder, before a picture is opened."""
 
     pictures: dict[str, list[Path]] = field(default_factory=dict)  # identity -> pictures by name
-    strangers: list[str] = field(default_factory=list)  # folders of nobody asked for
+    strangers: list[str] = field(default_factory=list)  # folders named after no identity
     other_files: list[str] = field(default_factory=list)
 
 
@@ -48,25 +48,26 @@ def read_faces(
     """Read ``FOLDER/<identity>/*.png`` (or jpg, jpeg) for `identities`, in their order.
 
     A person's first picture by name is the face. Where everybody has two or more, the first two are the takes of the
-    consistency: they should be drawn from two recordings apart, which nobody can check here. Further ones are not
-    read. partial: people without a picture are left out (`Answer.rows`), if `at_least` remain. What was done to
-    pictures and what was passed over stands in the notes; see `read_drawn_face` for what a picture may be.
+    consistency: they should be generated from two recordings apart, which cannot be checked here. Further ones are
+    not read. partial: people without a picture are left out (`Answer.rows`), if `at_least` remain. What was done to
+    pictures and which files were ignored is in the notes; see `read_generated_face` for what a picture may be.
 
     Raises BenchError that names the first ten of all problems together.
     """
     if not folder.is_dir():
         raise BenchError(f"expected a folder of faces, FOLDER/<identity>/*.png, but {folder} is not a folder")
     names = [identity.id for identity in identities]
-    found = _look(folder, names)
+    found = _contents(folder, names)
     rows = np.array([bool(found.pictures.get(name)) for name in names])
     problems = _missing(folder, found, names, rows, partial, at_least)
     present = [found.pictures[name] for name, here in zip(names, rows, strict=True) if here]
     takes = TAKES if present and min(map(len, present)) >= TAKES else 1
     images, done = _read(folder, [paths[:takes] for paths in present], size, problems)
     if problems:
-        more = f"\n  and {len(problems) - PROBLEMS_AT_MOST} more" if len(problems) > PROBLEMS_AT_MOST else ""
-        listed = "\n  ".join(problems[:PROBLEMS_AT_MOST])
-        raise BenchError(f"the faces in {folder} cannot be scored:\n  {listed}{more}")
+        listed = [*problems[:PROBLEMS_AT_MOST]]
+        if more := len(problems) - len(listed):
+            listed.append(f"and {more} more")
+        raise BenchError("\n  ".join([f"the faces in {folder} cannot be scored:", *listed]))
     faces = np.stack(images).reshape(len(present), takes, 3, size, size)
     answer = Answer(
         faces=np.ascontiguousarray(faces[:, 0]),
@@ -77,10 +78,10 @@ def read_faces(
     return ExternalFaces(answer, notes, _hash(names, rows, faces))
 
 
-def _look(folder: Path, names: Sequence[str]) -> _Folder:
-    """Sort what lies in the folder; hidden files are passed over. A Mac spells names decomposed."""
+def _contents(folder: Path, names: Sequence[str]) -> _Contents:
+    """Sort what is in the folder, except hidden files. macOS decomposes names, so they are compared composed."""
     wanted = {unicodedata.normalize("NFC", name): name for name in names}
-    found = _Folder()
+    found = _Contents()
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
@@ -98,22 +99,25 @@ def _look(folder: Path, names: Sequence[str]) -> _Folder:
 
 
 def _missing(
-    folder: Path, found: _Folder, names: Sequence[str], rows: np.ndarray, partial: bool, at_least: int
+    folder: Path, found: _Contents, names: Sequence[str], rows: np.ndarray, partial: bool, at_least: int
 ) -> list[str]:
-    """What is wrong with who is there."""
+    """Problems with the identities that have a picture."""
     absent = [name for name, here in zip(names, rows, strict=True) if not here]
     if not rows.any():
-        lies = _named([*found.strangers, *found.other_files]) or "nothing"
-        return [f"expected folders named {_named(names)}, each with a picture; {folder.name} holds {lies}"]
+        holds = first_few([*found.strangers, *found.other_files]) or "nothing"
+        return [
+            f"expected folders named {first_few(names)}, each with a picture; {folder.name} holds {holds}"
+        ]
     problems = []
     if absent and not partial:
         problems.append(
-            f"{len(absent)} of {len(names)} test people have no picture ({_named(absent)}): draw them, or say "
-            "--partial to be scored on the others alone"
+            f"{len(absent)} of {len(names)} test people have no picture ({first_few(absent)}): generate them, or pass "
+            "--partial to score only the others"
         )
     if partial and rows.sum() < at_least:
         problems.append(
-            f"{rows.sum()} people have a picture, a gallery needs {at_least}: draw more, or choose a smaller gallery"
+            f"{rows.sum()} people have a picture, a gallery needs {at_least}: generate more, or set a smaller "
+            "gallery in a --config file"
         )
     return problems
 
@@ -121,14 +125,18 @@ def _missing(
 def _read(
     folder: Path, people: Sequence[Sequence[Path]], size: int, problems: list[str]
 ) -> tuple[list[ByteArray], Counter[str]]:
-    """Every picture, and how often what was done to one; what cannot be used is added to `problems`."""
+    """Every picture, and a count of the changes made; unusable pictures are added to `problems`."""
     images: list[ByteArray] = []
     done: Counter[str] = Counter()
     for path in (path for paths in people for path in paths):
+        name = path.relative_to(folder)
+        if not path.resolve().is_relative_to(folder.resolve()):  # a private picture would end in the report
+            problems.append(f"{name}: is a link out of the folder: copy the picture itself")
+            continue
         try:
-            image, changes = read_drawn_face(path, size)
+            image, changes = read_generated_face(path, size)
         except MediaError as error:
-            problems.append(f"{path.relative_to(folder)}: {error}")
+            problems.append(f"{name}: {error}")
             continue
         images.append(image)
         done.update(changes)
@@ -136,17 +144,17 @@ def _read(
 
 
 def _notes_on_people(rows: np.ndarray, names: Sequence[str]) -> list[str]:
-    if rows.all():
-        return []
     absent = [name for name, here in zip(names, rows, strict=True) if not here]
+    if not absent:
+        return []
     return [
-        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {_named(absent)} are left out. Who is left "
-        "out was not chosen by the benchmark, so this row is not comparable with rows of everybody."
+        f"Partial: {rows.sum()} of {len(rows)} test people have a face; {first_few(absent)} are left out. The "
+        "benchmark did not choose them, so this row cannot be compared with rows of everybody."
     ]
 
 
 def _notes_on_takes(people: Sequence[Sequence[Path]]) -> list[str]:
-    two = sum(len(paths) >= TAKES for paths in people)
+    two, more = (sum(len(paths) >= count for paths in people) for count in (TAKES, TAKES + 1))
     if not two:
         return []
     if two < len(people):
@@ -154,35 +162,24 @@ def _notes_on_takes(people: Sequence[Sequence[Path]]) -> list[str]:
             f"{two} of {len(people)} people have two pictures or more: the first by name is scored; consistency "
             "needs two of everybody."
         ]
-    more = sum(len(paths) > TAKES for paths in people)
     beyond = f" Pictures beyond the second ({more} people) were not read." if more else ""
     return [
-        "The first picture by name is scored; the first two are the takes of the consistency. That they were drawn "
-        f"from different recordings is the maker's word.{beyond}"
+        "The first picture by name is scored; the first two are the takes of the consistency. That they were generated "
+        f"from different recordings is taken on trust.{beyond}"
     ]
 
 
-def _notes_on_pictures(found: _Folder, done: Counter[str]) -> list[str]:
-    notes = [f"{what}: {count} pictures." for what, count in sorted(done.items())]
-    if found.strangers:
-        notes.append(
-            f"Folders of no test person, ignored: {len(found.strangers)} ({_named(found.strangers)})."
-        )
-    if found.other_files:
-        notes.append(
-            f"Files that are no picture, ignored: {len(found.other_files)} ({_named(found.other_files)})."
-        )
-    return [f"{note[0].upper()}{note[1:]}" for note in notes]
+def _notes_on_pictures(found: _Contents, done: Counter[str]) -> list[str]:
+    notes = [f"{what[0].upper()}{what[1:]}: {count} pictures." for what, count in sorted(done.items())]
+    ignored = {"Folders of no test person": found.strangers, "Files that are not pictures": found.other_files}
+    return notes + [
+        f"{what}, ignored: {len(names)} ({first_few(names)})." for what, names in ignored.items() if names
+    ]
 
 
 def _hash(names: Sequence[str], rows: np.ndarray, faces: ByteArray) -> str:
-    """SHA-256 of who answers and of all pixels that are scored."""
+    """SHA-256 of the identities that have a face and of all pixels that are scored."""
     digest = hashlib.sha256("\0".join(name for name, here in zip(names, rows, strict=True) if here).encode())
     digest.update(repr(faces.shape).encode())
     digest.update(np.ascontiguousarray(faces).tobytes())
     return digest.hexdigest()
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(names[:NAMED_AT_MOST]) + more

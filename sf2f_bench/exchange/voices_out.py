@@ -1,9 +1,9 @@
-"""What another program needs to draw faces that can be scored here: the voices, and the windows of them that count.
+"""The voices that another program needs to generate faces to be scored here, and the windows of them that count.
 
 OUT/README.txt, OUT/export.json                     what this is; what it was made from
-OUT/SPLIT/voices/IDENTITY/RECORDING.flac            16 kHz, mono, 16 bits: the very samples that the harness hears
-OUT/SPLIT/segments.csv                              where the protocol's windows lie in them
-OUT/train/faces/IDENTITY/PHOTO.png, OUT/val/...     as systems are trained on them; none of the test people
+OUT/SPLIT/voices/IDENTITY/RECORDING.flac            16 kHz, mono, 16 bits: exactly the samples that the harness hears
+OUT/SPLIT/segments.csv                              where the protocol's windows are in them
+OUT/train/faces/IDENTITY/PHOTO.png, OUT/val/...     as systems are trained on them; none of test people
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,7 +27,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.workers import on_this_machine
 from sf2f_bench.evaluation.segments import segment_places
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
-from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.files import is_plain_name, write_atomically, write_flac, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import SAMPLE_RATE, BenchError, Dataset
@@ -40,7 +39,7 @@ COLUMNS = ("identity", "use", "window", "recording", "start", "seconds")
 Span = tuple[int, int]  # samples, half open
 
 
-class Person(NamedTuple):
+class PersonVoices(NamedTuple):
     """One person's usable recordings, and whether takes are measured in their split."""
 
     split: str
@@ -51,7 +50,7 @@ class Person(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One evaluation window: what it is for, its number there, the recording and the first frame of speech."""
+    """One evaluation window: its use, its number within that, the recording and the first frame of speech."""
 
     use: str
     number: int
@@ -69,11 +68,11 @@ def export(
     reporter: Reporter,
     jobs: int = 2,
 ) -> None:
-    """Write the voices of `splits` into `out`; files that are there are kept.
+    """Write the voices of `splits` into `out`; existing files are kept.
 
-    store: of `dataset`, prepared with `frontend`. Of the test people only the recordings that hold an evaluation
-    window are written. Raises BenchError where `out` holds something else, where a data set has features and no
-    sound, and where a recording has changed since it was prepared.
+    store: of `dataset`, prepared with `frontend`. Of test people only recordings with an evaluation window are
+    written. Raises BenchError where `out` holds something else, where a data set has features and no sound, and
+    where a recording has changed since it was prepared.
     """
     _claim(out, {"benchmark": benchmark, "data_hash": store.data_hash})
     for split in splits:
@@ -88,37 +87,42 @@ def export(
         write_atomically(out / split / "segments.csv", partial(_write_table, table))
         if split != "test":
             _write_faces(store, people, out / split / "faces")
-    text = README.format(benchmark=benchmark, licence=store.card.licence, size=store.image_size)
+    facts = {"licence": store.card.licence, "size": store.image_size, "frames": SEGMENT_FRAMES}
+    text = README.format(benchmark=benchmark, **facts)
     write_atomically(out / "README.txt", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _claim(out: Path, facts: dict[str, str]) -> None:
-    """Refuse a folder that holds something else, and mark it as ours."""
+    """Refuse a folder that holds something else, and mark it as this export's."""
     mark = out / "export.json"
     if not mark.exists():
         if out.is_dir() and any(out.iterdir()):
-            raise BenchError(f"{out} is not empty and holds no exported voices: name a new or empty folder")
+            raise BenchError(f"{out} is not empty and holds no exported voices: choose a new or empty folder")
         write_json(mark, facts)
     if json.loads(mark.read_text(encoding="utf-8")) != facts:
         raise BenchError(
-            f"{out} holds the voices of other data than {facts['benchmark']}: name another folder"
+            f"{out} holds the voices of other data than {facts['benchmark']}: choose another folder"
         )
 
 
-def _people(store: PreparedStore, split: str) -> list[Person]:
+def _people(store: PreparedStore, split: str) -> list[PersonVoices]:
     names = [identity.id for identity in store.identities(split)]
+    if paths := [name for name in names if not is_plain_name(name)]:
+        raise BenchError(
+            f"expected identities whose names can be those of folders, got {paths[0]!a}: rename it in the data set"
+        )
     lengths = [tuple(len(frames) for frames in store.voices(name)) for name in names]
     takes = min(map(len, lengths)) > 1
     return [
-        Person(split, name, tuple(store.keys(name, "voice")), long, takes)
+        PersonVoices(split, name, tuple(store.keys(name, "voice")), long, takes)
         for name, long in zip(names, lengths, strict=True)
     ]
 
 
-def windows_of(person: Person, frames: int) -> list[Window]:
-    """The windows of `frames` frames that draw a person's face, and those of the two takes, in protocol order.
+def windows_of(person: PersonVoices, frames: int) -> list[Window]:
+    """The windows of `frames` frames behind a person's face, and those of the two takes, in protocol order.
 
-    See `sf2f_bench.evaluation.segments`: the face hears `evaluation_segments`, the takes hear `takes_of`.
+    See `sf2f_bench.evaluation.segments`: the face is generated from `evaluation_segments`, the takes from `takes_of`.
     """
     windows = [
         Window("face", number, *place) for number, place in enumerate(segment_places(person.lengths, frames))
@@ -132,7 +136,7 @@ def windows_of(person: Person, frames: int) -> list[Window]:
 
 
 def export_person(
-    dataset: Dataset, frontend: LogFilterbank, out: Path, person: Person
+    dataset: Dataset, frontend: LogFilterbank, out: Path, person: PersonVoices
 ) -> tuple[str, list[tuple[str, ...]]]:
     """Write one person's recordings; returns the identity and its rows of the table."""
     windows = windows_of(person, frontend.segment_frames)
@@ -158,24 +162,21 @@ def export_person(
 
 
 def _write_recording(utterance: object, path: Path) -> NDArray[np.int16]:
-    """The samples of a recording, which now lie in `path`."""
+    """Write a recording to `path` and return its samples."""
     if not isinstance(utterance, Recording):
         raise BenchError(
             f"{getattr(utterance, 'key', utterance)} holds features and no sound, so its voice cannot be exported: "
-            "give the recordings (raw_wav) instead of feature files"
+            "use the recordings (raw_wav) instead of feature files"
         )
     samples = to_int16(utterance.waveform())
-    write_atomically(
-        path,
-        lambda temporary: soundfile.write(temporary, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16"),
-    )
+    write_atomically(path, lambda temporary: write_flac(temporary, samples))
     return samples
 
 
 def _speech_of(
-    samples: NDArray[np.int16], frontend: LogFilterbank, person: Person, number: int
+    samples: NDArray[np.int16], frontend: LogFilterbank, person: PersonVoices, number: int
 ) -> list[Span]:
-    """Where speech lies in a recording. Raises BenchError where it is not the speech that was prepared."""
+    """The spans of speech in a recording. Raises BenchError where they differ from those that were prepared."""
     length = SAMPLE_RATE * frontend.vad_frame_ms // 1000
     verdicts = voiced_frames(samples, frontend.vad_mode, length)
     runs = speech_runs(verdicts, PADDING_MS // frontend.vad_frame_ms)
@@ -184,8 +185,8 @@ def _speech_of(
     frames = 1 + max(0, -(-(total - frontend.window) // frontend.step))
     if frames != person.lengths[number]:
         raise BenchError(
-            f"{person.identity}/{person.keys[number]} has {frames} frames of speech, it had {person.lengths[number]} "
-            "when it was prepared: the recording has changed; prepare anew and export into a new folder"
+            f"{person.identity}/{person.keys[number]} has {frames} frames of speech, not the {person.lengths[number]} "
+            "of when it was prepared: the recording has changed; prepare again and export into a new folder"
         )
     return spans
 
@@ -193,7 +194,7 @@ def _speech_of(
 def window_spans(speech: Sequence[Span], start: int, length: int, frontend: LogFilterbank) -> list[Span]:
     """The pieces of a recording that make up the window at frame `start` of its speech, in order.
 
-    length: frames of speech in the recording; one shorter than a window begins anew until the window is full.
+    length: frames of speech in the recording; one shorter than a window is repeated until the window is full.
     """
     left = frontend.segment_frames
     spans: list[Span] = []
@@ -207,7 +208,7 @@ def window_spans(speech: Sequence[Span], start: int, length: int, frontend: LogF
 def _part_of(speech: Sequence[Span], start: int, stop: int) -> list[Span]:
     """Samples start..stop of the joined speech, as pieces of the recording."""
     found = []
-    before = 0  # speech that came before this run
+    before = 0  # speech before this run
     for first, last in speech:
         low, high = max(start - before, 0), min(stop - before, last - first)
         if low < high:
@@ -217,7 +218,7 @@ def _part_of(speech: Sequence[Span], start: int, stop: int) -> list[Span]:
 
 
 def file_names(keys: Sequence[str], suffixes: frozenset[str], suffix: str) -> list[str]:
-    """One flat file name a key: folders joined by _, the old suffix replaced; numbered where two would be alike."""
+    """A flat file name for each key: folders joined by _, the suffix replaced; numbered where two would be equal."""
     bare = [key[: -len(Path(key).suffix)] if Path(key).suffix.lower() in suffixes else key for key in keys]
     names = [name.replace("/", "_") + suffix for name in bare]
     if len({name.casefold() for name in names}) < len(names):
@@ -225,7 +226,7 @@ def file_names(keys: Sequence[str], suffixes: frozenset[str], suffix: str) -> li
     return names
 
 
-def _write_faces(store: PreparedStore, people: Sequence[Person], folder: Path) -> None:
+def _write_faces(store: PreparedStore, people: Sequence[PersonVoices], folder: Path) -> None:
     for person in people:
         names = file_names(store.keys(person.identity, "face"), PHOTO_SUFFIXES, ".png")
         for image, name in zip(store.faces(person.identity), names, strict=True):
@@ -244,36 +245,36 @@ def _write_table(rows: Sequence[Sequence[str]], path: Path) -> None:
 
 
 README = """\
-Voices of {benchmark}, for a program that draws faces from voices
-=================================================================
-SPLIT/voices/IDENTITY/*.flac   recordings, 16 kHz, mono, 16 bits: the samples that sf2f-bench itself hears
+Voices of {benchmark}, for a program that generates faces from voices
+====================================================================
+SPLIT/voices/IDENTITY/*.flac   recordings, 16 kHz, mono, 16 bits: the samples that sf2f-bench itself uses
 SPLIT/segments.csv             the parts of them that count
-SPLIT/faces/IDENTITY/*.png     photos at {size}x{size} pixels, of people to train and to validate on; of the test
-                               people there are none
+SPLIT/faces/IDENTITY/*.png     photos at {size}x{size} pixels, for training and validation; there are none of test
+                               people
 Licence of the recordings and photos: {licence}
 
-What a program may hear of a test person
-  The protocol hears at most 20 windows of 1.25 s of speech. Every window has one row or more in segments.csv; a window
-  whose speech had pauses in it has several, to be joined in their order: they sum to 1.25 s.
-    identity   the person; nothing else is told of test people
-    use        face: what the scored face is drawn from; first-take and second-take: two recordings apart, of each of
-               which one more face is drawn to measure how steady a system is
+What a program may use of a test person
+  The protocol uses at most 20 windows of 1.25 s of speech. Every window has one row or more in segments.csv; a window
+  whose speech had pauses in it has several, to be joined in their order: they add up to 1.25 s.
+    identity   the person; nothing else is said about test people
+    use        face: for the face that is scored; first-take and second-take: two different recordings, for one more
+               face each, which measure how consistent a system is
     window     number of the window within its use, from 0
     recording  file below SPLIT
     start      where in that file the piece begins, in seconds
-    seconds    how long it is
-  Speech is what WebRTC's voice activity detection keeps, as sf2f-bench runs it. A window is 125 frames of 10 ms; a
-  filter bank with windows of 25 ms that is computed over the whole recording looks 15 ms further for its last frames.
+    seconds    its length
+  Speech is what WebRTC's voice activity detection keeps, as sf2f-bench runs it. A window is {frames} frames of 10 ms; a
+  filter bank with windows of 25 ms that is computed over the whole recording reads 15 ms further for its last frames.
   A recording with less than 1.25 s of speech is repeated until the window is full.
-  A program may listen to all of the recording, or to less; a row that heard more than segments.csv names, or other
-  recordings of the person, is not comparable with the others. Say so with --description.
+  A program may use less than that. A row that used more than segments.csv lists, or other recordings of the person,
+  cannot be compared with the others: say so with --description.
 
 How to make the folder that is scored
   FOLDER/IDENTITY/1.png          the face, for every identity of test/voices: square, 8 bits a channel, RGB (or JPEG);
                                  another size than {size}x{size} is resized
-  Or, for consistency too: the first picture by name from first-take, the second from second-take, of everybody. Then
+  Or, for consistency too: the first picture by name from first-take, the second from second-take, for everybody. Then
   the first one is also the face that is scored.
   sf2f-bench score FOLDER --benchmark {benchmark} --name MINE   (and the folders of the data, as for this export)
 
-These are voices of people (or made-up ones) for comparing models. They are not for identifying anybody.
+These are voices of people (or synthetic ones) for comparing models. They are not for identifying anybody.
 """

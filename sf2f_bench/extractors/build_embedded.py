@@ -1,9 +1,8 @@
-"""Training the embedded face networks anew: the command `sf2f-bench weights build-embedded`.
+"""Training the embedded face networks again: the command `sf2f-bench weights build-embedded`.
 
-Both learn to tell synthetic people apart with a cosine softmax. The photos are worn down on the way in
-(blur, noise, shift, light, two photos of a person blended), because what is judged later are generated
-faces, which are soft and speckled; a network that knew only clean drawings would see in them their
-softness more than their owner.
+Both learn to tell synthetic people apart with a cosine softmax. Photos are augmented (blur, noise, shift, light,
+blends of two photos of a person), because the faces judged later are generated ones, which are soft and speckled; a
+network trained on clean renderings alone would respond to that softness more than to the identity.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ MAX_BYTES = 1_300_000  # of one file; the two together stay under 2 MB
 
 @dataclass(frozen=True)
 class Built:
-    """What a rebuild gave: the file, its checksum and how well the network recognises new people."""
+    """The result of a rebuild: the file, its checksum and how well the network recognises new people."""
 
     path: Path
     sha256: str
@@ -52,16 +51,15 @@ class Built:
 def build(name: str, out: Path, reporter: Reporter | None = None) -> Built:
     """Train an embedded network as its spec says and write the weights to the folder `out`.
 
-    The same machine gives the same bytes; another may round otherwise and give another checksum, which is
-    then another judge, whose scores do not compare with the shipped one's. Raises BenchError for an unknown
-    name.
+    The same machine gives the same bytes; another may round differently and give a different checksum, which makes
+    it a different judge, whose scores are not comparable with the shipped one's. Raises BenchError for an unknown name.
     """
     return build_spec(spec_of(name), out, reporter or Reporter())
 
 
 def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
     """As `build`, for any spec. The weights are rounded to half precision before they are measured."""
-    photos = draw(spec, range(spec.identities), spec.photos, reporter)
+    photos = render(spec, range(spec.identities), spec.photos, reporter)
     network = train(spec, photos, reporter)
     content = save(_half(network))
     if len(content) > MAX_BYTES:
@@ -69,7 +67,7 @@ def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
     path = write_atomically(out / spec.filename, lambda temporary: temporary.write_bytes(content))
 
     strangers = range(spec.identities, spec.identities + HELD_OUT)
-    held_out = draw(spec, strangers, 2, reporter)
+    held_out = render(spec, strangers, 2, reporter)
     rounded = network_from(content, spec)
     return Built(
         path=path,
@@ -87,10 +85,10 @@ def _half(network: FaceNetwork) -> dict[str, Tensor]:
     return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def draw(spec: EmbeddedSpec, people: range, count: int, reporter: Reporter) -> Tensor:
+def render(spec: EmbeddedSpec, people: range, count: int, reporter: Reporter) -> Tensor:
     """Photos of people of the spec's stream: uint8 ``[len(people), count, 3, 64, 64]``."""
     photos = torch.empty(len(people), count, 3, SIZE, SIZE, dtype=torch.uint8)
-    with reporter.bar(f"draw people for {spec.name}", len(people)) as bar:
+    with reporter.bar(f"render people for {spec.name}", len(people)) as bar:
         for row, index in enumerate(people):
             photos[row] = torch.from_numpy(stream_photos(spec.stream, index, count, SIZE))
             bar.advance()
@@ -123,17 +121,17 @@ def train(spec: EmbeddedSpec, photos: Tensor, reporter: Reporter) -> FaceNetwork
 
 
 def batch(photos: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random people ``[B]`` and a worn photo of each, float ``[B, 3, 64, 64]`` in 0..1."""
+    """Random people ``[B]`` and an augmented photo of each, float ``[B, 3, 64, 64]`` in 0..1."""
     people = torch.randint(photos.shape[0], (BATCH,), generator=generator)
     pair = torch.randint(photos.shape[1], (2, BATCH), generator=generator)
     first, second = (photos[people, which].float() / 255 for which in pair)
-    # A generator that cannot know the pose answers with something like a mean over poses: a third of the
-    # pictures are blends of two photos of the person.
+    # A generator that cannot know the pose generates something like a mean over poses: a third of the pictures are
+    # blends of two photos of the person.
     share = _uniform(0.0, 0.5, generator) * (_uniform(0, 1, generator) < 1 / 3)
-    return people, wear(first.lerp(second, share), generator)
+    return people, augment(first.lerp(second, share), generator)
 
 
-def wear(images: Tensor, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Shift and scale, blur, light and noise at random for each image, ``[B, 3, 64, 64]`` in 0..1."""
     images = _move(images, generator)
     kind = torch.randint(6, (BATCH,), generator=generator)  # half of the images stay sharp

@@ -1,8 +1,8 @@
 """The recognisers and the attribute networks of deepface, each in a process of its own.
 
 Serengil and Ozpinar, "LightFace: A Hybrid Deep Face Recognition Framework" (2020); github.com/serengil/deepface.
-It wraps networks of many authors, which the field's tables name: ArcFace, Facenet512, VGG-Face, Dlib. A process of
-its own keeps its settings, its second copy of CUDA and its crashes away from the one that measures.
+It wraps networks of many authors that the field's tables name: ArcFace, Facenet512, VGG-Face, Dlib. A separate
+process keeps its settings, its second copy of CUDA and its crashes away from the one that measures.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 Result = TypeVar("Result")
-CHUNK = 16  # faces that go to the process at once
+CHUNK = 16  # faces per request to the process
 
 
 @dataclass(frozen=True)
-class Network:
+class DeepFaceNetwork:
     """What must be known of one of deepface's networks before it is built."""
 
     file: str  # of its weights
@@ -47,26 +47,28 @@ class Network:
 
 # Names, files and sizes are those of deepface 0.0.102, the version that pyproject.toml pins.
 RECOGNISERS = {
-    "VGG-Face": Network("vgg_face_weights.pth", (224, 224)),
-    "Facenet": Network("facenet_weights.pth", (160, 160)),
-    "Facenet512": Network("facenet512_weights.pth", (160, 160)),
-    "OpenFace": Network("openface_weights.pth", (96, 96)),
-    "DeepFace": Network("VGGFace2_DeepFace_weights_val-0.9034.pth", (152, 152)),
-    "DeepID": Network("deepid_weights.pth", (55, 47)),
-    "ArcFace": Network("arcface_weights.pth", (112, 112)),
-    "GhostFaceNet": Network("ghostfacenet_v1.pth", (112, 112)),
-    "SFace": Network("face_recognition_sface_2021dec.onnx", (112, 112)),
-    "Dlib": Network("dlib_face_recognition_resnet_model_v1.dat", (150, 150), "dlib", "sf2f-bench[dlib]"),
-    "Buffalo_L": Network("webface_r50.onnx", (112, 112), "insightface", "insightface"),
+    "VGG-Face": DeepFaceNetwork("vgg_face_weights.pth", (224, 224)),
+    "Facenet": DeepFaceNetwork("facenet_weights.pth", (160, 160)),
+    "Facenet512": DeepFaceNetwork("facenet512_weights.pth", (160, 160)),
+    "OpenFace": DeepFaceNetwork("openface_weights.pth", (96, 96)),
+    "DeepFace": DeepFaceNetwork("VGGFace2_DeepFace_weights_val-0.9034.pth", (152, 152)),
+    "DeepID": DeepFaceNetwork("deepid_weights.pth", (55, 47)),
+    "ArcFace": DeepFaceNetwork("arcface_weights.pth", (112, 112)),
+    "GhostFaceNet": DeepFaceNetwork("ghostfacenet_v1.pth", (112, 112)),
+    "SFace": DeepFaceNetwork("face_recognition_sface_2021dec.onnx", (112, 112)),
+    "Dlib": DeepFaceNetwork(
+        "dlib_face_recognition_resnet_model_v1.dat", (150, 150), "dlib", "sf2f-bench[dlib]"
+    ),
+    "Buffalo_L": DeepFaceNetwork("webface_r50.onnx", (112, 112), "insightface", "insightface"),
 }
 ATTRIBUTES = {
-    "Gender": Network("gender_model_weights.pth", (224, 224)),
-    "Age": Network("age_model_weights.pth", (224, 224)),
-    "Race": Network("race_model_single_batch.pth", (224, 224)),
+    "Gender": DeepFaceNetwork("gender_model_weights.pth", (224, 224)),
+    "Age": DeepFaceNetwork("age_model_weights.pth", (224, 224)),
+    "Race": DeepFaceNetwork("race_model_single_batch.pth", (224, 224)),
 }
 
 
-def files_of(asker: str, networks: Mapping[str, Network]) -> dict[str, Path]:
+def files_of(asker: str, networks: Mapping[str, DeepFaceNetwork]) -> dict[str, Path]:
     """The checked files of networks, by the files' names; nothing is ever downloaded.
 
     Raises Unavailable where a file or a package is missing, and BenchError for a file that is not the published one.
@@ -106,7 +108,7 @@ def _remedy(asker: str, missing: Sequence[WeightFile]) -> str:
 
 
 class Process:
-    """deepface with some of its networks, in a process that starts at the first question and ends with its owner.
+    """deepface with some of its networks, in a process that starts with the first request and ends with its owner.
 
     The process is a fresh interpreter: it inherits neither CUDA's state nor threads.
     """
@@ -117,7 +119,7 @@ class Process:
         self._pool: ProcessPoolExecutor | None = None
 
     def ask(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """What `work` of the worker module returns there. Raises BenchError where the process ends meanwhile."""
+        """What `work` of the worker module returns there. Raises BenchError where the process ends before that."""
         if self._pool is None:
             self._pool = self._started()
         try:
@@ -125,13 +127,13 @@ class Process:
         except BrokenProcessPool as error:
             self._pool = None
             raise BenchError(
-                f"the process of {self.name} ended before it answered, most often for want of memory: give the "
-                "same command again, what is finished is kept. (A script of your own must start its work under "
+                f"the process of {self.name} ended before it answered, most often because memory ran out: give the "
+                "same command again, finished work is kept. (A script of your own must start its work under "
                 "`if __name__ == '__main__':`.)"
             ) from error
 
     def _started(self) -> ProcessPoolExecutor:
-        # A network may make folders in deepface's home: not in the user's.
+        # A network may create folders in deepface's home, which is therefore not the user's.
         home = folders()[0] / "deepface"
         pool = ProcessPoolExecutor(1, get_context("spawn"), deepface_worker.start, (self.files, str(home)))
         weakref.finalize(self, pool.shutdown, wait=False, cancel_futures=True)
@@ -152,7 +154,7 @@ def resized(images: Tensor, size: tuple[int, int]) -> ByteArray:
 class DeepFaceExtractor:
     """A recogniser of deepface as the harness uses it: `DeepFaceExtractor("deepface:ArcFace")`.
 
-    No face is searched for or turned upright: the benchmark's faces are cropped already. Raises BenchError for
+    Faces are neither detected nor aligned: the benchmark's are cropped already. Raises BenchError for
     another name, Unavailable for a file or a package that is missing.
     """
 
@@ -173,7 +175,7 @@ class DeepFaceExtractor:
         self._process = Process(name, files)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, None]:
-        """What the recogniser sees, the same for any batch size up to rounding.
+        """The recogniser's embeddings, the same for any batch size up to rounding.
 
         images: uint8 ``[B, 3, H, W]`` of any size, the whole picture resized. Returns L2-normalised embeddings
         float32 ``[B, D]`` on the CPU, and no probabilities: none of these networks names people.
@@ -183,11 +185,11 @@ class DeepFaceExtractor:
         from sf2f_bench.extractors.frozen import check_faces
 
         check_faces(images)
-        seen = [
+        found = [
             self._process.ask(deepface_worker.represent, self.network, resized(part, self.size))
             for part in images.split(CHUNK)
         ]
-        return torch.nn.functional.normalize(torch.from_numpy(np.concatenate(seen)), dim=1), None
+        return torch.nn.functional.normalize(torch.from_numpy(np.concatenate(found)), dim=1), None
 
 
 def _recogniser(name: str) -> str:
@@ -241,7 +243,7 @@ def _id(network: str, sha256: str, size: tuple[int, int]) -> str:
     return f"deepface-{version('deepface')}:{network}@{sha256[:8]}/bilinear-{side}"
 
 
-def _card(*networks: Network) -> ExtractorCard:
+def _card(*networks: DeepFaceNetwork) -> ExtractorCard:
     files = tuple(network.file for network in networks)
     return ExtractorCard(
         order=2, trained_on="not stated by deepface", licence=FILES[files[0]].licence, files=files

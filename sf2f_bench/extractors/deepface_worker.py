@@ -1,7 +1,7 @@
-"""What runs inside deepface's own process, and nowhere else: building its networks and asking them.
+"""The code that runs inside deepface's own process, and only there: building its networks and applying them.
 
-deepface decides on a backend when it is imported, from the environment, and prints. What it misses it downloads,
-through one function; here that function hands out files that are on this machine and nothing else.
+deepface chooses a backend from the environment when it is imported, and prints. Missing files it downloads through
+one function, which is replaced here by one that returns only files that are on this machine.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _files: dict[str, str] = {}  # name, as deepface asks for it -> path
 def start(files: Mapping[str, str], home: str) -> None:
     """Prepare the process: its environment, the files it may read, and a home for what deepface may write.
 
-    Nothing here may raise: a pool whose initializer fails prints, and says nothing to the one who asks.
+    Nothing here may raise: a pool whose initializer fails prints the error and does not report it to its user.
     """
     os.environ.update(DEEPFACE_BACKEND_ENGINE="pytorch", DEEPFACE_LOG_LEVEL="100", DEEPFACE_HOME=home)
     _files.update(files)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who asks decides when this process ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its owner decides when this process ends
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what deepface and its networks print
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot end its pool: without this the process would wait for ever."""
+    """A parent that was killed cannot end its pool: without this thread the process would wait for ever."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
@@ -51,10 +51,10 @@ def represent(name: str, pixels: ByteArray) -> FloatArray:
     Raises BenchError where the network cannot be built from the files given, or wants another size.
     """
     network = _network("facial_recognition", name)
-    width, height = network.input_shape  # deepface says it in this order: only DeepID's sides differ
+    width, height = network.input_shape  # in deepface's order: only DeepID's sides differ
     if pixels.shape[2:] != (height, width):
         raise BenchError(
-            f"deepface's {name} looks at {height}x{width} pixels, it was given {list(pixels.shape)}"
+            f"deepface's {name} takes {height}x{width} pixels, it was given {list(pixels.shape)}"
         )
     return np.atleast_2d(np.asarray(network.forward(_as_deepface_feeds(pixels)), np.float32))
 
@@ -76,8 +76,8 @@ def judge(pixels: ByteArray) -> dict[str, list[str] | FloatArray]:
 def _as_deepface_feeds(pixels: ByteArray) -> FloatArray:
     """RGB bytes ``[B, 3, h, w]`` -> blue, green, red in 0..1, float32 ``[B, h, w, 3]``.
 
-    Nothing is subtracted: deepface's own "base" rule, which its functions take unless told otherwise and on which
-    its published accuracies and thresholds rest.
+    Nothing is subtracted: deepface's own "base" normalisation, which is its functions' default and the basis of its
+    published accuracies and thresholds.
     """
     return np.ascontiguousarray(pixels[:, ::-1].transpose(0, 2, 3, 1), np.float32) / np.float32(255)
 
@@ -103,5 +103,5 @@ def _file_here(file_name: str, source_url: Any, compress_type: str | None = None
     """In place of deepface's download: the path of a file that was given when the process started."""
     name = os.path.basename(file_name)
     if name not in _files:
-        raise BenchError(f"it asks for {file_name} of {source_url}, which was not looked for")
+        raise BenchError(f"it asks for {file_name} of {source_url}, which was not given to it")
     return _files[name]

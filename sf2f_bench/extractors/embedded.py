@@ -1,9 +1,9 @@
-"""The two small face networks that ship with the package, for runs that download nothing.
+"""The two small face networks that ship with the package, for runs without downloads.
 
-Both were trained here, on drawn faces of the synthetic world, so their ids say `embedded` and their
+Both were trained here, on rendered faces of the synthetic world, so their ids say `embedded` and their
 scores must never be read as those of a published recogniser. `embedded-judge` scores; `embedded-perceptual`
-is the training loss. They differ in architecture and share no training identity, so that a generator
-cannot please the judge by having seen it. `sf2f-bench weights build-embedded` trains them again.
+is the training loss. They differ in architecture and share no training identity, so that a generator trained
+against one is not fitted to the other. `sf2f-bench weights build-embedded` trains them again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sf2f_bench.extractors.frozen import extract
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard
 
-SIZE = 64  # pixels, the side of the picture that the networks look at
+SIZE = 64  # pixels, the side of the network's input
 
 
 class CosineHead(nn.Module):
@@ -54,7 +54,7 @@ class FaceNetwork(nn.Module):
         self.head = CosineHead(width, classes)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """What a perceptual loss compares; differentiable in the images.
+        """The features that a perceptual loss compares; differentiable in the images.
 
         images: float ``[B, 3, H, W]`` in 0..1, resized to 64 x 64 (bilinear, antialiased) where needed.
         Returns three maps ``[B, C, h, w]``, finest first, and the L2-normalised embedding ``[B, D]``.
@@ -120,13 +120,13 @@ def _convolution(c: int, d: int) -> list[nn.Module]:
 
 
 def _embed(c: int, d: int) -> nn.Module:
-    """Positions are kept, not averaged: where brows and mouth sit tells faces apart."""
+    """Positions are kept, not averaged: the places of brows and mouth tell faces apart."""
     return nn.Sequential(nn.Linear(c, d, bias=False), nn.BatchNorm1d(d))
 
 
 @dataclass(frozen=True)
 class EmbeddedSpec:
-    """All that decides one embedded network, its training included."""
+    """Everything that determines one embedded network, including its training."""
 
     name: str
     version: int
@@ -184,7 +184,7 @@ def network_from(weights: bytes, spec: EmbeddedSpec) -> FaceNetwork:
     """The frozen float32 network, in evaluation mode, from the bytes of a safetensors file."""
     network = spec.network(spec.identities)
     network.load_state_dict(load(weights))  # copies half precision into float32
-    # Channels last is the faster layout on a CPU; images of either layout are accepted.
+    # Channels last is faster on a CPU; images of either layout are accepted.
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -192,7 +192,7 @@ _REMEDY = "reinstall sf2f-bench, or restore the file from the release"
 
 
 def path_of(spec: EmbeddedSpec) -> Path:
-    """Where the weights that ship with the package lie."""
+    """Where the package keeps the weights that it ships with."""
     return Path(__file__).parent / "weights" / spec.filename
 
 
@@ -235,8 +235,8 @@ class EmbeddedExtractor:
         self.id = f"{spec.name}/{spec.version}@{spec.sha256[:8]}/bilinear-{SIZE}"
         self.module = network_from(_weights(spec), spec)
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network sees, the same for any batch size.
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Embeddings and class probabilities, the same for any batch size.
 
         images: uint8 ``[B, 3, H, W]`` of any size. Returns L2-normalised embeddings float32 ``[B, D]`` and
         probabilities over the training identities ``[B, C]``, on the device of `module`.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.inception import BasicConv2d  # convolution, batch norm, ReLU
 
 from sf2f_bench.extractors.frozen import PublishedExtractor
 from sf2f_bench.extractors.weights import FILES
@@ -18,38 +19,23 @@ from sf2f_bench.types import ExtractorCard
 
 CLASSES = 8631  # identities of VGGFace2's training set
 EMBEDDING = 512
-SIZE = 140  # pixels, the side of the picture that the network looks at
+SIZE = 140  # pixels, the side of the network's input
 
 Kernel = int | tuple[int, int]
 
 
-class ConvBlock(nn.Module):
-    """Convolution, batch norm, ReLU: ``[B, inputs, h, w] -> [B, outputs, h', w']``, not negative."""
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1, padding: int | tuple[int, int] = 0
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(outputs, eps=0.001)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, inputs, h, w] -> [B, outputs, h', w']``."""
-        return F.relu(self.bn(self.conv(x)), inplace=True)
-
-
 def same(inputs: int, *layers: tuple[int, Kernel]) -> nn.Sequential:
-    """ConvBlocks of (outputs, kernel), one after the other, that keep height and width."""
+    """Convolutions of (outputs, kernel), one after the other, that keep height and width."""
     blocks = []
     for outputs, kernel in layers:
         rows, columns = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-        blocks.append(ConvBlock(inputs, outputs, kernel, padding=(rows // 2, columns // 2)))
+        blocks.append(BasicConv2d(inputs, outputs, kernel_size=kernel, padding=(rows // 2, columns // 2)))
         inputs = outputs
     return nn.Sequential(*blocks)
 
 
 class Inception(nn.Module):
-    """Branches that look at the same input, their outputs one after the other: ``branch0``, ``branch1``, ..."""
+    """Branches on the same input, their outputs concatenated: ``branch0``, ``branch1``, ..."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -83,7 +69,7 @@ class ResidualInception(Inception):
 def block_35(scale: float) -> ResidualInception:
     """Inception-ResNet-A, on 256 channels (15x15 here, 35x35 in the paper)."""
     branches = (
-        ConvBlock(256, 32, 1),
+        BasicConv2d(256, 32, kernel_size=1),
         same(256, (32, 1), (32, 3)),
         same(256, (32, 1), (32, 3), (32, 3)),
     )
@@ -92,21 +78,21 @@ def block_35(scale: float) -> ResidualInception:
 
 def block_17(scale: float) -> ResidualInception:
     """Inception-ResNet-B, on 896 channels (7x7 here, 17x17 in the paper)."""
-    branches = ConvBlock(896, 128, 1), same(896, (128, 1), (128, (1, 7)), (128, (7, 1)))
+    branches = BasicConv2d(896, 128, kernel_size=1), same(896, (128, 1), (128, (1, 7)), (128, (7, 1)))
     return ResidualInception(896, 256, scale, *branches)
 
 
 def block_8(scale: float, rectified: bool = True) -> ResidualInception:
     """Inception-ResNet-C, on 1792 channels (3x3 here, 8x8 in the paper)."""
-    branches = ConvBlock(1792, 192, 1), same(1792, (192, 1), (192, (1, 3)), (192, (3, 1)))
+    branches = BasicConv2d(1792, 192, kernel_size=1), same(1792, (192, 1), (192, (1, 3)), (192, (3, 1)))
     return ResidualInception(1792, 384, scale, *branches, rectified=rectified)
 
 
 def reduction_a() -> Inception:
     """``[B, 256, 15, 15] -> [B, 896, 7, 7]``."""
     return Inception(
-        ConvBlock(256, 384, 3, stride=2),
-        nn.Sequential(*same(256, (192, 1), (192, 3)), ConvBlock(192, 256, 3, stride=2)),
+        BasicConv2d(256, 384, kernel_size=3, stride=2),
+        nn.Sequential(*same(256, (192, 1), (192, 3)), BasicConv2d(192, 256, kernel_size=3, stride=2)),
         nn.MaxPool2d(3, stride=2),
     )
 
@@ -114,9 +100,9 @@ def reduction_a() -> Inception:
 def reduction_b() -> Inception:
     """``[B, 896, 7, 7] -> [B, 1792, 3, 3]``."""
     return Inception(
-        nn.Sequential(ConvBlock(896, 256, 1), ConvBlock(256, 384, 3, stride=2)),
-        nn.Sequential(ConvBlock(896, 256, 1), ConvBlock(256, 256, 3, stride=2)),
-        nn.Sequential(*same(896, (256, 1), (256, 3)), ConvBlock(256, 256, 3, stride=2)),
+        nn.Sequential(BasicConv2d(896, 256, kernel_size=1), BasicConv2d(256, 384, kernel_size=3, stride=2)),
+        nn.Sequential(BasicConv2d(896, 256, kernel_size=1), BasicConv2d(256, 256, kernel_size=3, stride=2)),
+        nn.Sequential(*same(896, (256, 1), (256, 3)), BasicConv2d(256, 256, kernel_size=3, stride=2)),
         nn.MaxPool2d(3, stride=2),
     )
 
@@ -126,13 +112,13 @@ class FaceNet(nn.Module):
 
     def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
-        self.conv2d_1a = ConvBlock(3, 32, 3, stride=2)
-        self.conv2d_2a = ConvBlock(32, 32, 3)
-        self.conv2d_2b = ConvBlock(32, 64, 3, padding=1)
+        self.conv2d_1a = BasicConv2d(3, 32, kernel_size=3, stride=2)
+        self.conv2d_2a = BasicConv2d(32, 32, kernel_size=3)
+        self.conv2d_2b = BasicConv2d(32, 64, kernel_size=3, padding=1)
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
-        self.conv2d_3b = ConvBlock(64, 80, 1)
-        self.conv2d_4a = ConvBlock(80, 192, 3)
-        self.conv2d_4b = ConvBlock(192, 256, 3, stride=2)
+        self.conv2d_3b = BasicConv2d(64, 80, kernel_size=1)
+        self.conv2d_4a = BasicConv2d(80, 192, kernel_size=3)
+        self.conv2d_4b = BasicConv2d(192, 256, kernel_size=3, stride=2)
         self.repeat_1 = nn.Sequential(*(block_35(0.17) for _ in range(5)))
         self.mixed_6a = reduction_a()
         self.repeat_2 = nn.Sequential(*(block_17(0.10) for _ in range(10)))

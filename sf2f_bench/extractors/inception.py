@@ -1,8 +1,8 @@
 """TensorFlow's Inception v3 of 2015, the network of FID, KID and the Inception Score.
 
-It tells pictures of ImageNet's things apart, not people: a distance by it says how photographic the generated
-faces look, and barely notices the face itself (Kynkäänniemi et al., "The Role of ImageNet Classes in Frechet Inception
-Distance", arXiv 2203.06026). Blocks and names are those of pytorch-fid over torchvision.
+It tells pictures of ImageNet's objects apart, not people: a distance by it says how photographic the generated
+faces look and hardly depends on the face itself (Kynkäänniemi et al., "The Role of ImageNet Classes in Frechet
+Inception Distance", arXiv 2203.06026). Blocks and names are those of pytorch-fid over torchvision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sf2f_bench.extractors.weights import FILES
 from sf2f_bench.types import ExtractorCard
 
 CLASSES = 1008  # of 2015's TensorFlow: ImageNet's 1000 and a few unused outputs
-SIZE = 299  # pixels, the side of the picture that the network looks at
+SIZE = 299  # pixels, the side of the network's input
 
 
 class Inception2015(Inception3):

@@ -19,7 +19,7 @@ from sf2f_bench.extractors.weights import FILES
 from sf2f_bench.types import ExtractorCard
 
 CLASSES = 8631  # identities of VGGFace2's training set
-SIZE = 224  # pixels, the side of the picture that the network looks at
+SIZE = 224  # pixels, the side of the network's input
 MEAN_BGR = (91.4953, 103.8827, 131.0912)  # of 0..255, as published with the weights
 
 

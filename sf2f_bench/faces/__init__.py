@@ -1,4 +1,4 @@
-"""Pictures of faces: reading, colour spaces and the crop that VGG-Face networks look at."""
+"""Pictures of faces: reading, colour spaces and the crop of the face that VGG-Face networks are given."""
 
 from sf2f_bench.faces.images import (
     IMAGENET_MEAN,

@@ -1,4 +1,4 @@
-"""Photos to uint8, and the two spaces that faces live in: bytes, and ImageNet's mean and deviation."""
+"""Photos as uint8, and the two scales of pixels: bytes, and ImageNet's mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_photo(path: Path | str, size: int) -> ByteArray:
     """A photo as RGB uint8 ``[3, size, size]``, resized bilinearly with antialiasing, aspect not kept.
 
     Turned upright by its EXIF orientation; transparency is laid on white, the background of the
-    masked faces of HQ-VoxCeleb. Raises MediaError for a file that is missing, cut short or no picture.
+    masked faces of HQ-VoxCeleb. Raises MediaError for a file that is missing, truncated or no picture.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,11 +54,11 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
     return photo.convert("RGB")
 
 
-def read_drawn_face(path: Path | str, size: int) -> tuple[ByteArray, tuple[str, ...]]:
-    """A face that a program drew, as RGB uint8 ``[3, size, size]``, and what had to be done to it, in words.
+def read_generated_face(path: Path | str, size: int) -> tuple[ByteArray, tuple[str, ...]]:
+    """A face that a program generated, as RGB uint8 ``[3, size, size]``, and how it was converted, in words.
 
-    Stricter than `read_photo`, because a program can draw what is asked for: a PNG or JPEG of one square picture of
-    8 bits a channel. Another square size is resized (bilinear, antialiased), grey becomes three equal channels,
+    Stricter than `read_photo`, because a program can produce what is asked for: a PNG or JPEG of one square picture
+    with 8 bits a channel. Another square size is resized (bilinear, antialiased), grey becomes three equal channels,
     transparency is laid on white. Raises MediaError for anything else, with the reason alone: the caller has the name.
     """
     done = []
@@ -81,7 +81,7 @@ def read_drawn_face(path: Path | str, size: int) -> tuple[ByteArray, tuple[str, 
 
 
 def _refuse_unfit(picture: Image.Image, path: Path) -> None:
-    """Raise MediaError for several pictures in a file, more than 8 bits, other colours, and what is not square."""
+    """Raise MediaError for several pictures in a file, more than 8 bits a channel, other colours and no square."""
     if getattr(picture, "n_frames", 1) > 1:
         raise MediaError(f"holds {picture.n_frames} pictures (animated), expected one")  # type: ignore[attr-defined]
     if picture.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA") or _png_bits(path) == 16:
@@ -92,7 +92,7 @@ def _refuse_unfit(picture: Image.Image, path: Path) -> None:
 
 
 def _png_bits(path: Path) -> int | None:
-    """Bits a channel by a PNG's header; Pillow hands 16-bit colours out as 8 without a word."""
+    """Bits a channel by a PNG's header; Pillow silently returns 16-bit colours as 8."""
     with open(path, "rb") as file:
         head = file.read(25)
     return head[24] if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 else None
@@ -105,15 +105,15 @@ def to_imagenet(images: Tensor) -> Tensor:
 
 
 def from_imagenet(images: Tensor) -> Tensor:
-    """ImageNet-normalised float ``[..., 3, H, W]`` -> 0..1, what lies outside clamped."""
+    """ImageNet-normalised float ``[..., 3, H, W]`` -> 0..1, values outside clamped."""
     mean, std = _channels(images)
     return (images * std + mean).clamp(0, 1)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """ImageNet-normalised float ``[..., 3, H, W]`` -> uint8 of the same shape, fractions cut off.
+    """ImageNet-normalised float ``[..., 3, H, W]`` -> uint8 of the same shape, truncated.
 
-    Cut, not rounded, as the official SF2F code does: a byte can come back one lower from the trip
+    Not rounded, as the official SF2F code does: a byte can come back one lower from the trip
     through `to_imagenet`.
     """
     mean, std = _channels(images)
@@ -133,8 +133,8 @@ def vgg_crop(images: Images) -> Images:
 
 
 def _channels(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation ``[3, 1, 1]`` in float of the images' kind, on their device."""
-    import torch  # here: a process that prepares photos starts without it
+    """Mean and standard deviation ``[3, 1, 1]`` in the images' dtype, on their device."""
+    import torch  # not at the top: a process that prepares photos starts faster without it
 
     dtype = like.dtype if like.is_floating_point() else torch.float32
     mean, std = (

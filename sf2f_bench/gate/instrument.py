@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sf2f_bench.results.numbers import first_few
+from sf2f_bench.progress import first_few
 from sf2f_bench.results.records import RunRecord, ScoreRecord
 from sf2f_bench.results.selection import difference
 

@@ -1,7 +1,8 @@
-"""Does the face agree with the person in what a voice gives away: gender, age, ethnicity.
+"""Agreement of face and person in what a voice gives away: gender, age, ethnicity.
 
-They compare an attribute judge's verdicts on the drawn faces with what is known of the people, and are therefore no
-better than the judge: its own error on true photos (`evaluation.attribute_judges.judge_error`) belongs beside them.
+These metrics compare an attribute judge's verdicts on the generated faces with what is known of the people, and are
+therefore no better than the judge: its own error on true photos (`evaluation.attribute_judges.judge_error`) belongs
+beside them.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from sf2f_bench.metrics.common import UNIT
 from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, Margin, MetricCard, Score
-
-UNIT = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class WordAgreement:
     """Share of faces whose judged word is the reference's; the interval is a bootstrap over identities.
 
-    attribute: "gender" or "ethnicity". Chance is no constant: a system that draws one word only gets that word's
+    attribute: "gender" or "ethnicity". Chance is no constant: a system that shows one word only gets that word's
     share among the people (one half at best for balanced genders, far more where one ethnicity prevails), one that
-    draws words in the people's shares gets the sum of the shares' squares. The row of shuffled voices shows it.
+    shows words in the people's shares gets the sum of the shares' squares. The row of shuffled voices shows it.
 
     Formula: mean over the people of whom it is known of [judge's word of the face = word of the person].
     Range: 0..1; chance is the row of shuffled voices.
@@ -72,7 +72,7 @@ class WordAgreement:
 class AgeDifference:
     """Mean absolute difference in years between the judged age and the reference's.
 
-    Chance: a system that draws one age only gets at best the people's mean absolute deviation from their median
+    Chance: a system that shows one age only gets at best the people's mean absolute deviation from their median
     age.
 
     Formula: mean over the people whose age is known of |judge's age of the face - age of the person|.

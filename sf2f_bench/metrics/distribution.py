@@ -1,19 +1,24 @@
-"""How far apart two sets of features lie as distributions, whoever the faces belong to."""
+"""How far apart two sets of features lie as distributions, whatever identities the faces belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.common import AT_LEAST_ZERO, OWN_UNIT, check, pair_score, sample_score
+from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 BLOCK = 2048  # rows and columns of a kernel block: 32 MiB, whatever N is
+FRECHET_NAMES = {"inception": "FID", "vggface2": "FVFD"}  # published, by convention
+FRECHET_CAVEAT = "The Frechet distance is biased upwards at n = {n}, by an amount that depends on the system"
+FRECHET_MARGIN = Margin(0.1, OWN_UNIT, relative=True)
 GROUPS = (2, 3, 4)  # leaving one of so many groups out gives subsamples of 1/2, 2/3 and 3/4 of the rows
 ROUNDS = 2  # divisions into groups of each size; more take away hardly any of the choice's noise
 
@@ -171,3 +176,119 @@ def _row_and_column_sums(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix]:
             rows[i] += block.sum(axis=1)
             columns[j] += block.sum(axis=0)
     return rows, columns
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """Frechet distance of the generated faces' features from the true photos'.
+
+    The interval is of what n identities give on average, bias included.
+
+    Range: 0 or more; equal laws give more than 0 at every finite n.
+    Direction: lower is better.
+    Computed by: `distribution.frechet_distance`.
+    Pitfall: it is biased upwards at small n, by an amount that depends on the system: never without its n, and
+    beside the kernel distance, which is not biased.
+    """
+
+    name: str = "frechet-distance"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("samples",)
+    min_n: int = 4
+    card: ClassVar[MetricCard] = MetricCard(
+        "frechet-distance",
+        "distribution",
+        heading="Frechet",
+        headings=FRECHET_NAMES,
+        format="size",
+        bounds=(0.0, None),
+        margin=FRECHET_MARGIN,
+        shown=("judge", "further"),
+        tables={"likeness": 6, "further": 9},
+        order={"likeness": 3, "further": 0},
+        heading_with_n=True,
+        plotted=True,
+        caveat=f"{FRECHET_CAVEAT}; the kernel distance is not, and its extrapolation to infinite n is less so.",
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all rows; the interval is from half-samples of the identities, both sides together."""
+        n = check(self, real, fake)
+        true, generated = np.asarray(real.samples, np.float64), np.asarray(fake.samples, np.float64)
+        return sample_score(lambda kept: frechet_distance(true[kept], generated[kept]), n, AT_LEAST_ZERO)
+
+
+@dataclass(frozen=True)
+class KernelDistance:
+    """Unbiased kernel distance of the generated faces' features from the true photos'.
+
+    KID with a subset size of n, which needs no subsets.
+
+    Range: any number; 0 on average for equal laws, so a good system's may be negative.
+    Direction: lower is better.
+    Computed by: `distribution.kernel_distance`.
+    Pitfall: it is small in absolute terms, and others print it times 100 or 1000: look at the unit.
+    """
+
+    name: str = "kernel-distance"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("samples",)
+    min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "kernel-distance",
+        "distribution",
+        heading="kernel distance x1000",
+        headings={"inception": "KID x1000"},
+        format="size",
+        factor=1000.0,
+        margin=Margin(0.2, f"{OWN_UNIT}, and of squares", relative=True),
+        decides=("judge",),
+        tables={"likeness": 5, "further": 7},
+        order={"likeness": 5, "further": 2},
+        plotted=True,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all rows; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        value = kernel_distance(real.samples, fake.samples)
+        return pair_score(value, kernel_distance_leave_one_out(real.samples, fake.samples), None)
+
+
+@dataclass(frozen=True)
+class ExtrapolatedFrechetDistance:
+    """Frechet distance extrapolated to infinite n by a straight line in 1 / n.
+
+    It takes away most of the plain distance's bias, and with it most of what makes values at unlike n
+    incomparable. Interval and pseudo-values are there only where n // 2 exceeds the number of features: below,
+    a part of the bias stays and no interval would hold the truth.
+
+    Range: any number; about 0 for equal laws, so it may be negative.
+    Direction: lower is better.
+    Computed by: `distribution.frechet_extrapolated`.
+    Pitfall: where n is far below the number of features it takes off none of the bias that matters.
+    """
+
+    name: str = "frechet-distance/extrapolated"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("samples",)
+    min_n: int = 20  # ten in the smallest subsample
+    card: ClassVar[MetricCard] = MetricCard(
+        "extrapolated-frechet-distance",
+        "distribution",
+        heading="Frechet, n to infinity",
+        headings={convention: f"{name}, n to infinity" for convention, name in FRECHET_NAMES.items()},
+        format="size",
+        margin=FRECHET_MARGIN,
+        tables={"likeness": 4, "further": 4},
+        order={"likeness": 4, "further": 1},
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over subsamples of identities; the interval is an infinitesimal jackknife over identities."""
+        n = check(self, real, fake)
+        value, leave_one_out = frechet_extrapolated(real.samples, fake.samples, rng)
+        return Score(value, n) if leave_one_out is None else pair_score(value, leave_one_out, None)

@@ -1,23 +1,53 @@
-"""How many different faces a system draws, whether it copies, and whether it draws one person twice alike.
+"""How many different faces a system generates, whether it copies, and whether one person's faces are alike.
 
 All by cosines of an extractor that tells people apart; lengths of embeddings do not matter.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from scipy.special import entr
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices, unit_rows
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.closeness import TIE_TOLERANCE
+from sf2f_bench.metrics.common import (
+    AT_LEAST_ONE,
+    SIGNED_UNIT,
+    UNIT,
+    check,
+    everybody_and_halves,
+    mean_score,
+    pair_score,
+    relative_score,
+    sample_score,
+    share_score,
+)
+from sf2f_bench.metrics.similarity import cosine_similarity
+from sf2f_bench.metrics.verification import verification_auc, verification_auc_leave_one_out
+from sf2f_bench.types import Alarm, BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 2048  # rows and columns of a block of cosines: 32 MiB
-TIE_TOLERANCE = 1e-12
+# Of the systems measured on the embedded world those with one or few faces had .00 to .46 of the true photos'
+# diversity, all others .70 and more; it does not depend on n.
+COLLAPSED = Alarm(
+    0.5,
+    above=False,
+    text="it has collapsed to a few faces that it generates for everybody",
+    of_true_photos=True,
+    beside=("distinct-faces",),
+)
+COPIED = Alarm(  # .01 is usual
+    0.05,
+    above=True,
+    text="so many lie nearer to a training photo than 99 % of the true photos do",
+    expected="expected here: this baseline shows training photos by design",
+)
 
 
 def mean_distance(faces: ArrayLike | Any) -> float:
@@ -27,14 +57,14 @@ def mean_distance(faces: ArrayLike | Any) -> float:
 
     Formula: ``1 - (|sum u|^2 - sum |u|^2) / (N (N - 1))`` with u the rows at length 1.
     """
-    unit = unit_rows(matrix(faces, "drawn faces", at_least=2))
+    unit = unit_rows(matrix(faces, "generated faces", at_least=2))
     n = len(unit)
     return float(1 - _alike(unit) / (n * (n - 1)))
 
 
 def mean_distance_leave_one_out(faces: ArrayLike | Any) -> Matrix:
     """`mean_distance` without row i, for each i: ``[N, D]`` -> ``[N]``, N >= 3, in O(N D)."""
-    unit = unit_rows(matrix(faces, "drawn faces", at_least=3))
+    unit = unit_rows(matrix(faces, "generated faces", at_least=3))
     n = len(unit)
     own = unit @ unit.sum(axis=0) - np.square(unit).sum(axis=1)
     return 1 - (_alike(unit) - 2 * own) / ((n - 1) * (n - 2))
@@ -55,7 +85,7 @@ def effective_number(faces: ArrayLike | Any) -> float:
     Pitfall: it grows with N: compare at equal N.
     Source: Friedman and Dieng 2023 (arXiv 2210.02410).
     """
-    unit = unit_rows(matrix(faces, "drawn faces"))
+    unit = unit_rows(matrix(faces, "generated faces"))
     smaller = unit if len(unit) <= unit.shape[1] else unit.T  # u u' and u' u share their eigenvalues
     spectrum = np.maximum(np.linalg.eigvalsh(smaller @ smaller.T), 0.0)
     total = spectrum.sum()
@@ -65,7 +95,7 @@ def effective_number(faces: ArrayLike | Any) -> float:
 def same_person_similarity(photos: ArrayLike | Any, owners: ArrayLike) -> float | None:
     """How alike two photos of one person usually are: the median over people of their pairs' mean cosine; -1..1.
 
-    photos ``[M, D]``, owners ``[M]``: whose each is. Every person has one vote, however many photos. None where
+    photos ``[M, D]``, owners ``[M]``: the person on each. Every person has one vote, however many photos. None where
     nobody has two photos. Raises BenchError unless each photo has one owner.
     """
     unit = unit_rows(matrix(photos, "photos"))
@@ -81,12 +111,12 @@ def same_person_similarity(photos: ArrayLike | Any, owners: ArrayLike) -> float 
 
 
 def is_distinct(faces: ArrayLike | Any, threshold: float, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Is each face below `threshold` in its cosine to every other face of a set? For S sets ``[S, N]``.
+    """Whether each face's cosine to every other face of a set is below `threshold`, for S sets.
 
-    faces: ``[N, D]``; members: bool ``[S, N]``, the faces of each set. Returns ``[S, N]``, False where a set lacks
-    the face. In blocks.
+    faces: ``[N, D]``; members: bool ``[S, N]``, the faces of each set. Returns ``[S, N]``, False for faces outside
+    the set. In blocks.
     """
-    unit = unit_rows(matrix(faces, "drawn faces", at_least=2))
+    unit = unit_rows(matrix(faces, "generated faces", at_least=2))
     sets = np.asarray(members, np.float32)
     neighbours = np.zeros(sets.shape, np.float32)  # exact up to 2^24 faces
     for rows in slices(len(unit), BLOCK):
@@ -118,7 +148,7 @@ def is_copied(
     training_photos: ArrayLike | Any,
     quantile: float = 0.99,
 ) -> NDArray[np.bool_]:
-    """Does each face lie nearer to a training photo than `quantile` of the true photos do? ``[N]``.
+    """Whether each face lies nearer to a training photo than `quantile` of the true photos do: bool ``[N]``.
 
     faces ``[N, D]``; photos ``[M, D]``: of people outside the training split; training_photos ``[T, D]``.
 
@@ -126,3 +156,234 @@ def is_copied(
     """
     usual = np.quantile(nearest_similarity(photos, training_photos), quantile)
     return nearest_similarity(faces, training_photos) > usual + TIE_TOLERANCE
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Mean cosine distance between the generated faces of different people.
+
+    Range: 0..2; 0 where all faces are one, at most n / (n - 1).
+    Direction: higher is better.
+    Computed by: `diversity.mean_distance`.
+    Source: the mean pairwise distance of Zhu et al. 2017 (arXiv 1711.11586), by the extractor's cosine.
+    Pitfall: noise is diverse: compare with the true photos' value, and read it beside precision.
+    """
+
+    name: str = "diversity"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("embeddings", "samples")
+    min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "diversity",
+        "diversity",
+        heading="diversity",
+        bounds=(0.0, 2.0),
+        shown=("judge",),
+        tables={"distribution": 7},
+        order={"distribution": 4},
+        alarm=COLLAPSED,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over pairs; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        value = mean_distance(fake.embeddings)
+        return pair_score(value, mean_distance_leave_one_out(fake.embeddings), (0.0, 2.0))
+
+
+@dataclass(frozen=True)
+class EffectiveFaces:
+    """Vendi score of the generated faces, the effective number of unlike faces.
+
+    The interval is of what n faces give on average.
+
+    Range: 1..n; 1 for one face for all.
+    Direction: higher is better.
+    Computed by: `diversity.effective_number`.
+    Pitfall: it grows with n: never without its n, and compared at equal n only, best as a share of the real photos'
+    value.
+    """
+
+    name: str = "effective-faces"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("embeddings", "samples")
+    min_n: int = 4
+    card: ClassVar[MetricCard] = MetricCard(
+        "effective-faces",
+        "diversity",
+        heading="effective faces",
+        format="size",
+        bounds=(1.0, None),
+        margin=Margin(0.1, "a tenth of the faces", relative=True),
+        tables={"distribution": 1},
+        order={"distribution": 5},
+        smooth=False,
+        heading_with_n=True,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Of all generated faces; the interval is from half-samples."""
+        n = check(self, real, fake)
+        faces = np.asarray(fake.embeddings, np.float64)
+        plain = sample_score(lambda kept: effective_number(faces[kept]), n, AT_LEAST_ONE)
+        return relative_score(plain, AT_LEAST_ONE)
+
+
+@dataclass(frozen=True)
+class DistinctFaces:
+    """Share of people whose generated face could not be taken for any other person's.
+
+    A generated face is distinct where its largest cosine to another person's generated face is below the similarity
+    at which two photos of one person usually lie (`diversity.same_person_similarity` of the true photos). NaN, so
+    absent, where nobody has two photos.
+
+    The interval is from half-samples: doubles come in pairs, so single faces are not independent. It holds the
+    threshold fixed.
+
+    Formula: mean over i of [cos(f_i, f_j) < t for all j != i], f the generated faces, t the threshold.
+    Range: 0..1; 0 for one face for all.
+    Direction: higher is better.
+    Computed by: `diversity.same_person_similarity`, `diversity.is_distinct`.
+    Source: this suite.
+    Pitfall: it falls as n grows: more people, more doubles. Compare at equal n.
+    """
+
+    name: str = "distinct-faces"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("embeddings", "samples", "photos")
+    min_n: int = 4
+    card: ClassVar[MetricCard] = MetricCard(
+        "distinct-faces",
+        "diversity",
+        heading="distinct faces",
+        bounds=UNIT,
+        tables={"distribution": 9},
+        order={"distribution": 6},
+        smooth=False,
+        heading_with_n=True,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean of 0 or 1 over identities."""
+        n = check(self, real, fake)
+        threshold = same_person_similarity(real.photos, cast("Matrix", real.owners))
+        if threshold is None:
+            return Score(np.nan, n)
+        distinct = is_distinct(fake.embeddings, threshold, everybody_and_halves(n))
+        return share_score(distinct.astype(float), rng)
+
+
+@dataclass(frozen=True)
+class CopiedFaces:
+    """Share of generated faces nearer to a training photo than 99 % of the true test photos are.
+
+    The interval holds training photos and threshold fixed.
+
+    Range: 0..1; about .01 for faces of new people, 1 for a system that shows training photos.
+    Direction: lower is better.
+    Computed by: `diversity.is_copied`.
+    Source: this suite; the nearest training photo as in Meehan et al. 2020 (arXiv 2004.05675).
+    Pitfall: it sees whole faces by the extractor's eye and misses copies of parts.
+    """
+
+    name: str = "copied-faces"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("embeddings", "samples", "photos", "training_photos")
+    min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "copied-faces",
+        "diversity",
+        heading="copied faces",
+        bounds=UNIT,
+        tables={"distribution": 8},
+        order={"distribution": 7},
+        alarm=COPIED,
+        smooth=False,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean of 0 or 1 over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        copied = is_copied(fake.embeddings, real.photos, real.training_photos)
+        return mean_score(copied.astype(np.float64), rng, UNIT)
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Mean cosine between the two faces generated from different recordings of one person.
+
+    Range: -1..1.
+    Direction: higher is better.
+    Computed by: `similarity.cosine_similarity`.
+    Source: this suite.
+    Pitfall: a collapsed system, which generates one face for all, has consistency 1 and a consistency-auc of .5: read
+    the two together.
+    """
+
+    name: str = "consistency"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("takes",)
+    min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "consistency",
+        "diversity",
+        heading="consistency",
+        bounds=SIGNED_UNIT,
+        shown=("judge",),
+        tables={"distribution": 6},
+        order={"distribution": 8},
+        smooth=False,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        return mean_score(cosine_similarity(*_takes(fake)), rng, None)
+
+
+@dataclass(frozen=True)
+class ConsistencyAUC:
+    """Chance that two takes of one person are more alike than takes of two people.
+
+    Range: 0..1; guessing .5.
+    Direction: higher is better.
+    Computed by: `verification.verification_auc`.
+    Pitfall: it says that the voice decides the face, not that the face is right. A collapsed system has .5, with
+    a consistency of 1: read the two together.
+    """
+
+    name: str = "consistency-auc"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("takes",)
+    min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "consistency-auc",
+        "diversity",
+        heading="consistency AUC",
+        bounds=UNIT,
+        chance=0.5,
+        tables={"distribution": 0},
+        order={"distribution": 9},
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs of a first and a second take; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        takes = _takes(fake)
+        value = verification_auc(*takes)
+        return pair_score(value, verification_auc_leave_one_out(*takes), UNIT)
+
+
+def _takes(fake: Features) -> tuple[Matrix, Matrix]:
+    takes = np.asarray(fake.takes)
+    if takes.ndim != 3 or takes.shape[:2] != (2, len(fake.identities)):
+        raise BenchError(
+            f"takes: expected [2, {len(fake.identities)}, D], two faces an identity, got {list(takes.shape)}."
+        )
+    return takes[0], takes[1]

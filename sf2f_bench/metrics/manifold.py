@@ -1,24 +1,42 @@
-"""Precision, recall, density and coverage: do drawn faces lie where true ones do, and everywhere they do?
+"""Precision, recall, density and coverage: whether generated faces lie where true ones do, and everywhere they do.
 
-A set of faces is taken for the union of balls, one around each face, that reach to its k-th nearest neighbour
-in the same set.
+A set of faces stands for a union of balls, one around each face, that reach to its k-th nearest neighbour in the
+same set.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned, slices
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.common import (
+    AT_LEAST_ZERO,
+    UNIT,
+    check,
+    everybody_and_halves,
+    relative_score,
+    set_means,
+    share_score,
+)
+from sf2f_bench.types import BenchError, Features, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Membership = NDArray[np.bool_]
 
+Side = Literal["precision", "recall", "density", "coverage"]
+SIDES: dict[Side, tuple[int, int]] = {  # by their place in tables: priority in "distribution", in "further"
+    "precision": (5, 3),
+    "recall": (4, 2),
+    "density": (2, -1),
+    "coverage": (3, 0),
+}
+NEIGHBOURS = 5
 BLOCK = 1024  # rows and columns of a block of distances: 8 MiB
 WHOLE_ROWS = 256  # rows of distances to all N at once, where the nearest are looked for
 HEAD = 64  # nearest neighbours that are looked at first; a subset's k-th nearest is hardly ever farther
@@ -27,10 +45,10 @@ TIE_TOLERANCE = 1e-10  # of the largest squared length: a copy is at distance 0,
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhoods:
-    """What each face of S sets of identities meets: each array ``[S, N]``, 0 where the set lacks the identity.
+    """What holds of each face within S sets of identities: each array ``[S, N]``, 0 for identities outside the set.
 
-    precision: does the drawn face lie in a true face's ball? density: in how many, over k.
-    recall: does the true face lie in a drawn face's ball? coverage: does its own ball hold a drawn face?
+    precision: 1 where the generated face lies in a true face's ball; density: the number of such balls over k.
+    recall: 1 where the true face lies in a generated face's ball; coverage: where its own ball holds a generated one.
     """
 
     precision: Matrix
@@ -52,12 +70,12 @@ def neighbourhoods(
     Raises BenchError for unlike sides and for sets of fewer than k + 1 identities.
 
     Formula: a face's ball reaches to its k-th nearest neighbour on its own side; precision and recall are the shares
-    of drawn (true) faces in any ball of the other side, density the true balls around a drawn face / k, coverage
-    the share of true balls that hold a drawn face.
+    of generated (true) faces in any ball of the other side, density the true balls around a generated face / k,
+    coverage the share of true balls that hold a generated face.
     Pitfall: all depend on N and k, since k neighbours of a larger set are nearer.
     Source: Kynkaanniemi et al. 2019 (arXiv 1904.06991); density and coverage Naeem et al. 2020 (arXiv 2002.09797).
     """
-    true, drawn = aligned(real, fake, at_least=2)
+    true, generated = aligned(real, fake, at_least=2)
     sets = np.ones((1, len(true)), bool) if members is None else np.asarray(members, bool)
     if k < 1 or sets.ndim != 2 or sets.shape[1] != len(true) or sets.sum(axis=1).min() < k + 1:
         raise BenchError(
@@ -65,27 +83,27 @@ def neighbourhoods(
             f"{sets.sum(axis=-1).min() if sets.size else 0}: choose a smaller k or score more identities."
         )
     centre = true.mean(axis=0)  # keeps small distances between far rows from drowning in rounding
-    true, drawn = true - centre, drawn - centre
-    edge = TIE_TOLERANCE * max(np.square(side).sum(axis=1).max() for side in (true, drawn))
-    return _meet(true, drawn, k, sets, _radii(true, k, sets) + edge, _radii(drawn, k, sets) + edge)
+    true, generated = true - centre, generated - centre
+    edge = TIE_TOLERANCE * max(np.square(side).sum(axis=1).max() for side in (true, generated))
+    return _meet(true, generated, k, sets, _radii(true, k, sets) + edge, _radii(generated, k, sets) + edge)
 
 
 def _meet(
-    true: Matrix, drawn: Matrix, k: int, sets: Membership, true_radii: Matrix, drawn_radii: Matrix
+    true: Matrix, generated: Matrix, k: int, sets: Membership, true_radii: Matrix, generated_radii: Matrix
 ) -> Neighbourhoods:
-    """Count who lies in whose ball; radii: squared ``[S, N]``, of members alone they mean anything."""
-    count = np.zeros(sets.shape)  # of true balls around each drawn face
+    """Count which faces lie in which balls; radii: squared ``[S, N]``, meaningless outside the set."""
+    count = np.zeros(sets.shape)  # of true balls around each generated face
     recalled, covered = np.zeros(sets.shape, bool), np.zeros(sets.shape, bool)
     for rows in slices(len(true), BLOCK):
-        for columns in slices(len(drawn), BLOCK):
-            squared = _squared_distances(true[rows], drawn[columns])
+        for columns in slices(len(generated), BLOCK):
+            squared = _squared_distances(true[rows], generated[columns])
             for s, kept in enumerate(sets):
                 i, j = np.flatnonzero(kept[rows]), np.flatnonzero(kept[columns])
                 among = squared[np.ix_(i, j)]
                 in_true = among <= true_radii[s, rows][i, None]
                 count[s, columns.start + j] += in_true.sum(axis=0)
                 covered[s, rows.start + i] |= in_true.any(axis=1)
-                recalled[s, rows.start + i] |= (among <= drawn_radii[s, columns][j]).any(axis=1)
+                recalled[s, rows.start + i] |= (among <= generated_radii[s, columns][j]).any(axis=1)
     return Neighbourhoods(
         (count > 0).astype(np.float64), recalled.astype(np.float64), count / k, covered.astype(np.float64)
     )
@@ -96,7 +114,9 @@ def _radii(rows: Matrix, k: int, sets: Membership) -> Matrix:
     radii = np.empty(sets.shape)
     for part in slices(len(rows), WHOLE_ROWS):
         squared = _squared_distances(rows[part], rows)
-        squared[np.arange(len(squared)), np.arange(part.start, part.stop)] = np.inf  # nobody's own neighbour
+        squared[np.arange(len(squared)), np.arange(part.start, part.stop)] = (
+            np.inf
+        )  # no face is its own neighbour
         radii[:, part] = _kth_member(squared, k, sets, HEAD)
     return radii
 
@@ -117,3 +137,71 @@ def _kth_member(squared: Matrix, k: int, sets: Membership, reach: int) -> Matrix
 def _squared_distances(a: Matrix, b: Matrix) -> Matrix:
     squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
     return np.maximum(squared, 0.0, out=squared)
+
+
+@dataclass(frozen=True)
+class ManifoldShare:
+    """Precision, recall, density or coverage of the generated faces among the true photos, by k nearest neighbours.
+
+    "precision": share of generated faces in the true faces' region; "recall": share of true faces in the generated
+    ones'; "density": how densely true faces lie around a generated one (about 1 for equal laws);
+    "coverage": share of true faces that have a generated one in their neighbourhood (1 - 2^-k for equal laws).
+
+    The interval is from half-samples, in which the radii move with the faces: with the radii held fixed it
+    would be too narrow by a third (recall) to a half (density). It is never narrower than that of the single
+    faces, so that 0 or 1 throughout does not count as certain.
+
+    Range: 0..1 (precision, manifold-recall, coverage), 0 or more (density).
+    Direction: higher is better.
+    Computed by: `manifold.neighbourhoods`.
+    Pitfall: a system that generates only typical faces has precision 1 and recall 0: read them together. All depend
+    on n and k: compare at equal n.
+    """
+
+    side: Side
+    k: int = NEIGHBOURS
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("samples",)
+
+    @property
+    def name(self) -> str:
+        """``precision/k5``; recall is ``manifold-recall/k5``, because recall@k is something else."""
+        return f"{'manifold-recall' if self.side == 'recall' else self.side}/k{self.k}"
+
+    @property
+    def min_n(self) -> int:
+        """Twice as many as neighbours in the half-samples."""
+        return 4 * self.k
+
+    @property
+    def card(self) -> MetricCard:
+        """All four stand side by side."""
+        quantity, place = self.name.partition("/")[0], list(SIDES).index(self.side)
+        priority, further = SIDES[self.side]
+        return MetricCard(
+            quantity,
+            "distribution",
+            {"neighbours": self.k},
+            heading=f"{quantity.replace('-', ' ')} k={self.k}",
+            bounds=(0.0, None) if self.side == "density" else UNIT,
+            tables={"distribution": priority, "further": further},
+            order={"distribution": place, "further": 7 + place},
+            smooth=False,
+        )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over generated faces (precision, density) or true faces (recall, coverage)."""
+        n = check(self, real, fake)
+        values = getattr(_neighbourhoods(real, fake, self.k), self.side)  # [1 + halves, n]
+        if self.side != "density":
+            return share_score(values, rng)
+        means = set_means(values)
+        plain = Score(float(means[0]), n, replicates=means[1:])
+        # At 0 nothing varies, and how often it would is not known: no interval is sound.
+        return relative_score(plain, AT_LEAST_ZERO) if plain.value else plain
+
+
+@lru_cache(maxsize=1)  # four metrics of the pair at hand: features are compared by identity, not by value
+def _neighbourhoods(real: Features, fake: Features, k: int) -> Neighbourhoods:
+    return neighbourhoods(real.samples, fake.samples, k, everybody_and_halves(len(real.identities)))

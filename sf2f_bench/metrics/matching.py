@@ -1,20 +1,23 @@
 """Matching and retrieval among people of one stratum: the same gender, nationality or age group.
 
-A system that hears nothing but the gender beats every second stranger, and nobody of the speaker's own gender. So
-the association literature draws the others from the probe's own stratum; within it the gender oracle is at chance.
+A system that hears nothing but the gender is nearer than every second stranger, but not than strangers of the
+speaker's own gender. So the association literature takes the others from the probe's own stratum; within it the
+gender oracle is at chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned
-from sf2f_bench.metrics.retrieval import expected_recall, ranks
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.common import UNIT, check, mean_of_known, mean_score
+from sf2f_bench.metrics.retrieval import RECALL_MARGIN, expected_recall, ranks, ranks_of
+from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,12 +25,20 @@ if TYPE_CHECKING:
     from sf2f_bench.metrics.retrieval import Counts
 
 
+STRATA = {
+    "G": (9, 7),
+    "N": (6, 1),
+    "A": (5, 0),
+    "GNA": (8, 2),
+}  # priorities of recall and of matching 1:2 within it
+
+
 @dataclass(frozen=True, eq=False)
 class StratumRanks:
-    """What `retrieval.ranks` counts among the people of each probe's own stratum.
+    """The counts of `retrieval.ranks` among the identities of each probe's own stratum.
 
-    better, ties, size: int64 ``[N]``; size is the number of people of the stratum, the probe included, 0 where the
-    stratum is not known.
+    better, ties, size: int64 ``[N]``; size is the number of identities in the stratum, the probe's included, 0 where
+    the stratum is not known.
     """
 
     better: Counts
@@ -69,3 +80,140 @@ def expected_recall_within(within: StratumRanks, gallery_size: int, k: int) -> M
         rows = within.size == size
         values[rows] = expected_recall(within.better[rows], within.ties[rows], int(size), gallery_size, k)
     return values
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How often the generated face is nearer to the right person than to N - 1 others.
+
+    Expected over ALL choices of the others, ties by expectation: recall@1 with galleries of N. With a stratum
+    ("G", "N", "A", "GNA") the others are of the probe's own; identities whose stratum is smaller than N or not known
+    are excluded.
+
+    Range: 0..1; chance 1 / N, knowing only the gender more, but not within a gender.
+    Direction: higher is better.
+    Computed by: `retrieval.expected_recall`, `matching.expected_recall_within`.
+    Source: 1:N matching of Nagrani et al. 2018 (arXiv 1804.00326), strata of Nagrani et al. 2018 (arXiv 1805.00833).
+    Pitfall: published values rest on sampled candidates and on each list's own strata: compare in kind only.
+    """
+
+    candidates: int  # N, the right one included
+    stratum: str | None = None
+    version: int = 1
+    higher_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """``matching/1:2`` or ``matching/1:2/G``."""
+        return f"matching/1:{self.candidates}" + (f"/{self.stratum}" if self.stratum else "")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """An order, and the stratum."""
+        return ("ranking", self.stratum) if self.stratum else ("ranking",)
+
+    @property
+    def min_n(self) -> int:
+        """As many identities as candidates."""
+        return self.candidates
+
+    @property
+    def card(self) -> MetricCard:
+        """1:2 stands beside retrieval and within each stratum, 1:10 beside the strata."""
+        parameters: dict[str, str | int | float] = {"distractors": self.candidates - 1}
+        tables, place = {2: ({"retrieval": 0}, 4), 10: ({"strata": 4}, 8)}.get(self.candidates, ({}, 0))
+        if self.stratum:
+            parameters["stratum"] = self.stratum
+            tables = {"strata": STRATA[self.stratum][1]} if self.candidates == 2 else {}
+            place = len(STRATA) + list(STRATA).index(self.stratum)
+        is_two = self.candidates == 2
+        return MetricCard(
+            "matching",
+            "identity",
+            parameters,
+            heading=f"matching 1:{self.candidates}" + (f" within {self.stratum}" if self.stratum else ""),
+            bounds=UNIT,
+            chance=1 / self.candidates,
+            margin=Margin(0.03, "as the AUC, which it estimates") if is_two else Margin(0.05, "as recall"),
+            shown=("judge",) if is_two and not self.stratum else (),
+            tables=tables,
+            order=dict.fromkeys(tables, place),
+            smooth=False,
+        )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over the identities included; the interval is a bootstrap over them. NaN with n = 0 for none."""
+        n = check(self, real, fake)
+        if self.stratum:
+            return _score_within(real, fake, rng, self.stratum, self.candidates, 1)
+        better, ties = ranks_of(real, fake, "cosine")
+        return mean_score(expected_recall(better, ties, n, self.candidates, 1), rng, UNIT)
+
+
+@dataclass(frozen=True)
+class RecallWithin:
+    """Recall@k in galleries of the probe's own stratum, expected over all of them.
+
+    Identities whose stratum is smaller than the gallery or not known are excluded.
+
+    Range: 0..1; chance k / gallery size, for the gender oracle too.
+    Direction: higher is better.
+    Computed by: `matching.ranks_within`, `matching.expected_recall_within`.
+    Source: strata of Nagrani et al. 2018 (arXiv 1805.00833), with recall in place of 1:N matching.
+    Pitfall: only identities of large strata are included: read the n, and do not compare it with the n of all.
+    """
+
+    k: int
+    gallery_size: int
+    stratum: str
+    version: int = 1
+    higher_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """``recall@10/g100/G``."""
+        return f"recall@{self.k}/g{self.gallery_size}/{self.stratum}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """An order, and the stratum."""
+        return "ranking", self.stratum
+
+    @property
+    def min_n(self) -> int:
+        """As many identities as the gallery holds."""
+        return max(2, self.gallery_size)
+
+    @property
+    def card(self) -> MetricCard:
+        """The headline's recall within a stratum."""
+        return MetricCard(
+            "recall",
+            "identity",
+            {"k": self.k, "gallery": self.gallery_size, "stratum": self.stratum},
+            heading=f"recall@{self.k} g{self.gallery_size} within {self.stratum}",
+            bounds=UNIT,
+            chance=min(1.0, self.k / self.gallery_size),
+            margin=RECALL_MARGIN,
+            tables={"strata": STRATA[self.stratum][0]},
+            order={"strata": list(STRATA).index(self.stratum)},
+            smooth=False,
+        )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over the identities included; the interval is a bootstrap over them. NaN with n = 0 for none."""
+        check(self, real, fake)
+        return _score_within(real, fake, rng, self.stratum, self.gallery_size, self.k)
+
+
+@lru_cache(maxsize=1)  # all metrics of one stratum come one after the other
+def _ranks_within(real: Features, fake: Features, stratum: str) -> StratumRanks:
+    """`ranks_within` of the generated faces among the true identities."""
+    return ranks_within(fake.embeddings, real.embeddings, real.strata[stratum])
+
+
+def _score_within(
+    real: Features, fake: Features, rng: np.random.Generator, stratum: str, gallery_size: int, k: int
+) -> Score:
+    """Recall@k in galleries of the probe's own stratum."""
+    return mean_of_known(expected_recall_within(_ranks_within(real, fake, stratum), gallery_size, k), rng)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices, unit_rows
-from sf2f_bench.metrics.retrieval import TIE_TOLERANCE
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.closeness import TIE_TOLERANCE
+from sf2f_bench.metrics.common import UNIT, check, mean_of_known
+from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -82,3 +84,39 @@ def _expected_precision(cosines: Matrix, relevant: Matrix, harmonic: Matrix) -> 
 def _counts_above(cosines: Matrix, thresholds: Matrix) -> Labels:
     """How many cosines are higher than each threshold: compared one by one, which is faster than sorting them."""
     return np.array([np.count_nonzero(cosines > threshold) for threshold in thresholds])
+
+
+@dataclass(frozen=True)
+class MeanAveragePrecision:
+    """Mean average precision of finding ALL photos of the person among everybody's photos.
+
+    Range: 0..1; chance depends on the numbers of photos.
+    Direction: higher is better.
+    Computed by: `precision.average_precisions`.
+    Pitfall: compare with the chance row of the same table only.
+    """
+
+    name: str = "map/photos"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking", "photos")
+    min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "mean-average-precision",
+        "identity",
+        {"gallery": "photos"},
+        heading="mAP",
+        bounds=UNIT,
+        margin=Margin(0.02, "a fifth of what a straight line from voice statistics reaches"),
+        shown=("judge",),
+        tables={"retrieval": -1},
+        order={"retrieval": 5},
+        smooth=False,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities with a photo; the interval is a bootstrap over them."""
+        n = check(self, real, fake)
+        if real.owners is None or real.owners.min(initial=0) < 0 or real.owners.max(initial=0) >= n:
+            raise BenchError(f"{self.name}: every photo needs the row of its owner, 0 to {n - 1}.")
+        return mean_of_known(average_precisions(fake.embeddings, np.arange(n), real.photos, real.owners), rng)

@@ -1,8 +1,9 @@
-"""How clearly a classifier recognises somebody in each face, and how varied those somebodies are."""
+"""How clearly a classifier recognises an identity in each face, and how varied the recognised identities are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,19 @@ import numpy as np
 from scipy.special import xlogy
 
 from sf2f_bench.metrics.arrays import matrix, slices
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.common import AT_LEAST_ONE, check, relative_score, sample_score
+from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 512  # faces whose logarithms are held at once
+INFORMATION_NAMES = {"inception": "IS", "vggface2": "VGGFace Score"}  # published, by convention
+INFORMATION_MARGIN = Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True)
+INFORMATION_CAVEAT = (
+    "The mutual-information (MI) score cannot exceed the size of one part, "
+    "{part} here: compare it at equal n only."
+)
 SUM_TOLERANCE = 1e-2  # a softmax in half precision over thousands of classes is off by a few thousandths
 
 
@@ -73,3 +81,67 @@ def mutual_information(
         return float(np.mean(scores)), float(np.std(scores))
 
     return score
+
+
+@dataclass(frozen=True)
+class MutualInformationScore:
+    """Mutual-information score of the generated faces' class probabilities, a mean over shuffled parts.
+
+    The interval is of what n faces give on average.
+
+    Range: 1..min(C, n / parts).
+    Direction: higher is better.
+    Computed by: `quality.mutual_information`.
+    Pitfall: it is biased by n and bounded by the size of a part: never without its n, and compared at equal n only.
+    """
+
+    parts: int = 5
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("probabilities",)
+
+    @property
+    def name(self) -> str:
+        """``mutual-information-score/parts5``."""
+        return f"mutual-information-score/parts{self.parts}"
+
+    @property
+    def min_n(self) -> int:
+        """Two faces a part in the half-samples too: with one the score is 1 whatever the face."""
+        return 4 * self.parts
+
+    @property
+    def card(self) -> MetricCard:
+        """Its name in tables is that of the published network's score, where a published network gives it."""
+        return MetricCard(
+            "mutual-information",
+            "quality",
+            {"parts": self.parts},
+            heading="MI score",
+            headings=INFORMATION_NAMES,
+            format="size",
+            bounds=(1.0, None),
+            margin=INFORMATION_MARGIN,
+            decides=("judge",),
+            shown=("training-loss",),
+            tables={"likeness": 7, "training-loss": 7, "further": 6},
+            order={"likeness": 2, "training-loss": 2, "further": 3},
+            plotted=True,
+            caveat=INFORMATION_CAVEAT,
+        )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over the parts with their standard deviation; the interval is from half-samples.
+
+        One permutation of the identities decides the parts: a half-sample keeps its order and is cut into as many
+        parts, which are half as large.
+        """
+        n = check(self, real, fake)
+        order = rng.permutation(n)
+        place = np.argsort(order)  # of each identity in the shuffled order
+        score = mutual_information(fake.probabilities, self.parts)
+
+        def of(kept: NDArray[np.int64]) -> float:
+            return score(kept[np.argsort(place[kept])])[0]
+
+        return relative_score(sample_score(of, n, AT_LEAST_ONE, spread=score(order)[1]), AT_LEAST_ONE)

@@ -1,6 +1,6 @@
 """Retrieval: how early the right identity comes when the gallery is sorted by similarity.
 
-Probe i (a drawn face) searches a gallery whose row i is the right answer. Ties share their places: every
+Probe i (a generated face) searches a gallery whose row i is the right answer. Ties share their places: every
 number is the expectation over a random order among the tied. A system that cannot tell anybody apart is
 therefore at chance exactly, without simulation.
 """
@@ -8,14 +8,26 @@ therefore at chance exactly, without simulation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import stats
-from scipy.spatial.distance import cdist
 
-from sf2f_bench.metrics.arrays import Matrix, aligned, slices, unit_rows
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.arrays import Matrix, slices
+from sf2f_bench.metrics.closeness import (
+    GALLERY_BLOCK,
+    PROBE_BLOCK,
+    TIE_TOLERANCE,
+    answers,
+    closeness_blocks,
+    prepared,
+    without_answers,
+)
+from sf2f_bench.metrics.common import SIGNED_UNIT, UNIT, check, mean_score, pair_score
+from sf2f_bench.statistics.intervals import median_interval
+from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,11 +37,11 @@ if TYPE_CHECKING:
 
 Similarity = Literal["cosine", "l1"]
 
-PROBE_BLOCK, GALLERY_BLOCK = 512, 4096  # 16 MiB of float64 a block, whatever N is
-# Far above the rounding of a float64 sum of products, far below any difference that means something:
-# what is tied does not depend on how a BLAS orders its sums, nor on the blocks.
-TIE_TOLERANCE = 1e-12
-MANY = 512  # more unsure pairs than one in so many: the whole block again is faster than pair by pair
+UNSURE_AT_MOST = (
+    1 / 512
+)  # share of a block's pairs; beyond it the whole block again is faster than pair by pair
+SHOWN_KS = (1, 5)  # of recall@k, in tables beside the headline's
+RECALL_MARGIN = Margin(0.05, "half of what knowing the gender adds to chance at k = 10 of 100")
 
 
 def ranks(
@@ -73,11 +85,11 @@ def _counts_of_cosines(left: Matrix, right: Matrix, above: Matrix, reach: Matrix
     for rows in slices(len(left), PROBE_BLOCK):
         rough_left = left[rows].astype(np.float32)
         for columns in slices(len(right), GALLERY_BLOCK):
-            rough = _without_answers(rough_left @ rough_right[columns].T, rows, columns)
+            rough = without_answers(rough_left @ rough_right[columns].T, rows, columns)
             sure, perhaps = _tests(rough, surely_above[rows], perhaps_reach[rows])
             perhaps ^= sure
-            if np.count_nonzero(perhaps) > perhaps.size // MANY:
-                block = _without_answers(left[rows] @ right[columns].T, rows, columns)
+            if np.count_nonzero(perhaps) > int(perhaps.size * UNSURE_AT_MOST):
+                block = without_answers(left[rows] @ right[columns].T, rows, columns)
                 yield rows, *_per_row(block, above[rows], reach[rows])
                 continue
             row, column = np.divmod(np.flatnonzero(perhaps), perhaps.shape[1])
@@ -96,39 +108,6 @@ def _per_row(block: Matrix, above: Matrix, reach: Matrix) -> tuple[Counts, Count
     """How many columns are above, and how many reach, each row's threshold."""
     is_above, reaches = _tests(block, above, reach)
     return np.count_nonzero(is_above, axis=1), np.count_nonzero(reaches, axis=1)
-
-
-def _without_answers(block: Any, rows: slice, columns: slice) -> Any:
-    """The block with -inf where a probe meets its own answer, in place."""
-    same = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop))
-    block[same - rows.start, same - columns.start] = -np.inf
-    return block
-
-
-def prepared(probes: Any, gallery: Any, similarity: str, at_least: int = 1) -> tuple[Matrix, Matrix]:
-    """Checked float64 rows ``[N, D]``, at length 1 where the similarity is the cosine."""
-    if similarity not in ("cosine", "l1"):
-        raise BenchError(f"unknown similarity {similarity!r}: expected 'cosine' or 'l1'.")
-    left, right = aligned(probes, gallery, at_least)
-    return (unit_rows(left), unit_rows(right)) if similarity == "cosine" else (left, right)
-
-
-def answers(left: Matrix, right: Matrix, similarity: str) -> Matrix:
-    """Closeness ``[N]`` of each row to its own answer: larger is nearer, so a distance is negated."""
-    if similarity == "cosine":
-        return np.einsum("nd,nd->n", left, right)
-    return np.concatenate([-np.abs(left[s] - right[s]).sum(axis=1) for s in slices(len(left), GALLERY_BLOCK)])
-
-
-def closeness_blocks(left: Matrix, right: Matrix, similarity: str) -> Iterator[tuple[slice, slice, Matrix]]:
-    """Rows, columns and closeness ``[rows, columns]`` of all pairs i != j; -inf stands where i == j."""
-    for rows in slices(len(left), PROBE_BLOCK):
-        for columns in slices(len(right), GALLERY_BLOCK):
-            if similarity == "cosine":
-                block = left[rows] @ right[columns].T
-            else:
-                block = -cdist(left[rows], right[columns], "cityblock")
-            yield rows, columns, _without_answers(block, rows, columns)
 
 
 def recall_at_k(
@@ -153,7 +132,7 @@ def expected_recall(better: ArrayLike, ties: ArrayLike, n: int, gallery_size: in
 
     better, ties: ``[N]`` of `ranks`, within `n` gallery rows. A gallery is the right answer and
     gallery_size - 1 of the n - 1 others, all choices alike; None (or n) is the full gallery. Returns
-    ``[N]`` in 0..1, free of the luck of which gallery was drawn.
+    ``[N]`` in 0..1, free of the luck of drawing one gallery.
 
     Raises BenchError where k or gallery_size do not fit.
 
@@ -217,8 +196,8 @@ def _counts(better: ArrayLike, ties: ArrayLike, n: int | None = None) -> tuple[C
 def inter_identity_similarity(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float:
     """Mean cosine over all pairs of unlike identities, probe i with gallery row j != i; -1..1.
 
-    probes, gallery: ``[N, D]``, N >= 2. How alike the answers are whoever speaks: a system that always
-    draws the same face has here what it has with the true identity. Computed from row sums, in O(N D).
+    probes, gallery: ``[N, D]``, N >= 2. It says how alike the answers are whoever speaks: a system that generates
+    one face for all has here what it has with the true identity. Computed from row sums, in O(N D).
 
     Formula: mean over i != j of ``x_i . y_j / (|x_i| |y_j|)``.
     """
@@ -237,3 +216,187 @@ def inter_identity_leave_one_out(probes: ArrayLike | Any, gallery: ArrayLike | A
     involved = left @ gallery_sum + right @ probe_sum - 2 * own
     unlike = probe_sum @ gallery_sum - own.sum()
     return (unlike - involved) / ((n - 1) * (n - 2))
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Recall@k, expected over all galleries of one size (None: all identities), ties by expectation.
+
+    Range: 0..1; chance k / gallery size, knowing only the gender about twice that.
+    Direction: higher is better.
+    Computed by: `retrieval.ranks`, `retrieval.expected_recall`.
+    Pitfall: gender alone doubles chance: read it beside the gender oracle and within the strata.
+    """
+
+    k: int
+    gallery_size: int | None = None
+    similarity: Similarity = "cosine"
+    headline_k: int = 0  # the k of the verdicts, which has columns
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking",)
+
+    @property
+    def name(self) -> str:
+        """``recall@10/g100``, ``recall@10-l1/g100`` or ``recall@10/full``."""
+        rule = "" if self.similarity == "cosine" else f"-{self.similarity}"
+        return f"recall@{self.k}{rule}/{'full' if self.gallery_size is None else f'g{self.gallery_size}'}"
+
+    @property
+    def min_n(self) -> int:
+        """As many identities as the gallery holds, or k for the full one."""
+        return max(2, self.gallery_size or self.k)
+
+    @property
+    def card(self) -> MetricCard:
+        """Columns by cosine: at a few k in galleries of one size, at the headline's k in the full one."""
+        tables = self._tables()
+        is_headline = "training-loss" in tables
+        parameters = {"k": self.k, "gallery": self.gallery_size or "full"}
+        return MetricCard(
+            "recall",
+            "identity",
+            parameters if self.similarity == "cosine" else {**parameters, "similarity": self.similarity},
+            heading=self.name.replace("/", " "),
+            bounds=UNIT,
+            chance=min(1.0, self.k / self.gallery_size) if self.gallery_size else None,
+            margin=RECALL_MARGIN,
+            decides=("judge",) if is_headline else (),
+            shown=("training-loss", "further") if is_headline else (),
+            headline=is_headline,
+            tables=tables,
+            order={"retrieval": 0, "training-loss": 0, "further": 4, "length": 4}
+            if is_headline
+            else dict.fromkeys(tables, 0 if self.gallery_size else 1),
+            smooth=False,
+            plotted=bool(tables) and self.k == self.headline_k,
+        )
+
+    def _tables(self) -> dict[str, int]:
+        is_top = self.k == self.headline_k
+        if self.similarity != "cosine":
+            return {}
+        if self.gallery_size is None:
+            return {"retrieval": 8} if is_top else {}
+        if is_top:
+            return {"retrieval": 9, "training-loss": 9, "further": 0, "length": 14}
+        return {"retrieval": self.k} if self.k in SHOWN_KS and self.k < self.headline_k else {}
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        better, ties = ranks_of(real, fake, self.similarity)
+        values = expected_recall(better, ties, len(better), self.gallery_size, self.k)
+        return mean_score(values, rng, UNIT)
+
+
+@dataclass(frozen=True)
+class MedianRank:
+    """Median rank of the right identity in the full gallery, ties at their mean rank.
+
+    Range: 1..n; chance (n + 1) / 2.
+    Direction: lower is better.
+    Computed by: `retrieval.ranks`, `retrieval.expected_ranks`.
+    Source: the usual summary of ranks in cross-modal retrieval.
+    Pitfall: it grows with the number of test identities: compare at equal n only.
+    """
+
+    name: str = "median-rank/full"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "median-rank",
+        "identity",
+        {"gallery": "full"},
+        heading="median rank",
+        format="rank",
+        bounds=(1.0, None),
+        margin=Margin(0.1, "ranks grow with the gallery", relative=True),
+        shown=("judge",),
+        tables={"retrieval": 7},
+        order={"retrieval": 2},
+        smooth=False,
+        plotted=True,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Median over identities; the interval is distribution-free, absent below six identities."""
+        check(self, real, fake)
+        values = expected_ranks(*ranks_of(real, fake, "cosine"))
+        return Score(float(np.median(values)), len(values), median_interval(values), values, "median")
+
+
+@dataclass(frozen=True)
+class MeanReciprocalRank:
+    """Mean of 1 / rank in the full gallery, ties by expectation.
+
+    Range: 0..1; chance (1 + 1/2 + ... + 1/n) / n.
+    Direction: higher is better.
+    Computed by: `retrieval.ranks`, `retrieval.reciprocal_ranks`.
+    Source: Voorhees 1999 (TREC-8 question answering).
+    Pitfall: the first ranks decide it, and it falls with the number of test identities: compare at equal n only.
+    """
+
+    name: str = "mrr/full"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 2
+    card: ClassVar[MetricCard] = MetricCard(
+        "mean-reciprocal-rank",
+        "identity",
+        {"gallery": "full"},
+        heading="MRR",
+        bounds=UNIT,
+        margin=Margin(0.02, "as the mean average precision"),
+        tables={"retrieval": 6},
+        order={"retrieval": 3},
+        smooth=False,
+        plotted=True,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over identities; the interval is a bootstrap over them."""
+        check(self, real, fake)
+        return mean_score(reciprocal_ranks(*ranks_of(real, fake, "cosine")), rng, UNIT)
+
+
+@dataclass(frozen=True)
+class InterIdentitySimilarity:
+    """Mean cosine of a generated face to all OTHER identities, beside the cosine to the right one.
+
+    Range: -1..1.
+    Direction: lower is better.
+    Computed by: `retrieval.inter_identity_similarity`.
+    Source: this suite, as the measure to hold the cosine of SF2F's tables against.
+    Pitfall: low alone is no merit, noise is unlike everybody: what counts is the distance to the cosine.
+    """
+
+    name: str = "inter-identity-similarity"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("embeddings",)
+    min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "inter-identity-similarity",
+        "diversity",
+        heading="cosine to others",
+        bounds=SIGNED_UNIT,
+        margin=Margin(0.03, "as the cosine"),
+        tables={},
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Mean over pairs; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        pair = fake.embeddings, real.embeddings
+        value = inter_identity_similarity(*pair)
+        return pair_score(value, inter_identity_leave_one_out(*pair), SIGNED_UNIT)
+
+
+@lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value
+def ranks_of(real: Features, fake: Features, similarity: Similarity) -> tuple[Counts, Counts]:
+    """`retrieval.ranks` of the generated faces among the true identities, once for all metrics that need it."""
+    return ranks(fake.embeddings, real.embeddings, similarity)

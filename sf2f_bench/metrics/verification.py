@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix
-from sf2f_bench.metrics.retrieval import TIE_TOLERANCE, answers, closeness_blocks, prepared
-from sf2f_bench.types import BenchError
+from sf2f_bench.metrics.closeness import TIE_TOLERANCE, answers, closeness_blocks, prepared
+from sf2f_bench.metrics.common import UNIT, check, pair_score, sample_score
+from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Rows = NDArray[np.integer[Any]]
+    Counts = NDArray[Any]  # whole numbers, of any type
 
 
 def verification_auc(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float:
@@ -40,18 +43,13 @@ def equal_error_rate(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float
     Source: the equal error rate of speaker verification; Martin et al. 1997.
     """
     matching, above, tied = _nonmatching_above(*prepared(probes, gallery, "cosine", at_least=2))
-    n = len(above)
-    false_accepts, true_accepts = _corners(matching, above, above + tied)
-    ends = np.array([0.0, n * (n - 1)]), np.array([0.0, n])
-    return _crossing(
-        np.concatenate([ends[0], false_accepts]) / (n * (n - 1)), np.concatenate([ends[1], true_accepts]) / n
-    )
+    return _crossing(*_rates(*_corners(matching, above, above + tied), len(above)))
 
 
-def _corners(matching: Matrix, above: Matrix, reached: Matrix) -> tuple[Matrix, Matrix]:
-    """False and true accepts, counted, at the corners of the ROC curve: each ``[2 N]``.
+def _corners(matching: Matrix, above: Counts, reached: Counts) -> tuple[Counts, Counts]:
+    """Numbers of false and of true accepts at the corners of the ROC curve: each ``[2 N]``.
 
-    Two corners a matching pair: the threshold just above its ties, and just below them.
+    Each matching pair gives two corners: the threshold just above its ties, and just below them.
     """
     ordered = np.sort(matching)
     accepted_above = len(matching) - np.searchsorted(ordered, matching + TIE_TOLERANCE, "right")
@@ -59,37 +57,42 @@ def _corners(matching: Matrix, above: Matrix, reached: Matrix) -> tuple[Matrix, 
     return np.concatenate([above, reached]), np.concatenate([accepted_above, accepted_level])
 
 
+def _rates(
+    false_accepts: Counts, true_accepts: Counts, n: int, starts: bool = True, ends: bool = True
+) -> tuple[Matrix, Matrix]:
+    """Numbers of accepts of n identities as rates, with the curve's own start (0, 0) and end (1, 1)."""
+    known, pairs = np.array([starts, ends]), n * (n - 1)
+    false_accepts = np.concatenate([np.array([0, pairs])[known], false_accepts]) / pairs
+    return false_accepts, np.concatenate([np.array([0, n])[known], true_accepts]) / n
+
+
 def _crossing(false_accepts: Matrix, true_accepts: Matrix) -> float:
-    """The false accept rate where it is the false reject rate, from the corners' rates, in any order."""
+    """The false accept rate where it equals the false reject rate, from the corners' rates in any order."""
     along = np.argsort(false_accepts + true_accepts)  # both only grow along the curve
     return float(np.interp(1.0, (false_accepts + true_accepts)[along], false_accepts[along]))
 
 
 class EqualErrorRates:
-    """`equal_error_rate` of many parts of the same identities, such as half-samples; pairs are compared once.
+    """`equal_error_rate` of many subsets of the same identities, such as half-samples; pairs are compared once.
 
-    probes, gallery: ``[N, D]``. Called with the rows of a part (each once, two or more), it gives that part's rate,
-    exactly. Beyond a thousand identities it keeps only the pairs near the whole's threshold, about N^1.5 of them,
-    and one bit for each of the others; a part whose threshold lies elsewhere is computed anew.
+    probes, gallery: ``[N, D]``. Called with the rows of a subset (each once, two or more), it gives that subset's
+    rate, exactly. Up to `ALL_PAIRS` identities every pair is kept; beyond, only those near the threshold of all
+    identities (see `_PairsInWindow`), and a subset whose threshold lies elsewhere is computed anew.
     """
 
-    ALL_PAIRS = 1000  # up to so many identities every pair is kept
-    REACH = 6.0  # standard errors of the false reject rate, to both sides of the whole's threshold
+    ALL_PAIRS = 1000
+    REACH = 6.0  # standard errors of the false reject rate, to both sides of the threshold of all identities
 
     def __init__(self, probes: ArrayLike | Any, gallery: ArrayLike | Any) -> None:
         self.left, self.right = prepared(probes, gallery, "cosine", at_least=2)
         self.matching = answers(self.left, self.right, "cosine")
         self.low, self.high = self._window()
-        n = len(self.matching)
-        self.beyond = np.zeros((n, -(-n // 8)), np.uint8)  # a bit a pair: is it above the window?
-        cosines, first, second = self._near_pairs()
-        order = np.argsort(cosines)[::-1]
-        self.first, self.second = first[order], second[order]
-        rising = cosines[order[::-1]]
-        self.above = len(rising) - np.searchsorted(rising, self.matching + TIE_TOLERANCE, "right")
-        self.reached = len(rising) - np.searchsorted(rising, self.matching - TIE_TOLERANCE, "left")
+        self.pairs = _PairsInWindow(self.left, self.right, self.low, self.high)
+        self.above = self.pairs.count(self.matching + TIE_TOLERANCE, "right")
+        self.reached = self.pairs.count(self.matching - TIE_TOLERANCE, "left")
 
     def _window(self) -> tuple[float, float]:
+        """Cosines between which the threshold of every likely subset lies."""
         n = len(self.matching)
         if n <= self.ALL_PAIRS:
             return -np.inf, np.inf
@@ -100,41 +103,60 @@ class EqualErrorRates:
         high = ordered[place + reach] if place + reach < n else np.inf
         return float(low), float(high)
 
-    def _near_pairs(self) -> tuple[Matrix, Rows, Rows]:
-        """Cosine, row and column of every non-matching pair within the window; those above it go to `beyond`."""
-        found = []
-        for rows, columns, block in closeness_blocks(self.left, self.right, "cosine"):
-            row, column = np.nonzero((block > self.low) & (block < self.high))
-            found.append(
-                (
-                    block[row, column],
-                    (row + rows.start).astype(np.int32),
-                    (column + columns.start).astype(np.int32),
-                )
-            )
-            bits = np.packbits(block >= self.high, axis=1)
-            self.beyond[rows, columns.start // 8 :][:, : bits.shape[1]] = bits  # blocks begin at whole bytes
-        cosines, first, second = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return cosines, first, second
-
     def __call__(self, rows: Rows) -> float:
         """The equal error rate among the identities of `rows`."""
-        member = np.zeros(len(self.matching), bool)
-        member[rows] = True
-        counts = np.concatenate([[0], np.cumsum(member[self.first] & member[self.second])])
-        counts += np.bitwise_count(self.beyond[rows] & np.packbits(member)).sum(dtype=np.int64)
-        matching = self.matching[rows]
-        corners = _corners(matching, counts[self.above[rows]], counts[self.reached[rows]])
-        # Where the window ends no count is known; the curve's own ends are.
-        known = np.tile((matching - TIE_TOLERANCE > self.low) & (matching + TIE_TOLERANCE < self.high), 2)
-        ends = np.array([self.high == np.inf, self.low == -np.inf])
-        m = len(rows)
-        false_accepts = np.concatenate([np.array([0, m * (m - 1)])[ends], corners[0][known]]) / (m * (m - 1))
-        true_accepts = np.concatenate([np.array([0, m])[ends], corners[1][known]]) / m
-        along = false_accepts + true_accepts
+        matching, accepted = self.matching[rows], self.pairs.accepted(rows)
+        false_accepts, true_accepts = _corners(
+            matching, accepted[self.above[rows]], accepted[self.reached[rows]]
+        )
+        # Outside the window no false accepts are counted, so that part of the curve is not known.
+        inside = np.tile((matching - TIE_TOLERANCE > self.low) & (matching + TIE_TOLERANCE < self.high), 2)
+        curve = _rates(
+            false_accepts[inside],
+            true_accepts[inside],
+            len(rows),
+            starts=self.high == np.inf,
+            ends=self.low == -np.inf,
+        )
+        along = curve[0] + curve[1]
         if not along.size or not along.min() <= 1 <= along.max():
             return equal_error_rate(self.left[rows], self.right[rows])
-        return _crossing(false_accepts, true_accepts)
+        return _crossing(*curve)
+
+
+class _PairsInWindow:
+    """The non-matching pairs whose cosine lies between `low` and `high`, highest first, and those above them as bits.
+
+    With both ends near a threshold that is about N^1.5 of the N (N - 1) pairs.
+    """
+
+    def __init__(self, left: Matrix, right: Matrix, low: float, high: float) -> None:
+        n, found = len(left), []
+        self.above_window = np.zeros((n, -(-n // 8)), np.uint8)  # a bit a pair
+        for rows, columns, block in closeness_blocks(left, right, "cosine"):
+            row, column = np.nonzero((block > low) & (block < high))
+            places = (row + rows.start).astype(np.int32), (column + columns.start).astype(np.int32)
+            found.append((block[row, column], *places))
+            bits = np.packbits(block >= high, axis=1)
+            self.above_window[rows, columns.start // 8 :][:, : bits.shape[1]] = (
+                bits  # blocks begin at whole bytes
+            )
+        cosines, probes, others = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(cosines)[::-1]
+        self.probes, self.others = probes[order], others[order]
+        self._rising = cosines[order[::-1]]
+
+    def count(self, thresholds: Matrix, side: Literal["left", "right"]) -> Rows:
+        """How many pairs of the window lie above each threshold; "left": or level with it."""
+        return len(self._rising) - np.searchsorted(self._rising, thresholds, side)
+
+    def accepted(self, rows: Rows) -> Rows:
+        """How many pairs among the identities of `rows` are accepted with the t highest of the window, t = 0, 1, ..."""
+        member = np.zeros(len(self.above_window), bool)
+        member[rows] = True
+        within = np.concatenate([[0], np.cumsum(member[self.probes] & member[self.others])])
+        above = np.bitwise_count(self.above_window[rows] & np.packbits(member)).sum(dtype=np.int64)
+        return within + above
 
 
 class TrialRates:
@@ -227,3 +249,72 @@ def _matching_below(ordered: Matrix, block: Matrix) -> Matrix:
 def _lost_to(block: Matrix, threshold: Matrix) -> Matrix:
     """1 where the block's value beats the threshold, half where they are tied."""
     return ((block > threshold + TIE_TOLERANCE) + (block >= threshold - TIE_TOLERANCE).astype(np.float64)) / 2
+
+
+@dataclass(frozen=True)
+class VerificationAUC:
+    """Area under the ROC curve of matching against non-matching pairs by cosine.
+
+    Range: 0..1; chance .5, knowing only the gender about .75.
+    Direction: higher is better.
+    Computed by: `verification.verification_auc`.
+    Pitfall: half of all strangers are of the other gender, so that gender alone reaches about .75.
+    """
+
+    name: str = "verification-auc"
+    version: int = 1
+    higher_is_better: bool = True
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 3
+    card: ClassVar[MetricCard] = MetricCard(
+        "verification-auc",
+        "verification",
+        heading="verification AUC",
+        bounds=UNIT,
+        chance=0.5,
+        margin=Margin(0.03, "an eighth of what knowing the gender adds to chance"),
+        decides=("judge", "training-loss"),
+        tables={"likeness": 8, "further": 1},
+        order={"likeness": 1, "further": 6},
+        plotted=True,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs; the interval is a jackknife over identities."""
+        check(self, real, fake)
+        pair = fake.embeddings, real.embeddings
+        value = verification_auc(*pair)
+        return pair_score(value, verification_auc_leave_one_out(*pair), UNIT)
+
+
+@dataclass(frozen=True)
+class VerificationEqualErrorRate:
+    """Error rate of telling matching from non-matching pairs at the threshold where both kinds of error meet.
+
+    Range: 0..1; guessing .5.
+    Direction: lower is better.
+    Computed by: `verification.EqualErrorRates`, `verification.equal_error_rate`.
+    Pitfall: all N (N - 1) false pairs of all genders: published lists hold their own, often harder, pairs.
+    """
+
+    name: str = "verification-eer"
+    version: int = 1
+    higher_is_better: bool = False
+    needs: tuple[str, ...] = ("ranking",)
+    min_n: int = 4  # half-samples of two
+    card: ClassVar[MetricCard] = MetricCard(
+        "verification-eer",
+        "verification",
+        heading="verification EER",
+        bounds=UNIT,
+        chance=0.5,
+        margin=Margin(0.03, "as the AUC"),
+        tables={"strata": 3},
+        order={"strata": 9},
+        smooth=False,
+    )
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs; 0..1, guessing .5; the interval is from half-samples of the identities."""
+        n = check(self, real, fake)
+        return sample_score(EqualErrorRates(fake.embeddings, real.embeddings), n, UNIT)

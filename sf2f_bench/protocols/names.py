@@ -21,14 +21,6 @@ RUNS = 10  # of sf2f-paper, each with other random crops
 TRAINING_LOSS, INCEPTION = "training-loss", "inception-2015"  # keys of the networks that play the paper's
 CLASSIFIER, JUDGE = "paper-classifier", "judge"
 
-LEFT_OUT = {  # protocol -> anchor -> why it has no row there
-    BENCH: {},
-    PAPER: {
-        "real-photo-oracle": "the published truth is the mean over ALL photos of a person, so none is left that "
-        "could answer without finding itself"
-    },
-}
-
 
 def headline_k(ks: Sequence[int]) -> int:
     """The k of recall@k in verdicts: `HEADLINE_K`, or the largest smaller one of the benchmark's, else its smallest."""

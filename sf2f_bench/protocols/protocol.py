@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from sf2f_bench.data.prepared import PreparedStore
     from sf2f_bench.evaluation.test_people import Evaluation
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.protocols.bench.scoring import Scores
-    from sf2f_bench.protocols.paper.metrics import NamedMetric
+    from sf2f_bench.protocols.scores import NamedMetric, Scores
     from sf2f_bench.results.records import BenchmarkPart, RunRecord
 
     Title = Callable[[Sequence[RunRecord], str], str]  # (records, id of the extractor) -> title

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import soundfile
 from PIL import Image
 
+from sf2f_bench.files import write_flac
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.tables import Kind, kind_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
-from sf2f_bench.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
@@ -109,5 +108,5 @@ def data_uri(kind: str, content: bytes) -> str:
 def _flac(voice: FloatArray) -> str:
     """float32 ``[T]`` as a data URI; 16 bits, which is what the record keeps."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, voice, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    write_flac(buffer, voice)
     return data_uri("audio/flac", buffer.getvalue())

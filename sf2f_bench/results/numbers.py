@@ -58,12 +58,6 @@ def listed(labels: Sequence[str]) -> str:
     return ("; " if any("," in label for label in labels) else ", ").join(labels)
 
 
-def first_few(words: Sequence[str], most: int, separator: str = ", ") -> str:
-    """The first of some words, and how many more there are: ``a, b, c and 4 more``."""
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return separator.join(words[:most]) + more
-
-
 def _exponent(value: float) -> int:
     """The power of ten of the leading figure."""
     return int(f"{value:e}".split("e")[1])

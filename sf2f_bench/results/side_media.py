@@ -10,13 +10,31 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from sf2f_bench.files import write_atomically
+from sf2f_bench.files import write_atomically, write_flac
 from sf2f_bench.types import SAMPLE_RATE, BenchError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to hear who speaks
+VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to recognise the speaker
+
+
+def check_faces(record: str, images: ByteArray, expected: int) -> None:
+    """Raise BenchError unless `images` is uint8 ``[K, 3, H, W]`` with K as expected; record: for the message."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(images) != expected:
+        raise BenchError(
+            f"{record}: expected faces uint8 [{expected}, 3, H, W], one per files.face_identities, "
+            f"got {images.dtype} {list(images.shape)}"
+        )
+
+
+def check_voices(record: str, voices: Sequence[FloatArray], expected: int) -> None:
+    """Raise BenchError unless there are as many waveforms ``[T]`` as expected; record: for the message."""
+    if len(voices) != expected or any(voice.ndim != 1 for voice in voices):
+        raise BenchError(
+            f"{record}: expected {expected} waveforms [T], one per files.face_identities, "
+            f"got {[list(voice.shape) for voice in voices]}"
+        )
 
 
 def write_strip(path: Path, images: ByteArray) -> None:
@@ -39,11 +57,7 @@ def write_voices(path: Path, voices: Sequence[FloatArray]) -> None:
     together = np.zeros((len(voices), VOICE_SAMPLES), dtype=np.float32)
     for row, voice in zip(together, voices, strict=True):
         row[: len(voice)] = voice[:VOICE_SAMPLES]
-
-    def write(temporary: Path) -> None:
-        soundfile.write(temporary, together.ravel(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-
-    write_atomically(path, write)
+    write_atomically(path, lambda temporary: write_flac(temporary, together.ravel()))
 
 
 def read_voices(path: Path, count: int) -> list[FloatArray]:

@@ -18,8 +18,8 @@ import torch
 
 import sf2f_bench
 from sf2f_bench.evaluation.test_people import Evaluation
-from sf2f_bench.protocols.bench.scoring import Scores
 from sf2f_bench.protocols.names import SEGMENTS
+from sf2f_bench.protocols.scores import Scores
 from sf2f_bench.results import records
 from sf2f_bench.types import (
     SPLITS,

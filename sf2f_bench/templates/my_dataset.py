@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sf2f_bench import BenchError, DatasetCard, DatasetSource, Identity
-from sf2f_bench.audio.decode import AUDIO_SUFFIXES
-from sf2f_bench.data.media import AudioFile, PhotoFile, files_in, hash_files
-from sf2f_bench.data.splits import limited, people_of
-from sf2f_bench.faces.images import PHOTO_SUFFIXES
-from sf2f_bench.types import SPLITS
+from sf2f_bench import (
+    AUDIO_SUFFIXES,
+    PHOTO_SUFFIXES,
+    SPLITS,
+    AudioFile,
+    BenchError,
+    DatasetCard,
+    DatasetSource,
+    Identity,
+    PhotoFile,
+    files_in,
+    hash_files,
+    limited,
+    people_of,
+)
 
 
 class MyDataset:
-    """A folder of people, a split each. Raises BenchError without `--root` and for a person in two splits."""
+    """A folder for each split, in it one for each person. Raises BenchError without `--root`."""
 
     card = DatasetCard(
         name="my-dataset",
         version="1",  # raise it when people or files change
-        licence="say whose media these are and what is allowed",
+        licence="state whose media these are and what is allowed",
         real=True,  # recordings and photos of people
         paired=True,  # a voice and a face of one identity belong to one person
         media_shareable=False,  # may faces be shown in a report?
@@ -36,7 +45,7 @@ class MyDataset:
 
     def identities(self, split: str) -> Sequence[Identity]:
         """The people of a split, sorted by name. Raises BenchError for another split and an empty one."""
-        # Identity(id, gender="f", nationality=..., age=...) where they are known: strata and anchors need them.
+        # Identity(id, gender="f", nationality=..., age=...) where these are known: strata and anchors need them.
         return [Identity(folder.name) for folder in people_of(self._splits, split, "Add people.")]
 
     def utterances(self, identity: str) -> Sequence[AudioFile]:

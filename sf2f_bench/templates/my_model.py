@@ -29,6 +29,7 @@ class MyModel:
             kind="system",
             description="one hidden layer from voice statistics to pixels",
             limits="a template, not a published model. Not for identifying people: see my_model.md",
+            # Of a model without one part of another: ablation_of="its name", change="without ...".
         )
         self.network = self._build(seed=0)
 
@@ -45,7 +46,7 @@ class MyModel:
             )
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
-        """Learn to draw the mean of all that looks right for a voice; goes on where a kill stopped it."""
+        """Learn the mean of the faces that go with such a voice; resumes where it was interrupted."""
         self.network = context.setup(self._build(context.seed))
         adam = context.adam(self.network.parameters(), self.recipe["lr"], (0.9, 0.999))
         for step in context.loop("fit", self.recipe["steps"], {"network": self.network, "adam": adam}, self):

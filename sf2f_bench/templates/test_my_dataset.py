@@ -6,8 +6,7 @@ from my_dataset import MyDataset
 from PIL import Image
 
 from sf2f_bench import DatasetSource
-from sf2f_bench.testing import check_dataset
-from sf2f_bench.testing.world import one_waveform
+from sf2f_bench.testing import check_dataset, one_waveform
 
 
 def test_it_keeps_the_contract(tmp_path):

@@ -13,5 +13,6 @@ from sf2f_bench.testing.datasets import check_dataset
 from sf2f_bench.testing.extractors import check_extractor
 from sf2f_bench.testing.metrics import check_metric
 from sf2f_bench.testing.models import check_model
+from sf2f_bench.testing.world import one_waveform
 
-__all__ = ["check_anchor", "check_dataset", "check_extractor", "check_metric", "check_model"]
+__all__ = ["check_anchor", "check_dataset", "check_extractor", "check_metric", "check_model", "one_waveform"]

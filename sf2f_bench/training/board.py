@@ -12,7 +12,7 @@ FACES = 16
 
 
 class Board:
-    """Writes one stage's events; what an interrupted run wrote from step `done` on is hidden."""
+    """Writes one stage's events; those of an interrupted run from step `done` on are hidden."""
 
     def __init__(self, folder: Path, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -1,6 +1,6 @@
 """Checkpoints without pickle: tensors in safetensors, everything else as JSON in the same file's header.
 
-One file, written atomically, so that a step's weights, optimiser state and curve can never disagree.
+One file, written atomically, so that weights, optimiser state and curve always belong to the same step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The machine a run trains on: Lightning Fabric carries devices, precision, and several GPUs or hosts."""
+"""The machine a run trains on: Lightning Fabric handles devices, precision, and several GPUs or hosts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def processes_started() -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """One process of a run, its device, and how it works with the others.
+    """One process of a run, its device, and its communication with the others.
 
     deterministic: bit for bit the same on the same machine, at the cost of speed. compile: "none", "default"
     (torch.compile) or "graphs" (torch.compile with CUDA graphs).
@@ -47,11 +47,7 @@ class Machine:
 
     @classmethod
     def start(
-        cls,
-        device: str = "auto",
-        precision: str = "fp32",
-        deterministic: bool = False,
-        compile: str = "none",
+        cls, device: str = "auto", precision: str = "fp32", deterministic: bool = False, compile: str = "none"
     ) -> Machine:
         """Join the processes of this run; the same command alone, under torchrun or under SLURM.
 
@@ -150,7 +146,7 @@ class Machine:
         optimiser.step()
 
     def _average_gradients(self, optimiser: torch.optim.Optimizer) -> None:
-        """One message for all gradients of the optimiser's parameters."""
+        """Averaged in one message for all gradients of the optimiser's parameters."""
         groups = optimiser.param_groups
         gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
         flat = self.average(torch.cat([gradient.reshape(-1) for gradient in gradients]))

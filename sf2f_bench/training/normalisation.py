@@ -15,7 +15,7 @@ M = TypeVar("M", bound=nn.Module)
 def synchronise_normalisation(module: M) -> M:
     """The module with batch statistics shared by all processes; names of its state dict stay.
 
-    torch's own SyncBatchNorm on a CUDA device; it does not run on a CPU, where `GlobalBatchNorm` stands in.
+    torch's own SyncBatchNorm on a CUDA device; it does not run on a CPU, where `GlobalBatchNorm` replaces it.
     """
     if next(module.parameters()).is_cuda:
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)

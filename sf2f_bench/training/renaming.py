@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import BenchError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -35,7 +36,7 @@ def renamed_tensors(
     if faults:
         raise BenchError(
             f"this is no official state dict of {what}; entries that do not fit: {len(faults)} "
-            f"({'; '.join(faults[:SHOWN])}{'; ...' if len(faults) > SHOWN else ''}). Choose the model it was trained as"
+            f"({first_few(faults, SHOWN, '; ')}). Choose the model it was trained as"
         )
     return {ours: state[name].to(tensor.dtype) for name, (ours, tensor) in wanted.items()}
 

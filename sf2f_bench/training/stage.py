@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sf2f_bench.files import save_tensors, write_json
-from sf2f_bench.progress import Bar
+from sf2f_bench.progress import Bar, first_few
 from sf2f_bench.training.board import Board
 from sf2f_bench.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from sf2f_bench.types import BenchError, SpeechToFace
@@ -137,10 +137,10 @@ class Stage:
         )
         names = context.folder / f"{self.name}-step-{step}.json"
         write_json(names, {"stage": self.name, "step": step, "identities": identities, "not_finite": bad})
-        shown = ", ".join(identities[:NAMES_SHOWN]) + (", ..." if len(identities) > NAMES_SHOWN else "")
         raise BenchError(
             f"{context.name}: {name} became {values[name]} at step {step} of {self.name}, on the batch of "
-            f"{shown} (all in {names}); {kept}. Look at the data of these identities, or lower the learning rate."
+            f"{first_few(identities, NAMES_SHOWN)} (all in {names}); {kept}. Look at the data of these identities, or "
+            "lower the learning rate."
         )
 
     def _throughput(self) -> float:

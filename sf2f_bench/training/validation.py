@@ -1,4 +1,4 @@
-"""How well a system does on the validation split while it trains."""
+"""Scores on the validation split during a training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEGMENTS = 4
 
 
 class Validation:
-    """Mean cosine between drawn and true faces of the first validation batch, by the training loss's network.
+    """Mean cosine between generated and true faces of the first validation batch, by the training loss's network.
 
     data: the validation split; perceptual: see `TrainContext`. The judge never takes part.
     """
@@ -27,7 +27,7 @@ class Validation:
         self.truth = self._embed(self.batch.faces)
 
     def __call__(self, system: SpeechToFace) -> tuple[float, Tensor]:
-        """(similarity in -1..1, drawn faces uint8 ``[N, 3, H, W]``). Raises BenchError for other pictures."""
+        """(similarity in -1..1, generated faces uint8 ``[N, 3, H, W]``). Raises BenchError for other pictures."""
         generator = torch.Generator(self.batch.voices.device).manual_seed(0)
         faces = system.generate(self.batch.voices, generator=generator)
         if faces.dtype != torch.uint8 or faces.shape != self.batch.faces.shape:

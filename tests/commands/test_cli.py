@@ -61,6 +61,26 @@ def test_wrong_input_gets_a_message_and_a_code(words, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [
+        (["run", "--models", "mine.py:Mine"], {}),
+        (["--traceback", "run", "--models", "mine.py:Mine"], {}),
+        (["run", "--models", "mine.py:Mine", "--traceback"], {}),
+        (["run", "--models", "mine.py:Mine"], {"SF2F_BENCH_TRACEBACK": "1"}),
+    ],
+)
+def test_a_plug_ins_fault_is_one_line_and_the_whole_on_request(words, variables, tmp_path):
+    (tmp_path / "mine.py").write_text("limits = {}\nlimit = limits['faces']\n")
+    done = call(tmp_path, *words, **variables)
+    assert done.returncode == 2
+    *trace, message = done.stderr.strip().splitlines()
+    assert message.startswith("error: mine.py:2: KeyError: 'faces'; correct this line of the plug-in")
+    whole = "--traceback" in words or bool(variables)
+    assert bool(trace) == whole
+    assert any("limits['faces']" in line for line in trace) == whole
+
+
 def test_the_files_of_published_networks_are_listed_with_size_licence_and_checksum(tmp_path):
     done = call(tmp_path, "weights", "list", SF2F_BENCH_WEIGHTS=str(tmp_path))
     assert done.returncode == 0, done.stderr

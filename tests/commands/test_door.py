@@ -100,10 +100,11 @@ def test_new_leaves_no_placeholder_and_overwrites_nothing(tmp_path):
         assert len(written) == len(files)
         for path in written:
             assert not re.search(
-                r"my[-_]?(model|metric|dataset)\b", path.read_text() + path.name, re.IGNORECASE
+                rf"my[-_]?({'|'.join(FILES)})\b", path.read_text() + path.name, re.IGNORECASE
             )
-        assert f'[project.entry-points."sf2f_bench.{kind}s"] quiet-{kind} = "quiet_{kind}:' in done.output
-    with pytest.raises(BenchError, match="already there"):
+        group = "models" if kind == "anchor" else f"{kind}s"
+        assert f'[project.entry-points."sf2f_bench.{group}"] quiet-{kind} = "quiet_{kind}:' in done.output
+    with pytest.raises(BenchError, match="already exist"):
         call(new, "model", "quiet-model", "--out", tmp_path / "model")
 
 
@@ -142,7 +143,9 @@ def test_list_without_a_kind_imports_nothing_heavy():
 
 
 def test_list_metrics_gives_version_direction_and_needs():
-    lines = {line.split()[0]: line for line in call(list_command, "metrics").output.splitlines()}
+    printed = call(list_command, "metrics").output
+    assert "  Recall@k, expected over all galleries of one size" in printed  # what it measures
+    lines = {line.split()[0]: line for line in printed.splitlines()}
     assert "version 1, higher is better; needs ranking; n >= 100" in lines["recall@10/g100"]
     assert "lower is better" in lines["frechet-distance"]
     assert "needs an attribute judge" in lines["gender-agreement"]
@@ -153,12 +156,12 @@ def test_list_extractors_gives_licence_and_whether_weights_are_here(tmp_path, mo
     monkeypatch.setenv("HOME", str(tmp_path))
     shown = call(list_command, "extractors").output
     facenet = shown[shown.index("facenet-vggface2") :].splitlines()
-    assert facenet[0].endswith("version 1, NOT here: 20180402-114759-vggface2.pt")
+    assert facenet[0].endswith("version 1, missing: 20180402-114759-vggface2.pt")
     assert facenet[1].strip().startswith("licence: MIT")
     assert re.search(r"embedded-judge +version 1, licence Apache-2.0, shipped", shown)
-    assert re.search(r"deepface:ArcFace +version 0\.0\.102, NOT here: arcface_weights", shown)
+    assert re.search(r"deepface:ArcFace +version 0\.0\.102, missing: arcface_weights", shown)
     (tmp_path / "20180402-114759-vggface2.pt").write_bytes(b"x")
-    assert re.search(r"facenet-vggface2 +version 1, weights here", call(list_command, "extractors").output)
+    assert re.search(r"facenet-vggface2 +version 1, weights found", call(list_command, "extractors").output)
 
 
 def test_list_models_and_data_sets_give_licences():

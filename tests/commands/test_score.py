@@ -9,9 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sf2f_bench.commands.export_voices import export_voices
-from sf2f_bench.commands.main import Commands
-from sf2f_bench.commands.score import score
+from sf2f_bench.commands.main import main
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.results.records import load_all
 from sf2f_bench.runs import pipeline, stages
@@ -22,8 +20,7 @@ NAMED = ("--benchmark", "synthetic-64", "--name", "true photos")
 
 
 def command(*words):
-    group = Commands(commands={"score": score, "export-voices": export_voices})
-    return CliRunner().invoke(group, list(map(str, words)))
+    return CliRunner().invoke(main, list(map(str, words)))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +111,7 @@ def test_a_person_less_is_scored_with_partial_alone(workplace):
     ("words", "message"),
     [
         (("nowhere", "--benchmark", "synthetic-64"), "nowhere is not a folder"),
-        (("empty", "--benchmark", "synthetic-64", "--name", "sf2f-64"), "say another --name"),
+        (("empty", "--benchmark", "synthetic-64", "--name", "sf2f-64"), "choose another --name"),
         (("empty", "--benchmark", "synthetic-64", "--name", " "), "--name is empty"),
         (("empty", "--benchmark", "sintetic-64"), "did you mean 'synthetic-64'"),
         (("empty",), "Missing option '--benchmark'"),

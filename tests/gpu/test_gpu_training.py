@@ -163,7 +163,7 @@ def weights_after_three_steps(size: int, seen: str) -> dict[str, torch.Tensor]:
     voices, real = normal(1, 8, 40, 120).to(CUDA), normal(2, 8, 3, size, size).clamp(-2, 2).to(CUDA)
     for _ in range(3):
         stage.step(voices, real, torch.arange(8, device=CUDA), recipe["lr"])
-    return {name: tensor.cpu() for name, tensor in networks.tensors().items()}
+    return {name: tensor.cpu() for name, tensor in networks.state_dict().items()}
 
 
 @pytest.mark.parametrize("seen", ["facenet", "embedded"])

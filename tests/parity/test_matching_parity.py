@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.metrics.pairwise import cosine_similarity as all_cosines
 
-from sf2f_bench.metrics.matching_table import Matching, MeanAveragePrecision, VerificationEqualErrorRate
-from sf2f_bench.metrics.precision import average_precisions
-from sf2f_bench.metrics.verification import TrialRates
+from sf2f_bench.metrics.matching import Matching
+from sf2f_bench.metrics.precision import MeanAveragePrecision, average_precisions
+from sf2f_bench.metrics.verification import TrialRates, VerificationEqualErrorRate
 from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import Features
 

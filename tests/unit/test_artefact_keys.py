@@ -14,7 +14,7 @@ import torch
 
 from sf2f_bench.audio import LogFilterbank, WenFilterbank
 from sf2f_bench.benchmarks import benchmark_of
-from sf2f_bench.config import RunConfig
+from sf2f_bench.config import OPTIONS, RunConfig
 from sf2f_bench.data.prepared import store_key
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.files import hash_of
@@ -126,6 +126,41 @@ def test_the_name_of_an_audit_stays(tmp_path, monkeypatch):
     store = SimpleNamespace(data_hash="afe35687513a90da")
     pipeline._findings(config, benchmark_of(config), None, store)
     assert [path.stem for path in (tmp_path / "audit").iterdir()] == ["4d50a9ca3f78e8cb"]
+
+
+# A value of each setting that differs from the default; those whose effect on a key is not the setting's own to show:
+# of the data, and of networks, whose ids enter.
+OTHERS = {
+    "protocol": PAPER,
+    "seed": 1,
+    "width": 0.5,
+    "steps": 7,
+    "gallery": 60,
+    "ks": (1, 5),
+    "precision": "bf16",
+    "deterministic": True,
+    "compile": "default",
+    "models": ("sf2f-64",),
+    "ablation": True,
+    "results": Path("elsewhere"),
+    "cache": Path("elsewhere"),
+    "checkpoint_every": 0.0,
+    "jobs": 3,
+    "scheduler": "tcp://there",
+}
+NOT_SHOWN = {"benchmark", "budget", "root", "voices", "faces", "device", "judge", "extractors", "perceptual"}
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - NOT_SHOWN))
+def test_a_setting_changes_the_artefacts_that_it_says_and_none_before(name):
+    plain = run_of(BENCH, {}, EMBEDDED, [])
+    settings = {name: OTHERS[name]}
+    other = run_of(settings.pop("protocol", BENCH), settings, EMBEDDED, [])
+    changed = [
+        a != b for a, b in zip(keys_of_row(plain, "sf2f-64"), keys_of_row(other, "sf2f-64"), strict=True)
+    ]
+    first = ("model", "faces", "record", "record", "none").index(OPTIONS[name].enters)
+    assert changed == [False] * first + [True] * (4 - first)
 
 
 @pytest.mark.parametrize("option", [{"compile": "default"}, {"compile": "graphs"}, {"deterministic": True}])

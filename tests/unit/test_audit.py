@@ -18,7 +18,7 @@ from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit import duplicates
 from sf2f_bench.audit.findings import audit, plain_name, shares_people
 from sf2f_bench.data import prepared
-from sf2f_bench.data.hq_voxceleb import PARTS, seen_by, split_of_row
+from sf2f_bench.data.hq_voxceleb import SUBSETS, seen_by, split_of_row
 from sf2f_bench.data.prepared import PreparedStore, prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.faces import read_photo
@@ -202,17 +202,17 @@ class TestSeenByNetworks:
 
     def test_made_up_people_were_seen_by_nobody(self):
         (finding,) = of(audit(Planted(real=False), gallery_size=2), "seen-by-networks")
-        assert finding.text.startswith("The 4 test people are made up")
+        assert finding.text.startswith("The 4 test people are synthetic")
 
     def test_of_the_published_metadata(self, shared):
         """588 of the 611 test rows of VoxCeleb2 are in VGGFace2's training set; the others in its test split."""
         folder = shared / "protocols" / "voxceleb_meta"
         said = []
-        for part, delimiter in zip(PARTS, "\t,", strict=True):
-            with (folder / part.metadata).open(encoding="utf-8-sig", newline="") as stream:
+        for subset, delimiter in zip(SUBSETS, "\t,", strict=True):
+            with (folder / subset.metadata).open(encoding="utf-8-sig", newline="") as stream:
                 rows = list(csv.DictReader(stream, delimiter=delimiter))
             said.append(
-                [seen_by(part, row) for number, row in enumerate(rows) if split_of_row(number) == "test"]
+                [seen_by(subset, row) for number, row in enumerate(rows) if split_of_row(number) == "test"]
             )
         assert set(said[0]) == {"VGGFace1"}
         assert (len(said[1]), said[1].count("VGGFace2"), said[1].count("")) == (611, 588, 23)

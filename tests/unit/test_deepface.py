@@ -276,7 +276,7 @@ def test_a_damaged_file_and_a_file_that_was_not_given_are_named(empty):
     extractor = DeepFaceExtractor("deepface:OpenFace")
     with pytest.raises(BenchError, match=rf"cannot build OpenFace from {path}.*Fetch the file again"):
         extractor(FACES[:1])
-    with pytest.raises(BenchError, match=r"it asks for deepid_weights.pth of .*https.*not looked for"):
+    with pytest.raises(BenchError, match=r"it asks for deepid_weights.pth of .*https.*not given to it"):
         extractor._process.ask(deepface.deepface_worker.represent, "DeepID", resized(FACES, (55, 47)))
     assert not (empty / "user").exists()
     assert not list(empty.rglob("deepid*"))

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from sf2f_bench.data.synthetic.dataset import stream_photos
 from sf2f_bench.extractors import build_embedded, embedded, frozen
-from sf2f_bench.extractors.build_embedded import blur, build, build_spec, rank1, wear
+from sf2f_bench.extractors.build_embedded import augment, blur, build, build_spec, rank1
 from sf2f_bench.extractors.embedded import SPECS, EmbeddedExtractor, EmbeddedSpec
 from sf2f_bench.progress import Reporter
 from sf2f_bench.types import BenchError
@@ -185,7 +185,7 @@ def test_a_rebuild_is_reproducible_and_loads(
 
 def test_wearing_down_keeps_pictures_in_range_and_is_seeded() -> None:
     images = torch.rand(64, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    first, second = (wear(images.clone(), torch.Generator().manual_seed(5)) for _ in range(2))
+    first, second = (augment(images.clone(), torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(first, second)
     assert 0 <= float(first.min()) < float(first.max()) <= 1
 

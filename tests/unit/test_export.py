@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import pickle
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from sf2f_bench.data.mel_pickles import MelFile
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.evaluation.segments import segments_of, takes_of
-from sf2f_bench.exchange.voices_out import Person, export, export_person, file_names, window_spans
+from sf2f_bench.exchange.voices_out import PersonVoices, export, export_person, file_names, window_spans
 from sf2f_bench.progress import Reporter
 from sf2f_bench.types import BenchError, DatasetSource
 
@@ -151,7 +151,7 @@ class TestFiles:
         windows = frames // 125
         needed = -(-20 // windows)
         for split, count in (("test", needed + 1), ("train", 12)):
-            person = Person(split, "someone", keys, (frames,) * 12, takes=True)
+            person = PersonVoices(split, "someone", keys, (frames,) * 12, takes=True)
             export_person(Many(), FRONTEND, tmp_path, person)
             assert len(list((tmp_path / split).rglob("*.flac"))) == count
 
@@ -164,6 +164,14 @@ class TestFaults:
         with pytest.raises(BenchError, match="holds the voices of other data than synthetic-128"):
             export(world, store, FRONTEND, out, "synthetic-128", ("test",), SILENT, jobs=1)
 
+    @pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "..", "a/b", "a\\b", "a\0b"])
+    def test_an_identity_that_is_a_path_writes_nothing(self, world, store, tmp_path, monkeypatch, name):
+        people = [replace(store.identities("test")[0], id=name)]
+        monkeypatch.setattr(store, "identities", lambda split: people)
+        with pytest.raises(BenchError, match="identities whose names can be those of folders, got"):
+            export(world, store, FRONTEND, tmp_path / "deep" / "out", "x", ("test",), SILENT, jobs=1)
+        assert not list(tmp_path.rglob("*.flac"))
+
     def test_features_without_sound_cannot_be_exported(self, tmp_path):
         (tmp_path / "a.pickle").write_bytes(pickle.dumps({"LogMel_Features": np.zeros((40, 250))}))
 
@@ -171,14 +179,16 @@ class TestFaults:
             def utterances(self, identity):
                 return [MelFile("a", tmp_path / "a.pickle")]
 
-        person = Person("test", "someone", ("a",), (250,), takes=False)
+        person = PersonVoices("test", "someone", ("a",), (250,), takes=False)
         with pytest.raises(BenchError, match="a holds features and no sound"):
             export_person(Features(), FRONTEND, tmp_path / "out", person)
 
     def test_a_recording_that_has_changed_is_refused(self, world, tmp_path):
         keys = tuple(utterance.key for utterance in world.utterances("test-0000"))
-        person = Person("test", "test-0000", keys, (400,) * 4, takes=False)
-        with pytest.raises(BenchError, match="it had 400 when it was prepared: the recording has changed"):
+        person = PersonVoices("test", "test-0000", keys, (400,) * 4, takes=False)
+        with pytest.raises(
+            BenchError, match="not the 400 of when it was prepared: the recording has changed"
+        ):
             export_person(world, FRONTEND, tmp_path, person)
 
 

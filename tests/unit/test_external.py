@@ -66,7 +66,7 @@ class TestGoodFolders:
         np.testing.assert_array_equal(found.answer.faces[2], pixels(12).transpose(2, 0, 1))
         np.testing.assert_array_equal(found.answer.takes[1, 2], pixels(2).transpose(2, 0, 1))
         assert "Pictures beyond the second (4 people) were not read." in found.notes[0]
-        assert "the maker's word" in found.notes[0]
+        assert "is taken on trust" in found.notes[0]
 
     def test_a_second_picture_of_some_only_gives_no_takes_and_is_said(self, folder):
         draw(folder, "person-0", "2.png")
@@ -90,7 +90,7 @@ class TestGoodFolders:
         (folder / "person-0" / "._1.png").write_text("x")
         assert read_faces(folder, PEOPLE, SIZE).notes == (
             "Folders of no test person, ignored: 1 (stranger).",
-            "Files that are no picture, ignored: 3 (config.yaml, person-0/deep, person-0/z.txt).",
+            "Files that are not pictures, ignored: 3 (config.yaml, person-0/deep, person-0/z.txt).",
         )
 
 
@@ -185,6 +185,21 @@ class TestFaults:
         problem = problem_of(folder)
         assert "person-2/1.png: " in problem
         assert message in problem
+
+    def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(self, folder, tmp_path):
+        private = draw(tmp_path, "private")
+        (folder / "person-2" / "1.png").unlink()
+        (folder / "person-2" / "1.png").symlink_to(folder / "person-1" / "1.png")
+        assert len(read_faces(folder, PEOPLE, SIZE).answer.faces) == 4
+        shutil.rmtree(folder / "person-1")
+        (folder / "person-1").symlink_to(private.parent)
+        (folder / "person-2" / "1.png").unlink()
+        (folder / "person-2" / "1.png").symlink_to(private)
+        problem = problem_of(folder)
+        for person in ("person-1", "person-2"):
+            assert f"{person}/1.png: is a link out of the folder: copy the picture itself" in problem
+        (tmp_path / "link").symlink_to(folder)  # the folder itself may be one
+        assert len(read_faces(tmp_path / "link", PEOPLE[:1], SIZE).answer.faces) == 1
 
     def test_a_truncated_jpeg_is_refused(self, folder):
         path = folder / "person-2" / "1.jpg"

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf2f_bench.metrics import diversity
-from sf2f_bench.metrics.faces_table import (
+from sf2f_bench.metrics.diversity import (
     Consistency,
     ConsistencyAUC,
     CopiedFaces,
     DistinctFaces,
     Diversity,
     EffectiveFaces,
-    face_metrics,
 )
+from sf2f_bench.metrics.suite import face_metrics
 from sf2f_bench.types import BenchError, Features, Score
 
 quick = settings(max_examples=30, deadline=None)

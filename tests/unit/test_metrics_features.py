@@ -10,15 +10,15 @@ from hypothesis.extra.numpy import arrays
 
 from sf2f_bench.metrics import distribution, retrieval
 from sf2f_bench.metrics.distribution import (
+    ExtrapolatedFrechetDistance,
+    FrechetDistance,
     frechet_distance,
     frechet_extrapolated,
     kernel_distance,
     kernel_distance_leave_one_out,
 )
-from sf2f_bench.metrics.faces_table import ExtrapolatedFrechetDistance
-from sf2f_bench.metrics.quality import mutual_information, mutual_information_score
+from sf2f_bench.metrics.quality import MutualInformationScore, mutual_information, mutual_information_score
 from sf2f_bench.metrics.similarity import cosine_similarity, l1_distance, l2_distance
-from sf2f_bench.metrics.table import FrechetDistance, MutualInformationScore
 from sf2f_bench.metrics.verification import (
     equal_error_rate,
     verification_auc,

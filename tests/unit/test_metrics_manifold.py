@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf2f_bench.metrics import manifold
-from sf2f_bench.metrics.faces_table import ManifoldShare
-from sf2f_bench.metrics.manifold import Neighbourhoods, neighbourhoods
+from sf2f_bench.metrics.manifold import ManifoldShare, Neighbourhoods, neighbourhoods
 from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import BenchError, Features
 

@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sf2f_bench.metrics import matching_table
-from sf2f_bench.metrics.matching import expected_recall_within, ranks_within
-from sf2f_bench.metrics.matching_table import STRATA, matching_metrics
+from sf2f_bench.metrics.matching import STRATA, expected_recall_within, ranks_within
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.retrieval import ranks, reciprocal_ranks
-from sf2f_bench.metrics.verification import EqualErrorRates, TrialRates, equal_error_rate, verification_auc
+from sf2f_bench.metrics.suite import matching_metrics
+from sf2f_bench.metrics.verification import (
+    EqualErrorRates,
+    TrialRates,
+    VerificationEqualErrorRate,
+    equal_error_rate,
+    verification_auc,
+)
 from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.types import BenchError, Features, Score
 
@@ -165,7 +170,7 @@ def test_a_person_without_a_photo_takes_no_part(real, fake):
 def test_what_is_missing_is_refused(real, fake):
     by_name = {metric.name: metric for metric in matching_metrics(GALLERY, KS, N)}
     rng = np.random.default_rng(0)
-    with pytest.raises(BenchError, match="needs G, which"):
+    with pytest.raises(BenchError, match="needs G, missing"):
         by_name["matching/1:2/G"](replace(real, strata={}), fake, rng)
     with pytest.raises(BenchError, match="needs photos"):
         by_name["map/photos"](replace(real, photos=None), fake, rng)
@@ -302,7 +307,7 @@ def test_a_window_of_pairs_gives_the_same_replicates(monkeypatch):
     whole = EqualErrorRates(probes, gallery)
     monkeypatch.setattr(EqualErrorRates, "ALL_PAIRS", 100)
     windowed = EqualErrorRates(probes, gallery)
-    assert len(windowed.first) < 0.7 * len(whole.first)
+    assert len(windowed.pairs.probes) < 0.7 * len(whole.pairs.probes)
     monkeypatch.setattr("sf2f_bench.metrics.verification.equal_error_rate", None)  # nothing is computed anew
     for rows in half_samples(400)[:20]:
         assert windowed(rows) == pytest.approx(whole(rows), rel=1e-12)
@@ -316,7 +321,7 @@ def test_the_error_rates_interval_covers_the_truth_about_as_often_as_it_says():
     covered = 0
     for _ in range(60):
         gallery = random.standard_normal((80, 3))
-        score = matching_table.VerificationEqualErrorRate()(
+        score = VerificationEqualErrorRate()(
             features(gallery), features(gallery + 0.7 * random.standard_normal(gallery.shape)), random
         )
         covered += score.interval[0] <= truth <= score.interval[1]

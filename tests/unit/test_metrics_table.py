@@ -7,8 +7,12 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from sf2f_bench.metrics import retrieval, table
-from sf2f_bench.metrics.table import metrics_of
+from sf2f_bench.metrics import retrieval
+from sf2f_bench.metrics.distribution import FrechetDistance, KernelDistance
+from sf2f_bench.metrics.quality import MutualInformationScore
+from sf2f_bench.metrics.retrieval import Recall
+from sf2f_bench.metrics.similarity import TrueIdentity
+from sf2f_bench.metrics.suite import identity_metrics
 from sf2f_bench.types import BenchError, Features, Score
 
 N, D, GALLERY, KS = 30, 8, 10, (1, 2, 5, 10)
@@ -42,7 +46,7 @@ def fake(real: Features) -> Features:
 
 
 def scores(real: Features, fake: Features, size: int = GALLERY) -> dict[str, Score]:
-    metrics = metrics_of(size, [k for k in KS if k <= size], len(real.identities))
+    metrics = identity_metrics(size, [k for k in KS if k <= size], len(real.identities))
     return {
         metric.name: metric(real, fake, np.random.default_rng(0))
         for metric in metrics
@@ -51,7 +55,7 @@ def scores(real: Features, fake: Features, size: int = GALLERY) -> dict[str, Sco
 
 
 def test_the_table_has_every_metric_once_in_the_fields_names():
-    names = [metric.name for metric in metrics_of(100, [1, 2, 5, 10, 20, 50], 300)]
+    names = [metric.name for metric in identity_metrics(100, [1, 2, 5, 10, 20, 50], 300)]
     assert names[:6] == [f"recall@{k}/g100" for k in (1, 2, 5, 10, 20, 50)]
     assert names[6:12] == [f"recall@{k}-l1/g100" for k in (1, 2, 5, 10, 20, 50)]
     assert names[12:18] == [f"recall@{k}/full" for k in (1, 2, 5, 10, 20, 50)]
@@ -71,12 +75,12 @@ def test_the_table_has_every_metric_once_in_the_fields_names():
 
 
 def test_metrics_are_frozen_and_say_what_they_need():
-    for metric in metrics_of(GALLERY, KS, N):
+    for metric in identity_metrics(GALLERY, KS, N):
         assert metric.version == 1
         assert set(metric.needs) <= {"ranking", "embeddings", "samples", "probabilities"}
         with pytest.raises(FrozenInstanceError):
             metric.version = 2
-    better = {metric.name: metric.higher_is_better for metric in metrics_of(GALLERY, KS, N)}
+    better = {metric.name: metric.higher_is_better for metric in identity_metrics(GALLERY, KS, N)}
     assert [name for name, higher in better.items() if not higher] == [
         "median-rank/full",
         "l1",
@@ -117,7 +121,7 @@ def test_drawn_faces_search_among_the_true_ones(real, fake):
 def test_chance_and_truth_stand_at_their_exact_values(real):
     chance = features(np.ones((N, 1)), own_space=True, samples=None, probabilities=None)
     got = scores(replace(real, embeddings=np.ones((N, 1), np.float32)), chance)
-    assert set(got) == {m.name for m in metrics_of(GALLERY, KS, N) if m.needs == ("ranking",)}
+    assert set(got) == {m.name for m in identity_metrics(GALLERY, KS, N) if m.needs == ("ranking",)}
     for k in KS:
         assert got[f"recall@{k}/g10"].value == pytest.approx(k / GALLERY, rel=1e-12)
         assert got[f"recall@{k}/full"].interval == pytest.approx((k / N, k / N), rel=1e-9) if k < N else True
@@ -155,7 +159,7 @@ def test_ranks_are_computed_once_for_all_metrics_of_a_pair(real, fake, monkeypat
     assert len(calls) == 4
 
 
-@pytest.mark.parametrize("metric", metrics_of(GALLERY, KS, N), ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", identity_metrics(GALLERY, KS, N), ids=lambda metric: metric.name)
 def test_a_metric_works_with_the_fewest_identities_it_names_and_not_with_fewer(metric):
     for n in (metric.min_n, metric.min_n - 1):
         rows = unit(np.random.default_rng(n).standard_normal((n, D)))
@@ -170,7 +174,7 @@ def test_a_metric_works_with_the_fewest_identities_it_names_and_not_with_fewer(m
 
 
 def test_the_parts_are_shuffled_by_the_generator(real, fake):
-    metric = table.MutualInformationScore()
+    metric = MutualInformationScore()
     first, second = (metric(real, fake, np.random.default_rng(seed)) for seed in (0, 1))
     assert first.value == metric(real, fake, np.random.default_rng(0)).value != second.value
     assert first.spread > 0
@@ -187,18 +191,18 @@ def test_the_parts_are_shuffled_by_the_generator(real, fake):
 )
 def test_a_table_that_cannot_be_is_refused(settings, message):
     with pytest.raises(BenchError, match=message):
-        metrics_of(*settings)
+        identity_metrics(*settings)
 
 
 def test_unlike_sides_and_missing_features_are_refused(real, fake):
     generator = np.random.default_rng(0)
     with pytest.raises(BenchError, match="same identities in the same order"):
-        table.Recall(1)(real, replace(fake, identities=fake.identities[::-1]), generator)
+        Recall(1)(real, replace(fake, identities=fake.identities[::-1]), generator)
     with pytest.raises(BenchError, match="kernel-distance needs samples"):
-        table.KernelDistance()(real, replace(fake, samples=None), generator)
+        KernelDistance()(real, replace(fake, samples=None), generator)
     with pytest.raises(BenchError, match="frechet-distance needs samples"):
-        table.FrechetDistance()(replace(real, samples=None), fake, generator)
+        FrechetDistance()(replace(real, samples=None), fake, generator)
     with pytest.raises(BenchError, match="cosine needs embeddings"):
-        table.TrueIdentity("cosine")(real, replace(fake, own_space=True), generator)
-    with pytest.raises(BenchError, match="30 identities but 29 embeddings on the drawn side"):
-        table.Recall(1)(real, replace(fake, embeddings=fake.embeddings[1:]), generator)
+        TrueIdentity("cosine")(real, replace(fake, own_space=True), generator)
+    with pytest.raises(BenchError, match="30 identities but 29 embeddings on the generated side"):
+        Recall(1)(real, replace(fake, embeddings=fake.embeddings[1:]), generator)

@@ -155,7 +155,7 @@ def test_an_ablation_changes_one_part_alone(parts: dict[str, str]) -> None:
 
 
 def test_ablations_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(BenchError, match="plain decoder draws 64 pixels, not 128"):
+    with pytest.raises(BenchError, match="plain decoder generates 64 pixels, not 128"):
         sf2f.Generator(128, 0.25, decoder="plain")
     with pytest.raises(BenchError, match="no encoder 'transformer': choose one of inception, plain"):
         sf2f.Generator(64, 0.25, encoder="transformer")

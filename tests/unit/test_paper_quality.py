@@ -92,7 +92,7 @@ def inception_score_of(part):
 def test_fid_ignores_the_order_of_people_and_is_zero_for_the_photos_themselves(seed):
     random = np.random.default_rng(seed)
     photos, faces = random.standard_normal((2, 9, 4))
-    metric, order = paper.FrechetDistance(), random.permutation(9)
+    metric, order = paper.PublishedFrechetDistance(), random.permutation(9)
     assert metric(photos[order], faces) == pytest.approx(metric(photos, faces))
     assert metric(photos, photos[order]) == pytest.approx(0, abs=1e-9)
     assert metric(3 * photos, 3 * faces) == pytest.approx(9 * metric(photos, faces))
@@ -115,7 +115,7 @@ def test_inception_that_is_not_here_leaves_its_reason(evaluation):
     found = paper_scores(evaluation, draw(evaluation, Painter()))
     reasons = {gone.metric: gone.reason for gone in found.absent}
     assert reasons["frechet-distance"] == reasons["mutual-information/3-parts/fused"]
-    assert "needs inception-2015, which was not on this machine" in reasons["frechet-distance"]
+    assert "needs inception-2015, which is not installed" in reasons["frechet-distance"]
     assert "/home" not in reasons["frechet-distance"]
     del evaluation.missing["inception-2015"]
     found = paper_scores(evaluation, anchors.MeanFace().answer(evaluation))
@@ -173,7 +173,9 @@ def test_numbers_are_means_over_runs_with_their_spread(evaluation):
         assert values(found, "spread")[metric] == pytest.approx(np.std(runs))
         assert np.std(runs) > 0
     assert found.columns["cosine|pixels/1"] == pytest.approx(
-        np.mean([paper.TrueIdentity("cosine")(run, truth) for run in predictions.embeddings[""]], axis=0)
+        np.mean(
+            [paper.PublishedSimilarity("cosine")(run, truth) for run in predictions.embeddings[""]], axis=0
+        )
     )
     low, high = values(found, "interval")["cosine"]
     assert low < values(found)["cosine"] < high

@@ -15,7 +15,7 @@ from rich.console import Console
 from baselines.anchors import Chance
 from sf2f_bench import benchmarks
 from sf2f_bench.config import RunConfig
-from sf2f_bench.metrics.table import MeanReciprocalRank, Recall
+from sf2f_bench.metrics.retrieval import MeanReciprocalRank, Recall
 from sf2f_bench.progress import Reporter
 from sf2f_bench.results.records import load_all
 from sf2f_bench.runs import pipeline, stages

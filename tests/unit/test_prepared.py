@@ -146,7 +146,7 @@ def test_a_data_set_without_a_file_is_refused(tmp_path, reporter):
 
         photos = utterances
 
-    with pytest.raises(BenchError, match="tiny holds no recording and no photo"):
+    with pytest.raises(BenchError, match="tiny has no recordings and no photos"):
         make(tmp_path, reporter, Empty())
 
 

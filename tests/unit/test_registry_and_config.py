@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sf2f_bench.benchmarks import BENCHMARKS, benchmark_named
-from sf2f_bench.config import load_config
+from sf2f_bench.commands.audit import audit
+from sf2f_bench.commands.export_voices import export_voices
+from sf2f_bench.commands.main import prepare, run
+from sf2f_bench.commands.options import DATA_SETTINGS
+from sf2f_bench.commands.score import score
+from sf2f_bench.config import FIELDS, OPTIONS, RunConfig, flag_of, load_config
 from sf2f_bench.files import hash_of, seed_of, write_atomically, write_json
 from sf2f_bench.registry import DATASETS, EXTRACTORS, METRICS, MODELS
 from sf2f_bench.types import BenchError
+from tests.plugins import install
 
 
 @pytest.mark.parametrize("registry", [MODELS, DATASETS, EXTRACTORS, METRICS])
@@ -72,20 +78,99 @@ def test_options_override_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": -1}, "seed = -1"),
-        ({"width": 9.0}, "width = 9.0"),
-        ({"budget": "huge"}, "'smoke', 'default'"),
+        ({"seed": -1}, r"seed = -1 \(--seed\): expected 0 or more"),
+        ({"width": 9.0}, r"width = 9.0 \(--width\): expected more than 0, at most 4"),
+        ({"width": 0.0}, r"width = 0.0 \(--width\): expected more than 0, at most 4"),
+        ({"steps": 0}, r"steps = 0 \(--steps\): expected 1 or more"),
+        ({"gallery": 0}, r"gallery = 0 \(--gallery\): expected 2 or more"),
+        ({"jobs": 0}, r"jobs = 0 \(--jobs\): expected 1 or more"),
+        ({"checkpoint_every": -1.0}, r"checkpoint_every = -1.0 \(--checkpoint-every\): expected 0 or more"),
+        ({"budget": "huge"}, r"budget = 'huge' \(--budget\): expected 'smoke', 'default' or 'paper'"),
+        ({"ks": "1,x"}, r"ks = '1,x' \(--ks\): expected numbers separated by commas"),
     ],
 )
-def test_a_setting_out_of_range_is_named(options, message):
+def test_a_setting_out_of_range_is_named_with_what_is_allowed(options, message):
     with pytest.raises(BenchError, match=message):
         load_config(None, options)
+
+
+def test_zero_and_false_are_values(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("seed = 3\ncheckpoint_every = 60.0\nablation = true\ndeterministic = false\n")
+    given = {"seed": 0, "checkpoint_every": 0.0, "ablation": False, "deterministic": True}
+    config = load_config(file, given)
+    assert {name: getattr(config, name) for name in given} == given
+    assert load_config(file, {"seed": None}).seed == 3
+
+
+def test_a_fault_of_a_file_names_the_file(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("steps = 0\n")
+    with pytest.raises(BenchError, match=r"steps = 0 \(.*run.toml\): expected 1 or more"):
+        load_config(file, {})
+
+
+def test_numbers_are_the_same_in_both_ways_to_write_them(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("ks = [1, 5]\n")
+    assert load_config(file, {}).ks == load_config(None, {"ks": "1,5"}).ks == (1, 5)
+
+
+def test_the_options_of_run_are_the_settings():
+    found = {option.name: option for option in run.params}
+    assert set(found) == {"config", *FIELDS}
+    for name, setting in OPTIONS.items():
+        if name != "benchmark":
+            assert found[name].opts[0] == flag_of(name)
+            assert found[name].help.startswith(setting.help)
+    assert "[default: 0]" in found["seed"].help
+    assert "[default: the benchmark's]" in found["gallery"].help
+    assert found["deterministic"].secondary_opts == ["--no-deterministic"]
+
+
+@pytest.mark.parametrize("command", [prepare, audit, score, export_voices])
+def test_options_that_commands_share_are_defined_once(command):
+    shared = {option.name: option for option in command.params if option.name in OPTIONS}
+    for name in DATA_SETTINGS:
+        assert shared[name].help == next(option.help for option in run.params if option.name == name)
+
+
+def test_a_models_key_holds_what_decides_a_training():
+    assert RunConfig().training_key() == {
+        "seed": 0,
+        "precision": "fp32",
+    }  # as it was before these options came
+    other = RunConfig(seed=2, deterministic=True, compile="graphs", checkpoint_every=0)
+    assert other.training_key() == {
+        "seed": 2,
+        "precision": "fp32",
+        "deterministic": True,
+        "compile": "graphs",
+    }
+
+
+@pytest.mark.parametrize("registry", [MODELS, DATASETS, EXTRACTORS, METRICS])
+def test_a_name_that_two_packages_claim_is_refused(registry, tmp_path, monkeypatch):
+    for package in ("nearer", "nearest"):
+        target = {registry.group: {"mine": f"{package}:Mine", package: f"{package}:Mine"}}
+        monkeypatch.syspath_prepend(install(tmp_path / package, package, {}, target))
+    with pytest.raises(BenchError, match="is claimed twice") as caught:
+        registry.get("mine")
+    for words in ("nearer (nearer:Mine)", "nearest (nearest:Mine)", "uninstall one", "another name"):
+        assert words in str(caught.value)
+
+
+def test_one_package_may_be_on_the_path_twice(tmp_path, monkeypatch):
+    for folder in ("one", "other"):
+        target = {MODELS.group: {"mine": "mine:Mine"}}
+        monkeypatch.syspath_prepend(install(tmp_path / folder, "mine", {}, target))
+    assert MODELS.targets()["mine"] == "mine:Mine"
 
 
 def test_an_unknown_setting_and_a_broken_file_are_refused(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("stepz = 7\n")
-    with pytest.raises(BenchError, match="stepz"):
+    with pytest.raises(BenchError, match="unknown setting 'stepz': did you mean 'steps'"):
         load_config(file, {})
     file.write_text("steps = \n")
     with pytest.raises(BenchError, match="not a TOML file"):

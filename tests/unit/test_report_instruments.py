@@ -53,9 +53,9 @@ def test_tables_stand_in_their_order_and_only_where_there_are_numbers(everything
     starts = [
         "Who is it?",
         "How alike?",
-        "Within strata: people alike in gender (G), age (A), all three (GNA)",
+        "Within strata: among people who share gender (G), age (A), all three (GNA)",
         "Distribution of faces",
-        f"By attribute: has the face the person's gender, ethnicity and age? By {ATTRIBUTE_JUDGE}",
+        f"By attribute: does the face have the person's gender, ethnicity and age? By {ATTRIBUTE_JUDGE}",
         "By length of speech",
         f"By Inception, which tells pictures apart and not people: {INCEPTION}",
         f"By VGGFace2's classifier: {VGGFACE2}",

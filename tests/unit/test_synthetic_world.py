@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pickle
 from math import sqrt
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from sf2f_bench.data.synthetic import dataset, world
 from sf2f_bench.data.synthetic.dataset import SPLIT_SIZES, SPLIT_STARTS, SyntheticWorld, stream_photos
-from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, draw
+from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, render
 from sf2f_bench.types import BenchError, Dataset, DatasetSource, KnownLaw, Photo, Utterance
 
 CONTENT_HASH = "af31b16d6aa26e3e37df96939181a28a562fe109f9b7a781a8a9afea189e87ae"
@@ -24,7 +25,7 @@ def synthetic() -> SyntheticWorld:
 
 
 @pytest.fixture(scope="module")
-def people() -> list[world.Person]:
+def people() -> list[world.SyntheticPerson]:
     return [world.person_of(0, "benchmark", index) for index in range(1400)]
 
 
@@ -102,8 +103,20 @@ def test_an_unknown_split_and_size_are_refused(synthetic):
 # ---------------------------------------------------------------- the same everywhere
 
 
+def content_hash(data: SyntheticWorld, per_split: int = 2) -> str:
+    """SHA-256 over 16-bit audio and 64-pixel photos of the first identities of every split."""
+    digest = hashlib.sha256()
+    for split in SPLIT_SIZES:
+        for identity in data.identities(split)[:per_split]:
+            for utterance in data.utterances(identity.id):
+                digest.update((utterance.waveform() * 32768).astype("<i2").tobytes())
+            for photo in data.photos(identity.id):
+                digest.update(photo.image(64).tobytes())
+    return digest.hexdigest()
+
+
 def test_the_content_is_the_recorded_one(synthetic):
-    assert synthetic.content_hash() == CONTENT_HASH == dataset.CONTENT_HASH
+    assert content_hash(synthetic) == CONTENT_HASH == dataset.CONTENT_HASH
 
 
 def test_a_second_world_of_the_same_seed_is_the_same_and_of_another_seed_is_not(synthetic):
@@ -165,8 +178,8 @@ def test_the_background_is_white(album):
 
 def test_128_is_the_same_picture_as_64(synthetic):
     face, nuisance = FaceParameters("m", glasses=True, beard=0.5), PhotoNuisance(yaw=0.5, roll=3.0)
-    large = draw(face, nuisance, 128).reshape(3, 64, 2, 64, 2).mean(axis=(2, 4))
-    assert np.abs(large - draw(face, nuisance, 64)).mean() < 4
+    large = render(face, nuisance, 128).reshape(3, 64, 2, 64, 2).mean(axis=(2, 4))
+    assert np.abs(large - render(face, nuisance, 64)).mean() < 4
 
 
 def test_a_person_is_found_by_another_photo(album):
@@ -184,7 +197,7 @@ def test_a_person_is_found_by_another_photo(album):
 def test_every_trait_is_visible_at_64_pixels(trait):
     short_haired = FaceParameters("f", hair_length=-1.2)  # so that the ears show
     low, high = (
-        draw(dataclasses.replace(short_haired, **{trait: z}), PhotoNuisance(), 64).astype(int)
+        render(dataclasses.replace(short_haired, **{trait: z}), PhotoNuisance(), 64).astype(int)
         for z in (-1.5, 1.5)
     )
     assert (np.abs(low - high).max(axis=0) > 20).sum() >= 6  # pixels
@@ -192,7 +205,7 @@ def test_every_trait_is_visible_at_64_pixels(trait):
 
 def test_photos_of_a_person_differ_and_the_neutral_one_has_no_noise(album):
     assert (album[:, 0] != album[:, 1]).any(axis=(1, 2, 3)).all()
-    neutral = [draw(FaceParameters("f"), PhotoNuisance(), 64) for _ in range(2)]
+    neutral = [render(FaceParameters("f"), PhotoNuisance(), 64) for _ in range(2)]
     np.testing.assert_array_equal(*neutral)
 
 
@@ -225,8 +238,8 @@ def test_shared_factors_reach_the_voice_and_face_only_ones_do_not(people):
         assert len(differing) == 1
         changed |= differing
         assert (
-            draw(world.face_of(other), PhotoNuisance(), 64)
-            != draw(world.face_of(person), PhotoNuisance(), 64)
+            render(world.face_of(other), PhotoNuisance(), 64)
+            != render(world.face_of(person), PhotoNuisance(), 64)
         ).any()
     assert len(changed) == len(world.SHARED_TRAITS)
     stranger = world.someone_like(person, np.random.RandomState(5))
@@ -258,7 +271,9 @@ def test_the_oracle_face_has_the_true_shared_factors_and_nothing_else(synthetic,
     expected = world.expected_face_of(person)
     other = world.expected_face_of(world.someone_like(person, np.random.RandomState(1)))
     assert expected == other
-    np.testing.assert_array_equal(synthetic.oracle_face("test-0000", 64), draw(expected, PhotoNuisance(), 64))
+    np.testing.assert_array_equal(
+        synthetic.oracle_face("test-0000", 64), render(expected, PhotoNuisance(), 64)
+    )
     side = 0.5 if person.gender == "m" else -0.5
     for factor, trait in world.SHARED_TRAITS.items():
         shift = side * world.GENDER_SHIFT.get(trait, 0.0)

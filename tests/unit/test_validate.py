@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sf2f_bench.metrics.table import FrechetDistance, MedianRank, VerificationAUC
+from sf2f_bench.metrics.distribution import FrechetDistance
+from sf2f_bench.metrics.retrieval import MedianRank
+from sf2f_bench.metrics.verification import VerificationAUC
 from sf2f_bench.results.records import ScoreRecord, SideFiles, load, save
 from sf2f_bench.results.validation import record_paths, validate
-from sf2f_bench.types import BenchError, Features, MetricCard
+from sf2f_bench.types import BenchError, ExtractorCard, Features, MetricCard
 from tests.unit.record_factory import record, training_curve
 
 JUDGE = "embedded-judge/1@1065e875/bilinear-64"
@@ -58,7 +60,10 @@ def entry(metric, value, n, interval, basis):
 
 def saved(folder, people=None, replicates=None, faces=4, **changes):
     scores, own_people, own_replicates = scored()
+    cards = {score.metric: MetricCard() for score in scores} | changes.pop("metrics", {})
     made = record(
+        metrics=cards,
+        extractors={JUDGE: ExtractorCard()},
         scores=tuple(scores),
         weights={JUDGE: SHA256},
         key="0123456789abcdef",
@@ -89,7 +94,7 @@ def edited(path, change):
 def test_a_sound_record_has_no_fault_and_says_what_was_made_anew(tmp_path):
     found = validate(saved(tmp_path))
     assert found.faults == []
-    assert found.recomputed == {"median": 1, "pseudo-values": 1, "replicates": 1, "mean": 1}
+    assert found.summary.endswith("4 scores (1 mean, 1 median, 1 pseudo-values, 1 replicates)")
     assert "sf2f-64 (width 0.25), seed 0, synthetic-64/1" in found.summary
 
 
@@ -161,6 +166,8 @@ def set_in(*path, value):
         (set_in("benchmark", "data_hash", value="abc"), "the data hash 'abc'"),
         (set_in("weights", JUDGE, value="12"), "not 64 hexadecimal digits"),
         (set_in("weights", JUDGE, value="f" * 64), "names other weights"),
+        (set_in("metrics", value={}), "the metric matching/1:2/G has no card"),
+        (set_in("extractors", value={}), f"the extractor {JUDGE} has no card"),
         (set_in("weights", value={}), f"the hash of {JUDGE}'s weights is missing"),
         (set_in("benchmark", "identities", "test", value=29), "the test split holds 29"),
         (set_in("benchmark", "media_shareable", value=False), "may not be shared, but faces, true_faces"),
@@ -205,6 +212,17 @@ def test_side_files_that_are_missing_or_damaged_are_faults_and_no_crash(tmp_path
     assert validate(path).faults == [
         f"its per_identity file {path.stem}.per-identity.parquet is missing; copy it beside the record"
     ]
+
+
+@pytest.mark.parametrize("side", ["faces", "true_faces", "curve", "voices"])
+def test_a_side_file_elsewhere_is_a_fault_though_its_name_begins_as_it_should(tmp_path, side):
+    path = saved(tmp_path / "results")
+    (tmp_path / "private.png").write_bytes(load(path).path_of("faces").read_bytes())
+    (path.parent / f"{path.stem}.").mkdir()
+    name = f"{path.stem}./../../private.png"
+    assert (path.parent / name).is_file()
+    (fault,) = validate(edited(path, set_in("files", side, value=name))).faults
+    assert fault.startswith(f"expected files.{side} to be the plain name of a file beside the record")
 
 
 def test_records_are_found_in_folders_and_what_is_not_there_is_said(tmp_path):

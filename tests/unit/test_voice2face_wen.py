@@ -254,7 +254,7 @@ def test_recipe_and_card_say_what_is_trained() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_size": 128}, "the benchmark wants 128"),
+        ({"image_size": 128}, "the benchmark needs 128"),
         ({"image_size": 64, "budget": "huge"}, "no budget 'huge'"),
         ({"image_size": 64, "width": -1.0}, "width is -1"),
         ({"image_size": 64, "steps": 0}, "steps is 0"),

@@ -1,4 +1,4 @@
-"""The embedded data set: 1,400 synthetic people in identity-disjoint splits, made when they are read."""
+"""The embedded data set: 1,400 synthetic people in identity-disjoint splits, generated when they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sf2f_bench.data.splits import limited
 from sf2f_bench.data.synthetic import world
-from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, draw
+from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, render
 from sf2f_bench.data.synthetic.voices import VoiceParameters, speak
 from sf2f_bench.types import AudioFrontend, BenchError, DatasetCard, DatasetSource, Identity
 
@@ -24,7 +24,7 @@ SPLIT_SIZES = {"train": 1000, "val": 100, "test": 300}
 SPLIT_STARTS = {"train": 0, "val": 1000, "test": 1100}  # index in the stream
 UTTERANCES, PHOTOS = 4, 3  # of one identity
 SECONDS = 7.5  # of an utterance: five windows of 1.25 s after voice activity detection
-# Seed 0, the first two identities of every split; a test makes them anew.
+# Of seed 0, the first two identities of every split; a test renders and speaks them again.
 CONTENT_HASH = "af31b16d6aa26e3e37df96939181a28a562fe109f9b7a781a8a9afea189e87ae"
 
 
@@ -48,7 +48,7 @@ class SyntheticUtterance:
 
 @dataclass(frozen=True)
 class SyntheticPhoto:
-    """One photo, drawn when it is read."""
+    """One photo, rendered when it is read."""
 
     key: str
     face: FaceParameters
@@ -56,14 +56,14 @@ class SyntheticPhoto:
 
     def image(self, size: int) -> NDArray[np.uint8]:
         """The photo as uint8 ``[3, size, size]``; raises BenchError for a size that is no multiple of 16."""
-        return draw(self.face, self.nuisance, size)
+        return render(self.face, self.nuisance, size)
 
 
 class SyntheticWorld:
     """Data set `synthetic/1`; implements `Dataset` and `KnownLaw`.
 
-    source: `seed` chooses the world, `limits` the first identities of each split. Raises BenchError where a
-    folder is given, since the world is made and not read.
+    source: `seed` chooses the world, `limits` the first identities of each split. Raises BenchError where a folder is
+    given, since nothing is read.
     """
 
     card = DatasetCard(
@@ -82,7 +82,7 @@ class SyntheticWorld:
         given = [name for name in ("root", "voices", "faces") if getattr(source, name) is not None]
         if given:
             raise BenchError(
-                f"data set {world.NAME} is made from a seed and reads no folder, but {', '.join(given)} was"
+                f"data set {world.NAME} is generated from a seed and reads no folder, but {', '.join(given)} was"
                 " given; leave it out or choose another data set."
             )
         self.seed = source.seed
@@ -108,25 +108,14 @@ class SyntheticWorld:
         return _photos(person, self.seed, STREAM, index, PHOTOS)
 
     def fingerprint(self) -> str:
-        """A hash of what decides the content: name, version, seed and the number of identities."""
+        """A hash of what determines the content: name, version, seed and the number of identities."""
         content = f"{world.NAME}|{CONTENT_HASH}|{self.seed}|{self._sizes}"
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def content_hash(self, per_split: int = 2) -> str:
-        """SHA-256 over 16-bit audio and 64-pixel photos of the first identities of every split."""
-        digest = hashlib.sha256()
-        for split in SPLIT_SIZES:
-            for identity in self.identities(split)[:per_split]:
-                for utterance in self.utterances(identity.id):
-                    digest.update((utterance.waveform() * 32768).astype("<i2").tobytes())
-                for photo in self.photos(identity.id):
-                    digest.update(photo.image(64).tobytes())
-        return digest.hexdigest()
-
     def oracle_face(self, identity: str, size: int) -> NDArray[np.uint8]:
-        """The neutral photo with the true shared factors, the rest at its mean: uint8 ``[3, size, size]``."""
+        """The neutral photo with the true shared factors, everything else at its mean: uint8 ``[3, size, size]``."""
         person, _ = self._find(identity)
-        return draw(world.expected_face_of(person), PhotoNuisance(), size)
+        return render(world.expected_face_of(person), PhotoNuisance(), size)
 
     def faces_given_shared(self, identity: str, count: int, seed: int, size: int) -> NDArray[np.uint8]:
         """Photos of others with the same shared factors: uint8 ``[count, 3, size, size]``."""
@@ -135,13 +124,13 @@ class SyntheticWorld:
         for number in range(count):
             random = world.random_of(self.seed, STREAM, index, f"given shared/{seed}/{number}")
             other = world.someone_like(person, random)
-            faces[number] = draw(world.face_of(other), world.photo_nuisance(random), size)
+            faces[number] = render(world.face_of(other), world.photo_nuisance(random), size)
         return faces
 
-    def _person(self, split: str, number: int) -> world.Person:
+    def _person(self, split: str, number: int) -> world.SyntheticPerson:
         return world.person_of(self.seed, STREAM, SPLIT_STARTS[split] + number)
 
-    def _find(self, identity: str) -> tuple[world.Person, int]:
+    def _find(self, identity: str) -> tuple[world.SyntheticPerson, int]:
         """The person behind an id, and their index in the stream."""
         split, _, digits = identity.partition("-")
         if not digits.isdecimal() or int(digits) >= self._sizes.get(split, 0):
@@ -149,7 +138,9 @@ class SyntheticWorld:
         return self._person(split, int(digits)), SPLIT_STARTS[split] + int(digits)
 
 
-def _photos(person: world.Person, seed: int, stream: str, index: int, count: int) -> list[SyntheticPhoto]:
+def _photos(
+    person: world.SyntheticPerson, seed: int, stream: str, index: int, count: int
+) -> list[SyntheticPhoto]:
     """The first photos of one identity of any stream."""
     face = world.face_of(person)
     randoms = [world.random_of(seed, stream, index, f"photo/{number}") for number in range(count)]

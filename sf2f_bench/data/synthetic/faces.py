@@ -1,6 +1,6 @@
-"""Procedural faces: thirteen face-only traits and seven that the voice tells, drawn with Pillow.
+"""Procedural faces: thirteen face-only traits and seven that the voice reveals, rendered with Pillow.
 
-Drawn at four times the size and reduced, so 64 and 128 share one geometry. Coordinates: the picture spans
+Rendered at four times the size and reduced, so that 64 and 128 share one geometry. Coordinates: the picture spans
 -1..1 in both directions, x to the right, y downwards. Traits are in standard deviations from the mean.
 """
 
@@ -22,7 +22,7 @@ Colour = tuple[float, float, float]
 
 OVERSAMPLING = 4
 ZOOM = 1.18  # the face fills the picture as in a tight crop
-TRAIT_LIMIT = 2.4  # standard deviations: further out the drawing would fall apart
+TRAIT_LIMIT = 2.4  # standard deviations: beyond them the face would fall apart
 
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (38, 28, 26)
@@ -40,9 +40,9 @@ GREY_HAIR: Colour = (205, 205, 208)
 
 @dataclass(frozen=True)
 class FaceParameters:
-    """What a person's photos have in common; numbers are standard deviations unless said otherwise."""
+    """What a person's photos have in common; numbers are standard deviations unless stated otherwise."""
 
-    gender: str  # "f" or "m": colours of lips and lashes; its shifts of the traits are already in them
+    gender: str  # "f" or "m": colours of lips and lashes; its shifts of the traits are already included
     age: float = 0.0  # wrinkles and greying
     face_height: float = 0.0
     jaw_width: float = 0.0
@@ -87,8 +87,8 @@ class PhotoNuisance:
     noise_seed: int | None = None  # None: a sensor without noise
 
 
-def draw(face: FaceParameters, photo: PhotoNuisance, size: int) -> NDArray[np.uint8]:
-    """One photo of one person before a white background: uint8 ``[3, size, size]``.
+def render(face: FaceParameters, photo: PhotoNuisance, size: int) -> NDArray[np.uint8]:
+    """One photo of one person in front of a white background: uint8 ``[3, size, size]``.
 
     Raises BenchError for a size that is not a positive multiple of 16.
     """
@@ -105,7 +105,7 @@ def draw(face: FaceParameters, photo: PhotoNuisance, size: int) -> NDArray[np.ui
 
 
 class _Sketch:
-    """Canvas, pose and the measures that several parts of the face share."""
+    """Canvas, pose and the measures that parts of the face share."""
 
     def __init__(self, face: FaceParameters, photo: PhotoNuisance, pixels: int) -> None:
         self.face, self.photo, self.pixels = face, photo, pixels
@@ -126,7 +126,7 @@ class _Sketch:
         self.hair = _mix(hair, GREY_HAIR, greying)
 
     def trait(self, name: str) -> float:
-        """A trait of the face, held within what can be drawn."""
+        """A trait of the face, clipped to what can be rendered."""
         return float(min(max(getattr(self.face, name), -TRAIT_LIMIT), TRAIT_LIMIT))
 
     def turn(self, depth: float) -> float:
@@ -205,7 +205,7 @@ def _face_outline(s: _Sketch, grow: float = 1.0) -> Points:
 
 
 def _hair_length(s: _Sketch) -> float:
-    """The height at which the hair ends: about the temples when short, the shoulders when long."""
+    """The height at which the hair ends: near the temples when short, near the shoulders when long."""
     return 0.22 + 0.31 * s.trait("hair_length")
 
 
@@ -319,7 +319,7 @@ def _eyes(s: _Sketch) -> None:
         s.shape(np.concatenate([_curve(lids_x, upper), _curve(lids_x, lower)[::-1]]), (250, 248, 245))
         for radius, colour in ((0.50 * s.eye_w, iris), (0.24 * s.eye_w, INK)):
             ring = _ellipse(x + 0.25 * s.turn(1.0), s.eye_y - 0.1 * opening, radius, radius)
-            # The lids cover what of the iris is beyond them.
+            # The lids cover the part of the iris beyond them.
             ring[:, 1] = np.clip(
                 ring[:, 1], np.interp(ring[:, 0], lids_x, upper), np.interp(ring[:, 0], lids_x, lower)
             )
@@ -380,7 +380,7 @@ def _expose(image: Image.Image, photo: PhotoNuisance) -> NDArray[np.uint8]:
     light = photo.gain * (1 + photo.gradient[0] * ramp[None, :] + photo.gradient[1] * ramp[:, None])
     lit = colours * light * np.asarray(photo.cast).reshape(3, 1, 1)
     if photo.noise_seed is not None:
-        # Integers: a draw that no machine's rounding can change.
+        # Integers: random numbers that no machine's rounding can change.
         lit = lit + np.random.RandomState(photo.noise_seed).randint(-4, 5, size=colours.shape)
     flat = np.clip(lit, 0, 255) * opaque + 255 * (1 - opaque)
     return np.rint(flat).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Source-filter speech for the synthetic world: nonsense syllables in a voice that parameters describe.
+"""Source-filter speech for the synthetic world: nonsense syllables in a voice given by parameters.
 
 A glottal pulse train and noise (the sources) pass moving resonances (the filter), frame by frame in the
 short-time Fourier domain. G. Fant, Acoustic Theory of Speech Production, 1960.
@@ -49,7 +49,7 @@ NEUTRAL_VOWEL = np.array([500.0, 1500.0, 2500.0])  # of a uniform tube of 17.5 c
 HIGH_FORMANTS = np.array([3500.0, 4500.0, 5500.0, 6500.0])  # F4..F7
 BANDWIDTHS = np.array([70.0, 90.0, 130.0, 200.0, 260.0, 320.0, 400.0])  # Hz, F1..F7
 
-# What a segment sounds like: amplitudes of voice, aspiration, three noises ("s", "sh", "f") and nasality
+# The sound of a segment: amplitudes of voice, aspiration, three noises ("s", "sh", "f") and nasality
 LEVELS = ("voice", "aspiration", "s", "sh", "f", "nasal")
 FRICTION_CENTRES = np.array([6200.0, 3400.0, 5000.0])  # Hz
 FRICTION_WIDTHS = np.array([1500.0, 1000.0, 4000.0])  # Hz
@@ -93,7 +93,7 @@ class VoiceParameters:
     """A speaker's voice; the defaults are a neutral adult man. Factors without a unit are ratios, neutral 1.
 
     The first seven can be heard in the long-term statistics of a few seconds of speech; the world ties
-    them to the face. The rest vary between speakers and say nothing of the face.
+    them to the face. The rest vary between speakers and are independent of the face.
     """
 
     f0: float = 120.0  # Hz, the median of the fundamental frequency
@@ -116,7 +116,7 @@ class VoiceParameters:
 
 
 class _Tracks(NamedTuple):
-    """What moves, frame by frame."""
+    """The parameters that change from frame to frame."""
 
     levels: Array  # [frames, 6], amplitudes in the order of LEVELS
     formants: Array  # [frames, 3], F1 to F3 in Hz before the speaker's scale
@@ -124,7 +124,7 @@ class _Tracks(NamedTuple):
 
 
 class _Curves(NamedTuple):
-    """What does not move within an utterance, amplitudes over frequency."""
+    """The parts that are constant within an utterance, as amplitudes over frequency."""
 
     glottis: Spectrum  # [257], complex
     nose: Array  # [257], added to 1 in proportion to nasality
@@ -135,7 +135,7 @@ class _Curves(NamedTuple):
 def speak(voice: VoiceParameters, random: np.random.RandomState, seconds: float) -> NDArray[np.float32]:
     """One utterance of random syllables: float32 ``[T]`` at 16 kHz, ``T = round(16000 seconds)``.
 
-    Every value is an int16 divided by 32768, so that rounding hides how machines differ in the last bit.
+    Every value is an int16 divided by 32768, so that rounding hides differences between machines in the last bit.
     The level is about -18 dB relative to full scale; `random` decides words, melody, channel and gain.
     Raises BenchError for less than half a second.
     """
@@ -229,7 +229,7 @@ def _pulses(voice: VoiceParameters, random: np.random.RandomState, stress: Array
 def _filtered(voice: VoiceParameters, curves: _Curves, pulses: Array, noise: Array, tracks: _Tracks) -> Array:
     """Both sources ``[frames * HOP + FRAME]`` through the filters: speech, whole from FRAME - HOP on.
 
-    Works block by block, since a block's spectra fit into the processor's cache and all of them do not.
+    Works block by block, because a block's spectra fit into the processor's cache.
     """
     frames = len(tracks.stress)
     pulse_windows = sliding_window_view(pulses, FRAME)[::HOP]
@@ -248,7 +248,7 @@ def _filtered(voice: VoiceParameters, curves: _Curves, pulses: Array, noise: Arr
 
 
 def _gains(voice: VoiceParameters, curves: _Curves, levels: Array, formants: Array) -> tuple[Array, Array]:
-    """What the spectra of the pulses and of the noise are multiplied with, ``[frames, 257]`` each."""
+    """The factors of the spectra of pulses and of noise, ``[frames, 257]`` each."""
     breath = BREATH * voice.breathiness * levels[:, :1] + WHISPER * levels[:, 1:2]
     nasal = 0.7 * levels[:, 5:] + 0.2 * voice.nasality * levels[:, :1]
     tract = np.minimum(nasal, 0.95) * curves.nose
@@ -277,7 +277,7 @@ def _resonances(formants: Array, bandwidths: Array) -> Array:
 
 
 def _curves(voice: VoiceParameters, random: np.random.RandomState) -> _Curves:
-    """The filters of one utterance that do not move; the channel (microphone and room) is drawn anew."""
+    """The constant filters of one utterance; the channel (microphone and room) is random."""
     hz = FREQUENCIES.clip(20)
     ratio = hz / (GLOTTAL_FORMANT * voice.f0)
     glottis = 1 / np.hypot(ratio - 1 / ratio, 1 / GLOTTAL_QUALITY) / np.hypot(1, hz / RETURN_PHASE)

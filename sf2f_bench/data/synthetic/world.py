@@ -1,4 +1,4 @@
-"""The law of `synthetic/1`: who a person is, how they look, and what changes from photo to photo.
+"""The law of `synthetic/1`: a person's factors, how they look and sound, and what changes from photo to photo.
 
 Gender and seven standard normal factors are shared by voice and face; a face trait that follows a shared
 factor is ``sqrt(.8) * shared + sqrt(.2) * face-only``, so its correlation with the factor is ``sqrt(.8)``
@@ -46,7 +46,7 @@ FACE_ONLY_TRAITS = (
     "brow_angle",
     "face_taper",
 )
-# Men's mean less women's, in standard deviations of the trait within a gender.
+# Men's mean minus women's, in standard deviations of the trait within a gender.
 GENDER_SHIFT = {
     "face_height": 0.7,
     "jaw_width": 0.9,
@@ -76,7 +76,7 @@ VOICE_ONLY_SPREAD = {
 
 
 @dataclass(frozen=True)
-class Person:
+class SyntheticPerson:
     """The latent vector of one identity; factors and traits are independent and standard normal."""
 
     gender: str  # "f" or "m"
@@ -104,19 +104,19 @@ def _normal(random: RandomState) -> float:
 
 
 @lru_cache(maxsize=4096)  # every utterance and photo asks again
-def person_of(seed: int, stream: str, index: int) -> Person:
+def person_of(seed: int, stream: str, index: int) -> SyntheticPerson:
     """The identity with this index of a stream ("benchmark", "judge", "perceptual")."""
     random = random_of(seed, stream, index, "person")
     gender = "m" if random.random_sample() < 0.5 else "f"
     shared = {factor: _normal(random) for factor in SHARED_TRAITS}
     random = random_of(seed, stream, index, "voice")
     voice_only = {factor: _normal(random) for factor in (*VOICE_ONLY_SPREAD, "tremor")}
-    person = Person(gender, shared, {}, voice_only, False, 0.0)
+    person = SyntheticPerson(gender, shared, {}, voice_only, False, 0.0)
     return someone_like(person, random_of(seed, stream, index, "face"))
 
 
-def someone_like(person: Person, random: RandomState) -> Person:
-    """Somebody with the same gender, shared factors and voice, and a face-only part drawn anew."""
+def someone_like(person: SyntheticPerson, random: RandomState) -> SyntheticPerson:
+    """Somebody with the same gender, shared factors and voice, and a new random face-only part."""
     traits = (*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS)
     face_only = {trait: _normal(random) for trait in traits}
     glasses = bool(random.random_sample() < GLASSES_SHARE)
@@ -124,7 +124,7 @@ def someone_like(person: Person, random: RandomState) -> Person:
     return replace(person, face_only=face_only, glasses=glasses, beard=fullness if has_beard else 0.0)
 
 
-def face_of(person: Person) -> FaceParameters:
+def face_of(person: SyntheticPerson) -> FaceParameters:
     """How a person looks."""
     traits = {
         trait: sqrt(SHARED_SHARE) * person.shared[factor] + sqrt(1 - SHARED_SHARE) * person.face_only[trait]
@@ -137,13 +137,13 @@ def face_of(person: Person) -> FaceParameters:
     return FaceParameters(gender=person.gender, glasses=person.glasses, beard=beard, **traits)
 
 
-def expected_face_of(person: Person) -> FaceParameters:
+def expected_face_of(person: SyntheticPerson) -> FaceParameters:
     """The face with the true shared factors and the face-only part at its mean (no glasses, no beard)."""
     nothing = dict.fromkeys((*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS), 0.0)
     return face_of(replace(person, face_only=nothing, glasses=False, beard=0.0))
 
 
-def voice_of(person: Person) -> VoiceParameters:
+def voice_of(person: SyntheticPerson) -> VoiceParameters:
     """How a person sounds; one standard deviation of the vocal folds divides F0 by ``e^.15``, and so on."""
     shared, own, neutral = person.shared, person.voice_only, VoiceParameters()
     only_heard = {
@@ -164,7 +164,7 @@ def voice_of(person: Person) -> VoiceParameters:
 
 
 def photo_nuisance(random: RandomState) -> PhotoNuisance:
-    """What is special about one photo: pose, light, expression, clothing, noise."""
+    """What varies between photos: pose, light, expression, clothing, noise."""
 
     def within(width: float, centre: float = 0.0) -> float:
         return round(

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from sf2f_bench.data.prepared import PreparedStore
     from sf2f_bench.evaluation.test_people import Evaluation
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.protocols.bench.scoring import Scores
-    from sf2f_bench.protocols.paper.metrics import NamedMetric
+    from sf2f_bench.protocols.scores import NamedMetric, Scores
     from sf2f_bench.results.records import RunRecord
 
 STRATA = {"G": "gender", "N": "nationality", "A": "age", "GNA": "all three"}
@@ -33,11 +32,15 @@ def _strata_title(records: Sequence[RunRecord], _: str) -> str:
         if "strata" in ((card := score.card).tables or {})
     }
     letters = ", ".join(f"{word} ({letter})" for letter, word in STRATA.items() if letter in known)
-    return f"Within strata: people alike in {letters}, by the judge" if letters else "Matching, by the judge"
+    return (
+        f"Within strata: among people who share {letters}, by the judge"
+        if letters
+        else "Matching, by the judge"
+    )
 
 
 def _attributes_title(_: Sequence[RunRecord], judge: str) -> str:
-    return f"By attribute: has the face the person's gender, ethnicity and age? By {judge}"
+    return f"By attribute: does the face have the person's gender, ethnicity and age? By {judge}"
 
 
 def _further_title(records: Sequence[RunRecord], extractor: str) -> str:

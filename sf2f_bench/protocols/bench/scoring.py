@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,90 +14,26 @@ from sf2f_bench.evaluation.attribute_judges import notes as attribute_notes
 from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
-from sf2f_bench.metrics.table import DISTANCES, Recall, TrueIdentity, lacking
-from sf2f_bench.protocols.names import BENCH, SECONDS, headline_k
-from sf2f_bench.protocols.paper import metrics as paper
+from sf2f_bench.metrics.common import card_of, missing_needs
+from sf2f_bench.metrics.lengths import AtLength, with_curve
+from sf2f_bench.protocols.names import BENCH, SECONDS
+from sf2f_bench.protocols.scores import Identified, NamedMetric, Scores, role_of
 from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
-from sf2f_bench.types import Answer, Features, Metric, MetricCard, Score
+from sf2f_bench.types import Answer, Features, Metric, Role, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
-Role = Literal["judge", "training-loss", "further", "none"]
-
-OF_EVERY_EXTRACTOR = {"ranking", "embeddings", "samples", "probabilities"}
-LACKING = {
+OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; for others it must recognise
+OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
+MISSING = {  # what is missing -> why, in words
     "G": "gender is not known",
     "N": "nationality is not known",
     "A": "age is not known",
     "GNA": "not all of gender, nationality and age are known",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
 }
-
-
-def card_of(metric: object) -> MetricCard:
-    """What the metric says of itself; the default card for a metric that has none."""
-    return getattr(metric, "card", None) or MetricCard()
-
-
-class Identified(Protocol):
-    """An extractor or an attribute judge, as far as a record names it."""
-
-    id: str
-
-
-def role_of(key: str) -> Role:
-    """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
-    roles: dict[str, Role] = {"judge": "judge", "training-loss": "training-loss"}
-    return roles.get(key, "further")
-
-
-@dataclass
-class Scores:
-    """What scoring an answer gives: the record's lists, its notes and the per-identity table's columns.
-
-    A column is shorter than the table where a metric leaves out the last identities.
-    """
-
-    scores: list[records.ScoreRecord] = field(default_factory=list)
-    absent: list[records.AbsentScore] = field(default_factory=list)
-    cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    replicates: dict[str, np.ndarray] = field(default_factory=dict)
-    rows: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-
-    def add_absent(self, metric: paper.NamedMetric, extractor: str | None, reason: str) -> None:
-        """Take up that a metric could not be computed by the extractor of this id, and why."""
-        self.cards[metric.name] = card_of(metric)
-        self.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
-
-    def add(
-        self, metric: paper.NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
-    ) -> None:
-        """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
-        self.cards[metric.name] = card_of(metric)
-        column = records.column_of(metric.name, extractor.id if extractor else None)
-        basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
-        if result.per_identity is not None:
-            basis, self.columns[column] = result.basis, result.per_identity
-        elif result.replicates is not None:
-            basis, self.replicates[column] = "replicates", result.replicates
-        self.scores.append(
-            records.ScoreRecord(
-                metric=metric.name,
-                version=metric.version,
-                extractor=extractor.id if extractor else None,
-                extractor_role=role,
-                value=float(result.value),
-                n=result.n,
-                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
-                spread=None if result.spread is None else float(result.spread),
-                higher_is_better=metric.higher_is_better,
-                basis=basis,
-            )
-        )
 
 
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
@@ -110,62 +47,17 @@ def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> li
     )
 
 
-@dataclass(frozen=True)
-class AtLength:
-    """A metric of faces that were drawn from the first `seconds` of each person's speech."""
-
-    metric: Metric
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        """``recall@10/g100/2.5s``."""
-        return f"{self.metric.name}/{self.seconds:g}s"
-
-    @property
-    def version(self) -> int:
-        """The metric's own."""
-        return self.metric.version
-
-    @property
-    def higher_is_better(self) -> bool:
-        """The metric's own."""
-        return self.metric.higher_is_better
-
-    @property
-    def card(self) -> MetricCard:
-        """A point of the curve; the longest speech stays longest."""
-        whole, place = card_of(self.metric), SECONDS.index(self.seconds)
-        return replace(
-            whole,
-            parameters={**whole.parameters, "seconds": self.seconds},
-            heading=f"{whole.term} {self.seconds:g} s",
-            decides=(),
-            shown=(),
-            headline=False,
-            tables={"length": 10 + place if whole.headline else 0},
-            order={"length": place if whole.headline else 10 + place},
-            plotted=False,
-        )
-
-
-def metrics_by_length(benchmark: Benchmark) -> list[Metric]:
-    """What the audio-length curve shows: recall at the headline's k, and the cosine to the true identity."""
-    headline = headline_k(benchmark.ks)
-    recall = Recall(headline, benchmark.gallery_size, headline_k=headline)
-    return cast("list[Metric]", [recall, TrueIdentity("cosine")])
-
-
-def all_metrics(benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     """Every metric that a record of the protocol may hold, for so many test identities."""
-    curve = [AtLength(metric, seconds) for metric in metrics_by_length(benchmark) for seconds in SECONDS]
-    return [*metrics_for(benchmark, identities), *curve, *ATTRIBUTE_METRICS]
+    metrics = metrics_for(benchmark, identities)
+    curve = [AtLength(metric, seconds) for metric in with_curve(metrics) for seconds in SECONDS]
+    return [*metrics, *curve, *ATTRIBUTE_METRICS]
 
 
 def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
     """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason.
 
-    whole: False for faces of the row above handed to other people: only what depends on who is who.
+    whole: False for faces of another row, handed to other identities: only metrics of who is who.
     """
     assert evaluation.benchmark.protocol == BENCH, (
         "sf2f_bench.protocols.paper.scoring scores the other protocol"
@@ -173,16 +65,11 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:
-        _score_own_space(evaluation, found, answer.ranking)
+        real, fake = _own_space(evaluation, answer.ranking)
+        _add_scores(found, metrics_for(evaluation.benchmark, len(real.identities)), real, fake)
         return found
     for key in evaluation.extractors if whole else evaluation.recognisers:
-        real = take(evaluation.real(key), rows)
-        fake = _drawn(evaluation, key, answer, real.identities)
-        if fake is None:
-            continue
-        _score(evaluation, found, key, real, fake, whole)
-        if key == "judge":
-            _score_by_length(evaluation, found, real, answer)
+        _score_by_extractor(evaluation, found, key, answer, whole)
     for judge in evaluation.attribute_judges:
         for metric, result in attribute_scores(evaluation, judge, answer):
             found.add(metric, result, judge, "further")
@@ -193,19 +80,39 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
     return found
 
 
-def _score_own_space(evaluation: Evaluation, found: Scores, ranking: tuple[FloatArray, FloatArray]) -> None:
-    """An anchor's order of the gallery; every photo of a person stands where its owner does."""
+def _own_space(evaluation: Evaluation, ranking: tuple[FloatArray, FloatArray]) -> tuple[Features, Features]:
+    """Both sides of an anchor's own order of the gallery; every photo of a person stands where its owner does."""
     names = tuple(identity.id for identity in evaluation.identities)
-    probes, gallery = (Features(names, side, own_space=True) for side in ranking)
+    fake, real = (Features(names, side, own_space=True) for side in ranking)
     if "judge" in evaluation.extractors:
         seen = evaluation.real("judge")
         assert seen.owners is not None
-        gallery = replace(gallery, photos=ranking[1][seen.owners], owners=seen.owners, strata=seen.strata)
-    _score(evaluation, found, None, gallery, probes)
+        real = replace(real, photos=ranking[1][seen.owners], owners=seen.owners, strata=seen.strata)
+    return real, fake
 
 
-def _drawn(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...]) -> Features | None:
-    """The drawn side as an extractor sees it; None where the answer says nothing to it."""
+def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer: Answer, whole: bool) -> None:
+    """All that one extractor is asked for, and by the judge the audio-length curve too."""
+    assert found.rows is not None
+    real = take(evaluation.real(key), found.rows)
+    fake = _generated(evaluation, key, answer, real.identities)
+    if fake is None:
+        return
+    extractor, role = evaluation.extractors[key], role_of(key)
+    metrics = metrics_for(evaluation.benchmark, len(real.identities), key)
+    _add_scores(found, [one for one in metrics if _is_asked(one, fake, whole)], real, fake, extractor, role)
+    if key != "judge":
+        return
+    for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
+        fake = Features(real.identities, evaluation.embed(key, faces)[0])
+        for metric in with_curve(metrics):
+            result = _measure(metric, real, fake, _random(metric, extractor))
+            if isinstance(result, Score):
+                found.add(AtLength(metric, seconds), result, extractor, role)
+
+
+def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...]) -> Features | None:
+    """The generated side as an extractor sees it; None where the answer has nothing for this extractor."""
     recognises = evaluation.extractors[key].recognises
     if answer.faces is None:
         queries = (answer.embeddings or {}).get(key)
@@ -217,39 +124,28 @@ def _drawn(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, .
     return Features(names, embeddings, embeddings, probabilities, recognises=recognises, takes=takes)
 
 
-def _score(
-    evaluation: Evaluation,
+def _is_asked(metric: Metric, fake: Features, whole: bool) -> bool:
+    """Whether a metric makes sense at all: identities only of a network that recognises, and alone unless `whole`."""
+    if not fake.recognises and not set(metric.needs) <= OF_PICTURES:
+        return False
+    return whole or "ranking" in metric.needs or card_of(metric).family == "identity"
+
+
+def _add_scores(
     found: Scores,
-    key: str | None,
+    metrics: Sequence[Metric],
     real: Features,
     fake: Features,
-    whole: bool = True,
+    extractor: Identified | None = None,
+    role: Role = "none",
 ) -> None:
-    """whole: False for the metrics of who is who alone."""
-    extractor = evaluation.extractors[key] if key else None
-    name = extractor.id if extractor else None
-    for metric in metrics_for(evaluation.benchmark, len(real.identities), key or "judge"):
-        if not fake.recognises and not set(metric.needs) <= {"samples", "probabilities"}:
-            continue  # who is who is not asked of a network that cannot tell
-        if not whole and "ranking" not in metric.needs and metric.name not in DISTANCES:
-            continue
-        result = _measure(metric, real, fake, np.random.default_rng(seed_of(metric.name, name)))
-        if isinstance(result, str):
-            found.add_absent(metric, name, result)
+    """The score of each metric, or why there is none; extractor: None in an anchor's own space."""
+    for metric in metrics:
+        result = _measure(metric, real, fake, _random(metric, extractor))
+        if isinstance(result, Score):
+            found.add(metric, result, extractor, role)
         else:
-            found.add(metric, result, extractor, role_of(key) if key else "none")
-
-
-def _score_by_length(evaluation: Evaluation, found: Scores, real: Features, answer: Answer) -> None:
-    """The audio-length curve by the judge; its last point is the plain metric."""
-    judge = evaluation.extractors["judge"]
-    for seconds, faces in answer.shorter.items():
-        fake = Features(real.identities, evaluation.embed("judge", faces)[0])
-        for metric in metrics_by_length(evaluation.benchmark):
-            random = np.random.default_rng(seed_of(metric.name, judge.id))
-            result = _measure(metric, real, fake, random)
-            if not isinstance(result, str):
-                found.add(AtLength(metric, seconds), result, judge, "judge")
+            found.add_absent(metric, extractor.id if extractor else None, result)
 
 
 def _check(metric: Metric, result: object, n: int) -> None:
@@ -266,14 +162,19 @@ def _check(metric: Metric, result: object, n: int) -> None:
         raise unfit(what, metric, result.per_identity, f"per_identity of {n} identities")
 
 
+def _random(metric: Metric, extractor: Identified | None) -> np.random.Generator:
+    """The random numbers of a metric by an extractor, the same for every row."""
+    return np.random.default_rng(seed_of(metric.name, extractor.id if extractor else None))
+
+
 def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
     """The score, or the reason why there is none."""
     n = len(real.identities)
     if n < metric.min_n:
         return f"needs {metric.min_n} identities, there are {n}"
-    if missing := lacking(metric, real, fake):
+    if missing := missing_needs(metric, real, fake):
         return " and ".join(
-            LACKING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
+            MISSING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
         )
     result = metric(real, fake, rng)
     _check(metric, result, n)

@@ -6,25 +6,16 @@ predictions enter as they come: means of embeddings are not brought back to leng
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from sf2f_bench.metrics import distribution, quality, retrieval, similarity
-from sf2f_bench.metrics.table import (
-    FRECHET_CAVEAT,
-    FRECHET_MARGIN,
-    FRECHET_NAMES,
-    INFORMATION_CAVEAT,
-    INFORMATION_MARGIN,
-    INFORMATION_NAMES,
-    RECALL_MARGIN,
-    SHOWN_KS,
-    likeness_card,
-)
+from sf2f_bench.metrics import distribution, quality, retrieval
+from sf2f_bench.metrics.similarity import SIMILARITIES, likeness_card
 from sf2f_bench.protocols.names import headline_k
+from sf2f_bench.protocols.scores import NamedMetric
 from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, MetricCard, Score
 
@@ -36,38 +27,17 @@ if TYPE_CHECKING:
 GALLERIES = 3
 PARTS = 5  # of the VGGFace Score
 INCEPTION_PARTS = 3  # of the Inception Score
-ONE_SEGMENT = "/one-segment"  # ends the name of a metric of faces that were drawn from one segment each
-MEAN_VOICE = "/mean-voice"  # of faces that were drawn from the mean of the segments' voice embeddings
-FUSED = "/fused"  # ends the name of a quality metric of faces that were drawn from all segments at once
-DISTANCES: dict[str, Callable[[Any, Any], Matrix]] = {
-    "cosine": similarity.cosine_similarity,
-    "l1": similarity.l1_distance,
-    "l2": similarity.l2_distance,
-}
-
-
-class NamedMetric(Protocol):
-    """What a record says of a metric."""
-
-    @property
-    def name(self) -> str:  # noqa: D102
-        ...
-
-    @property
-    def version(self) -> int:  # noqa: D102
-        ...
-
-    @property
-    def higher_is_better(self) -> bool:  # noqa: D102
-        ...
+ONE_SEGMENT = "/one-segment"  # ends the name of a metric of faces that were generated from one segment each
+MEAN_VOICE = "/mean-voice"  # of faces that were generated from the mean of the segments' voice embeddings
+FUSED = "/fused"  # ends the name of a quality metric of faces that were generated from all segments at once
 
 
 class PaperMetric(NamedMetric, Protocol):
-    """One number an identity from predictions and truth ``[N, D]``; the last identities may be left out."""
+    """A metric that gives a number for each identity; the last identities may be left out."""
 
     @property
     def needs_embeddings(self) -> bool:
-        """False where an order of the gallery is enough."""
+        """Whether it needs more than an order of the gallery."""
         ...
 
     @property
@@ -76,7 +46,7 @@ class PaperMetric(NamedMetric, Protocol):
         ...
 
     def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
-        """Values of the identities that count ``[n]``, in their order, first identity first."""
+        """Predictions and truth ``[N, D]`` -> values ``[n]`` of the first n identities, in their order."""
         ...
 
 
@@ -104,7 +74,7 @@ def gallery_count(identities: int, size: int) -> int:
 class GalleryRecall:
     """Recall@k in fixed galleries: rows 0-99, 100-199 and 200-299 of the sorted list of test identities.
 
-    Quirks: who is whose rival follows from the order of the list; identities past the last full gallery (past
+    Quirks: which identities compete follows from the order of the list; identities past the last full gallery (past
     300) never enter; three galleries are a sample of all possible ones. Unlike the official code's order of
     equals, ties count by their expectation.
 
@@ -132,7 +102,7 @@ class GalleryRecall:
 
     @property
     def card(self) -> MetricCard:
-        """Of all faces at few k, of one segment and of the mean voice at the headline's."""
+        """Columns of all faces at a few k, and of one segment and the mean voice at the headline's k."""
         gallery = f"g{self.size}x{self.galleries}"
         card = MetricCard(
             "recall",
@@ -141,13 +111,13 @@ class GalleryRecall:
             heading=f"recall@{self.k} {words_of(self.suffix) or gallery}",
             bounds=self.bounds,
             chance=self.k / self.size,
-            margin=RECALL_MARGIN,
+            margin=retrieval.RECALL_MARGIN,
             tables={},
             smooth=False,
             error="spread",
         )
         if self.k != self.headline_k:
-            shown = not self.suffix and self.k in SHOWN_KS and self.k < self.headline_k
+            shown = not self.suffix and self.k in retrieval.SHOWN_KS and self.k < self.headline_k
             return replace(card, tables={"retrieval": self.k}, order={"retrieval": 0}) if shown else card
         place = ("", ONE_SEGMENT, MEAN_VOICE).index(self.suffix)
         return replace(
@@ -175,7 +145,7 @@ class GalleryRecall:
 
 
 @dataclass(frozen=True)
-class TrueIdentity:
+class PublishedSimilarity:
     """Cosine, L1 or L2 of each prediction to its identity's truth, over all identities, past 300 too.
 
     Quirks: neither side is brought back to length 1 after its mean, so the distances shrink where the embeddings
@@ -205,16 +175,16 @@ class TrueIdentity:
 
     @property
     def card(self) -> MetricCard:
-        """Of all faces; of one segment and of the mean voice they stand in files alone."""
+        """Columns of all faces; those of one segment and of the mean voice stand in files alone."""
         card = replace(likeness_card(self.kind), parameters=faces_of(self.suffix), error="spread")
         if self.suffix:
             return replace(card, heading=f"{card.heading} {words_of(self.suffix)}", decides=(), shown=())
-        place = tuple(DISTANCES).index(self.kind)
+        place = tuple(SIMILARITIES).index(self.kind)
         return replace(card, tables={"likeness": (9, 7, 6)[place]}, order={"likeness": place}, plotted=True)
 
     def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
         """``[N, D]``, ``[N, D]`` -> ``[N]``."""
-        return DISTANCES[self.kind](predictions, truth)
+        return SIMILARITIES[self.kind](predictions, truth)
 
 
 @dataclass(frozen=True)
@@ -296,15 +266,15 @@ class MutualInformation:
             "quality",
             {"parts": self.parts, **faces_of(self.suffix)},
             heading=f"MI score{fused}",
-            headings={convention: f"{name}{fused}" for convention, name in INFORMATION_NAMES.items()},
+            headings={convention: f"{name}{fused}" for convention, name in quality.INFORMATION_NAMES.items()},
             format="size",
             bounds=(1.0, None),
-            margin=INFORMATION_MARGIN,
+            margin=quality.INFORMATION_MARGIN,
             tables={"likeness": priority},
             order={"likeness": place},
             error="spread",
             plotted=self.parts == PARTS and not self.suffix,
-            caveat=INFORMATION_CAVEAT.replace("one part", f"one of {self.parts} parts"),
+            caveat=quality.INFORMATION_CAVEAT.replace("one part", f"one of {self.parts} parts"),
         )
 
     def __call__(self, probabilities: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
@@ -319,7 +289,7 @@ def inception_score(suffix: str = "") -> MutualInformation:
 
 
 @dataclass(frozen=True)
-class FrechetDistance:
+class PublishedFrechetDistance:
     """FID as published: one random photo an identity against one face an identity, Inception's pool features.
 
     Range: 0 or more.
@@ -341,23 +311,25 @@ class FrechetDistance:
 
     @property
     def card(self) -> MetricCard:
-        """It is called FID, for Inception gives it."""
+        """Called FID, because Inception gives it."""
         fused = " fused" if self.suffix else ""
         return MetricCard(
             "frechet-distance",
             "distribution",
             faces_of(self.suffix),
             heading=f"Frechet{fused}",
-            headings={convention: f"{name}{fused}" for convention, name in FRECHET_NAMES.items()},
+            headings={
+                convention: f"{name}{fused}" for convention, name in distribution.FRECHET_NAMES.items()
+            },
             format="size",
             bounds=(0.0, None),
-            margin=FRECHET_MARGIN,
+            margin=distribution.FRECHET_MARGIN,
             shown=() if self.suffix else ("judge", "further"),
             tables={"likeness": 1 if self.suffix else 3},
             order={"likeness": 7 if self.suffix else 6},
             error="spread",
             heading_with_n=True,
-            caveat=f"{FRECHET_CAVEAT}.",
+            caveat=f"{distribution.FRECHET_CAVEAT}.",
         )
 
     def __call__(self, photos: ArrayLike, faces: ArrayLike) -> float:
@@ -380,7 +352,7 @@ def similarity_metrics(
             )
     return [
         *(GalleryRecall(k, gallery_size, galleries, suffix, headline_k(ks)) for k in ks),
-        *(TrueIdentity(kind, suffix) for kind in DISTANCES),
+        *(PublishedSimilarity(kind, suffix) for kind in SIMILARITIES),
     ]
 
 
@@ -396,7 +368,7 @@ def all_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[N
         ),
         *qualities,
         *(metric.deviation for metric in qualities),
-        *(FrechetDistance(suffix) for suffix in suffixes),
+        *(PublishedFrechetDistance(suffix) for suffix in suffixes),
     ]
 
 
@@ -434,7 +406,7 @@ def quality_over_runs(
     )
 
 
-def frechet_over_runs(metric: FrechetDistance, photos: ArrayLike, faces: ArrayLike) -> Score:
+def frechet_over_runs(metric: PublishedFrechetDistance, photos: ArrayLike, faces: ArrayLike) -> Score:
     """``[R, N, D]``, ``[R, N, D]`` -> mean over the runs, spread: deviation over them; no interval, biased by N."""
     pairs = zip(np.asarray(photos), np.asarray(faces), strict=True)
     found = np.array([metric(*pair) for pair in pairs])

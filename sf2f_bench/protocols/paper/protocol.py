@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sf2f_bench.data.prepared import PreparedStore
     from sf2f_bench.evaluation.test_people import Evaluation
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.protocols.bench.scoring import Scores
     from sf2f_bench.protocols.paper.runs import Predictions
+    from sf2f_bench.protocols.scores import NamedMetric, Scores
     from sf2f_bench.results.records import BenchmarkPart, RunRecord
 
 WHY_NO_TRUE_PHOTO = (
@@ -61,7 +61,7 @@ def _retrieval_title(records: Sequence[RunRecord], _: str) -> str:
 def _likeness_title(records: Sequence[RunRecord], _: str) -> str:
     classifier, score = _classifier_of(records)
     quality = f"{score} by {classifier}" if score else "mutual information (MI) by the judge"
-    inception = _extractor_of(records, paper.inception_score().name, paper.FrechetDistance().name)
+    inception = _extractor_of(records, paper.inception_score().name, paper.PublishedFrechetDistance().name)
     title = f"How alike? By the network of the training loss; {quality}"
     return f"{title}; FID and IS by {inception}" if inception else title
 
@@ -123,7 +123,7 @@ class PaperProtocol(EvaluationProtocol["Predictions"]):
         classifier = {CLASSIFIER: benchmark.paper_classifier} if benchmark.paper_classifier else {}
         return {**classifier, INCEPTION: INCEPTION}
 
-    def metrics(self, benchmark: Benchmark, identities: int) -> list[paper.NamedMetric]:
+    def metrics(self, benchmark: Benchmark, identities: int) -> list[NamedMetric]:
         """Those of the published tables, for each kind of generated face."""
         return paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities)
 

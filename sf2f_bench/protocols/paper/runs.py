@@ -150,7 +150,7 @@ class _Generator:
         self.noise = self.noise_of()
 
     def noise_of(self, *purpose: str) -> torch.Generator:
-        """Chance that depends on training seed, run and purpose alone."""
+        """A source of random numbers that depends on training seed, run and purpose alone."""
         return torch.Generator(device=self.device).manual_seed(seed_of(PAPER, *self.seeds, *purpose))
 
     def __call__(self, segments: Sequence[FloatArray], noise: torch.Generator | None = None) -> ByteArray:
@@ -220,7 +220,7 @@ def stacked(mode: str, runs: Sequence[RunFeatures], faces: ByteArray | None = No
 
 
 def random_of(purpose: str, run: int, identity: str) -> np.random.Generator:
-    """Chance that depends on run and identity alone: the same for every system."""
+    """Random numbers that depend on run and identity alone: the same for every system."""
     return np.random.default_rng(seed_of(PAPER, purpose, run, identity))
 
 
@@ -229,7 +229,7 @@ def _check_same_identities(names: Sequence[str], store: PreparedStore, frontend:
     if found != list(names):
         raise BenchError(
             f"the store for front end {frontend.id} holds {len(found)} test identities that are not the benchmark's "
-            f"{len(names)}: {store.folder / 'left_out.csv'} says who is missing there"
+            f"{len(names)}: {store.folder / 'left_out.csv'} lists who is missing there"
         )
 
 
@@ -245,8 +245,6 @@ def network_of(evaluation: Evaluation, key: str, name: str) -> tuple[str | None,
     """The key itself, or (None, why the network of that name does not score)."""
     if key in evaluation.extractors:
         return key, ""
-    if (
-        name in evaluation.missing
-    ):  # whose own words name folders of this machine, which no record should hold
-        return None, f"needs {name}, which was not on this machine: see `sf2f-bench weights list`"
+    if name in evaluation.missing:
+        return None, f"needs {name}, which is not installed: see `sf2f-bench weights list`"
     return None, f"needs {name}, which this benchmark does not use"

@@ -1,33 +1,35 @@
-"""Protocol `sf2f-paper/1`: evaluation as SF2F's code and supplement do it, its quirks named and kept.
+"""Protocol `sf2f-paper/1`: evaluation as SF2F's code and supplement do it, its quirks kept and named.
 
-It stands beside `sf2f-bench/1` so that numbers can be compared with published ones in kind; what is said of a
-system should rest on `sf2f-bench/1`. The quirks, each also where it is computed:
+It allows a comparison in kind with published numbers; claims about a system should rest on `sf2f-bench/1`. The
+quirks, each also named where it is computed:
 
 - Truth: the mean of the L2-normalised embeddings of ALL photos of an identity, not normalised again. No photo is
   held out.
-- The network that scores is the network of the training loss (FaceNet in the paper), which flatters.
+- The network that scores is the network of the training loss (FaceNet in the paper), which favours systems that were
+  trained with it.
 - The classifier of the mutual-information score is VGGFace2's ResNet-50, fed red, green, blue though its weights
-  expect blue, green, red (key "paper-classifier"); a benchmark that names none has its judge in that part.
+  expect blue, green, red (key "paper-classifier"); a benchmark that names no classifier uses its judge.
 - Recall in three fixed galleries by the order of the test list; identities past the third never enter.
 - Ten runs with ten random crops of the test voices, and their mean. The runs share the test identities, so their
   spread is no confidence interval.
 - A system without fuser is scored by the mean of the embeddings of the faces of up to 20 segments
-  ("average_facenet_embedding"): by many faces at once, though it is shown with one. A system with fuser draws one
-  face from all segments ("fused").
-- A system without fuser is also scored by the one face that it draws from all segments ("/mean-voice"). For SF2F and
-  voice2face that is the face of the mean voice embedding ("average_voice_embedding"), brought back to the length that
-  the decoder was trained on, where the official code decodes the shorter mean itself. What a system does with several
-  segments is its own: the interface hands out no voice embeddings, so a system with fuser has no such row.
+  ("average_facenet_embedding"): by many faces at once, though it is shown with one. A system with fuser generates
+  one face from all segments ("fused").
+- A system without fuser is also scored by the one face that it generates from all segments ("/mean-voice"). For
+  SF2F and voice2face that is the face of the mean voice embedding ("average_voice_embedding"), rescaled to the length
+  that the decoder was trained on; the official code decodes the shorter mean itself. How a system treats several
+  segments is up to the system: the interface gives no access to voice embeddings, so a system with fuser has no such
+  score.
 - Quality by one segment's face an identity ("naive"); with a fuser also by the fused face, because it is not known
   which of the two the published tables hold.
 - FID (`frechet-distance`) and the Inception Score (`mutual-information/3-parts`) by the Inception network of 2015,
   from as many faces as there are test identities: mostly bias. FID takes one random photo of each identity, another
   in every run, and no photo twice in a run. The Inception Score's three parts follow the order of the test list.
-  Neither picture is cropped to the face. Both are absent, with the reason, where Inception's weights are not here.
+  Neither crops pictures to the face. Both are absent, with the reason, where Inception's weights are not installed.
 
-What differs on purpose: everything is seeded, where the official code draws anew at every call; ties count by
-their expectation; faces are uint8 before any network sees them; small pictures reach Inception by PyTorch's bilinear
-resizing, not by that of TensorFlow 1, and probabilities of 0 are no NaN.
+Intended differences: everything is seeded, where the official code takes new random numbers at every call; ties
+count by their expectation; faces are converted to uint8 before any network; small pictures are resized for Inception
+by PyTorch's bilinear interpolation, not by that of TensorFlow 1; and probabilities of 0 do not give NaN.
 """
 
 from __future__ import annotations
@@ -39,7 +41,6 @@ import numpy as np
 
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import seed_of
-from sf2f_bench.protocols.bench.scoring import Scores, role_of
 from sf2f_bench.protocols.names import INCEPTION, PAPER, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.protocols.paper.runs import (
@@ -51,6 +52,7 @@ from sf2f_bench.protocols.paper.runs import (
     random_of,
     stacked,
 )
+from sf2f_bench.protocols.scores import Scores, role_of
 from sf2f_bench.types import Answer, BenchError
 
 if TYPE_CHECKING:
@@ -62,8 +64,8 @@ MODES = {
     "anchor": "the anchor's one answer, the same in every run",
 }
 NO_SUCH_FACE = {  # mode -> why a face of one segment, or of the mean voice embedding, is not there
-    "average": "this row was drawn without it",
-    "fused": "a system with fuser draws one face from all segments, and hands out no voice embedding to average",
+    "average": "this row was generated without it",
+    "fused": "a system with fuser generates one face from all segments and gives no voice embedding to average",
     "anchor": "an anchor answers once, from all segments",
 }
 
@@ -103,12 +105,12 @@ def _metrics(evaluation: Evaluation, suffix: str = "") -> list[paper.PaperMetric
 
 
 def _predictions_of(evaluation: Evaluation, answer: Answer) -> Predictions:
-    """An anchor's faces or queries as the networks see them, as one run."""
+    """What the networks make of an anchor's faces, or its queries, as one run."""
     if answer.faces is None:
         return Predictions("anchor", {"": (answer.embeddings or {})[TRAINING_LOSS][None]}, {})
     embeddings = {"": embeddings_of(evaluation, answer.faces)}
-    seen = {"embeddings": embeddings, **quality_of(evaluation, {"": answer.faces})}
-    return stacked("anchor", [seen], answer.faces)
+    features = {"embeddings": embeddings, **quality_of(evaluation, {"": answer.faces})}
+    return stacked("anchor", [features], answer.faces)
 
 
 def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, gallery: FloatArray) -> None:
@@ -118,8 +120,8 @@ def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, 
             _absent(evaluation, found, metric, None, "the anchor ranks in a space of its own")
         else:
             _add(evaluation, found, metric, probes[None], gallery, None)
-    for quality in (paper.MutualInformation(), paper.inception_score(), paper.FrechetDistance()):
-        _absent(evaluation, found, quality, None, "the anchor draws no face")
+    for quality in (paper.MutualInformation(), paper.inception_score(), paper.PublishedFrechetDistance()):
+        _absent(evaluation, found, quality, None, "the anchor generates no face")
 
 
 def _add(
@@ -141,13 +143,15 @@ def _add(
 
 
 def _score_quality(evaluation: Evaluation, found: Scores, answer: Predictions) -> None:
-    """VGGFace Score, Inception Score and FID, of every kind of face that was drawn."""
+    """VGGFace Score, Inception Score and FID, of every kind of generated face."""
     inception = network_of(evaluation, INCEPTION, INCEPTION)
     for suffix in ("", paper.FUSED) if answer.mode == "fused" else ("",):
         score = partial(_score_parts, evaluation, found)
         score(paper.MutualInformation(suffix), classifier_of(evaluation), answer.probabilities.get(suffix))
         score(paper.inception_score(suffix), inception, answer.classes.get(suffix))
-        _score_frechet(evaluation, found, paper.FrechetDistance(suffix), inception, answer.pools.get(suffix))
+        _score_frechet(
+            evaluation, found, paper.PublishedFrechetDistance(suffix), inception, answer.pools.get(suffix)
+        )
 
 
 def _score_parts(
@@ -159,7 +163,7 @@ def _score_parts(
 ) -> None:
     """A mutual-information score and its deviation over parts, of class probabilities ``[R, N, C]``."""
     key, reason = network
-    if key is None or (reason := _lacking(evaluation, metric, runs, "probabilities")):
+    if key is None or (reason := _why_absent(evaluation, metric, runs, "probabilities")):
         _absent(evaluation, found, metric, key, reason)
         return
     extractor = evaluation.extractors[key]
@@ -173,13 +177,13 @@ def _score_parts(
 def _score_frechet(
     evaluation: Evaluation,
     found: Scores,
-    metric: paper.FrechetDistance,
+    metric: paper.PublishedFrechetDistance,
     network: tuple[str | None, str],
     runs: FloatArray | None,
 ) -> None:
     """FID of pool features ``[R, N, 2048]``, each run's against that run's photos."""
     key, reason = network
-    if key is None or (reason := _lacking(evaluation, metric, runs, "faces")):
+    if key is None or (reason := _why_absent(evaluation, metric, runs, "faces")):
         _absent(evaluation, found, metric, key, reason)
         return
     assert runs is not None
@@ -187,9 +191,9 @@ def _score_frechet(
     found.add(metric, score, evaluation.extractors[key], role_of(key))
 
 
-def _lacking(
+def _why_absent(
     evaluation: Evaluation,
-    metric: paper.MutualInformation | paper.FrechetDistance,
+    metric: paper.MutualInformation | paper.PublishedFrechetDistance,
     runs: FloatArray | None,
     what: str,
 ) -> str:
@@ -201,7 +205,7 @@ def _lacking(
 
 
 def random_photos(evaluation: Evaluation, key: str, runs: int) -> FloatArray:
-    """What a network sees of one random photo of each test identity, another choice in each run: ``[R, N, D]``."""
+    """Features of one random photo of each test identity, chosen anew in each run: ``[R, N, D]``."""
     counts = np.array([len(faces) for faces in evaluation.test_faces])
     starts = np.cumsum(counts) - counts
     each, _ = evaluation.embed(key, np.concatenate(evaluation.test_faces))

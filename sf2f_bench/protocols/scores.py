@@ -1,0 +1,87 @@
+"""What scoring an answer gives, whatever the protocol: the lists of a record and the columns of its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from sf2f_bench.metrics.common import card_of
+from sf2f_bench.results import records
+from sf2f_bench.types import MetricCard, Role, Score
+
+
+class NamedMetric(Protocol):
+    """What a record says of a metric."""
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def version(self) -> int:  # noqa: D102
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:  # noqa: D102
+        ...
+
+
+class Identified(Protocol):
+    """An extractor or an attribute judge, as far as a record names it."""
+
+    id: str
+
+
+def role_of(key: str) -> Role:
+    """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
+    roles: dict[str, Role] = {"judge": "judge", "training-loss": "training-loss"}
+    return roles.get(key, "further")
+
+
+@dataclass
+class Scores:
+    """What scoring an answer gives: the record's lists, its notes and the per-identity table's columns.
+
+    A column is shorter than the table where a metric leaves out the last identities.
+    """
+
+    scores: list[records.ScoreRecord] = field(default_factory=list)
+    absent: list[records.AbsentScore] = field(default_factory=list)
+    cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    replicates: dict[str, np.ndarray] = field(default_factory=dict)
+    rows: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def add_absent(self, metric: NamedMetric, extractor: str | None, reason: str) -> None:
+        """Take up that a metric could not be computed by the extractor of this id, and why."""
+        self.cards[metric.name] = card_of(metric)
+        self.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
+
+    def add(
+        self, metric: NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
+    ) -> None:
+        """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
+        self.cards[metric.name] = card_of(metric)
+        column = records.column_of(metric.name, extractor.id if extractor else None)
+        basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
+        if result.per_identity is not None:
+            basis, self.columns[column] = result.basis, result.per_identity
+        elif result.replicates is not None:
+            basis, self.replicates[column] = "replicates", result.replicates
+        self.scores.append(
+            records.ScoreRecord(
+                metric=metric.name,
+                version=metric.version,
+                extractor=extractor.id if extractor else None,
+                extractor_role=role,
+                value=float(result.value),
+                n=result.n,
+                interval=result.interval and (float(result.interval[0]), float(result.interval[1])),
+                spread=None if result.spread is None else float(result.spread),
+                higher_is_better=metric.higher_is_better,
+                basis=basis,
+            )
+        )
