@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sf2f_bench.files import save_tensors
 from sf2f_bench.registry import MODELS
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, ReadsOfficialWeights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +54,8 @@ def import_checkpoint(file: Path, model: str, folder: Path) -> Path:
     a file that is missing, damaged, holds anything but tensors and plain values, or does not fit the model,
     and for a model that reads no such files.
     """
-    convert = getattr(MODELS.get(model), "from_official", None)
-    if convert is None:
+    system = MODELS.get(model)
+    if not isinstance(system, ReadsOfficialWeights):
         raise BenchError(f"{model} has no official weights to import: choose a system that was published")
     if not file.is_file():
         raise BenchError(f"there is no file {file}: give the checkpoint to import")
@@ -63,7 +63,8 @@ def import_checkpoint(file: Path, model: str, folder: Path) -> Path:
     with open(file, "rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     metadata = {"model": model, "source": file.name, "sha256": sha256, "width": 1.0}
-    return save_tensors(folder / f"{model}-{sha256[:8]}.safetensors", convert(model, state), metadata)
+    tensors = system.from_official(model, state)
+    return save_tensors(folder / f"{model}-{sha256[:8]}.safetensors", tensors, metadata)
 
 
 def generator_state(content: Any, file: Path) -> dict[str, Tensor]:

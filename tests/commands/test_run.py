@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sf2f_bench.files import load_tensors
 from sf2f_bench.results.records import load_all
 from sf2f_bench.statistics.intervals import HALVES
 from tests.commands.program import PROGRAM, SMOKE, call, environment, start_from
@@ -153,11 +154,16 @@ def test_the_report_reads_records_alone(both_protocols, tmp_path):
 
 
 def test_killed_twice_it_ends_with_the_same_records(anchored, finished, tmp_path):
-    """kill -9 while SF2F trains, and again later: bit for bit the records of the uninterrupted run."""
+    """kill -9 while SF2F trains, and while its fuser trains: bit for bit the records of the uninterrupted run."""
     folder, _ = finished
     cache = start_from(anchored, tmp_path) / ".sf2f-bench"
-    for wait in (lambda: list(cache.glob("training/*/*.safetensors")), lambda: list(cache.glob("models/*"))):
-        _kill_when(tmp_path, wait)
+    # Models that are complete by then, the stage that is killed, and its steps.
+    for models, stage, steps in ((1, "generator", 30), (2, "fuser", 5)):
+        _kill_in(tmp_path, cache, models, stage)
+        (checkpoint,) = _unfinished(cache, stage)
+        done = load_tensors(checkpoint)[1]["facts"]["done"]
+        assert 0 < done < steps, "it was not killed within the stage"
+        assert len(_trained(cache)) == models
     done = call(tmp_path, *SMOKE)
     assert done.returncode == 0, done.stderr
     whole = {record.stem: record for record in load_all(folder / "results")}
@@ -168,15 +174,27 @@ def test_killed_twice_it_ends_with_the_same_records(anchored, finished, tmp_path
         pd.testing.assert_frame_equal(record.per_identity(), whole[stem].per_identity(), check_exact=True)
 
 
-def _kill_when(folder: Path, happened) -> None:
+def _trained(cache: Path) -> set[str]:
+    """The keys of the models that are complete."""
+    return {path.stem for path in cache.glob("models/*.safetensors") if not path.stem.endswith("-best")}
+
+
+def _unfinished(cache: Path, stage: str) -> list[Path]:
+    """Checkpoints of this stage of models that are not complete."""
+    checkpoints = cache.glob(f"training/*/{stage}.safetensors")
+    return [path for path in checkpoints if path.parent.name not in _trained(cache)]
+
+
+def _kill_in(folder: Path, cache: Path, models: int, stage: str) -> None:
+    """Run, with a checkpoint after every step, until so many models are complete and this stage trains; kill -9."""
     command, env = [*PROGRAM, *SMOKE, "--checkpoint-every", "0"], environment(folder)
     process = subprocess.Popen(
         command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 900
-    while not happened():
+    while len(_trained(cache)) < models or not _unfinished(cache, stage):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline, "the run never came to the point where the test kills it"
-        time.sleep(0.05)
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
