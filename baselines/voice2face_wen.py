@@ -106,10 +106,7 @@ def to_bytes(images: Tensor) -> Tensor:
 def generator_losses(fake: Tensor, labels: Tensor, discriminator: FaceNetwork) -> dict[str, Tensor]:
     """The generator's terms by name: non-saturating logistic GAN, cross-entropy of the voice's identity."""
     score, logits = discriminator(fake)
-    return {
-        "identity_adversarial": F.softplus(-score).mean(),
-        "identity": F.cross_entropy(logits, labels),
-    }
+    return {"identity_adversarial": F.softplus(-score).mean(), "identity": F.cross_entropy(logits, labels)}
 
 
 class Voice2FaceWen:

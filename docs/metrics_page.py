@@ -1,7 +1,7 @@
 """The page of metrics, written from the metrics themselves: ``python -m docs.metrics_page > docs/metrics.md``.
 
-A metric's docstring says what it is, and in paragraphs that begin with a label of `LABELS` what a reader must know.
-What it does not say is taken from the functions that its `Computed by` names. A test compares page and metrics.
+A metric's docstring describes it; paragraphs that begin with a label of `LABELS` hold what a reader must know. Labels
+that it leaves out are taken from the functions that its `Computed by` names. A test compares page and metrics.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sf2f_bench.protocols.paper import metrics as paper
 LABELS = ("Formula", "Range", "Direction", "Source", "Pitfall", "Computed by")
 LABEL = re.compile(rf"^({'|'.join(LABELS)}): ", re.MULTILINE)
 REFERENCE = re.compile(r"`(\w+)\.(\w+)`")
-EXAMPLE = "synthetic-64"  # whose galleries and ks the names on the page are those of
+EXAMPLE = "synthetic-64"  # its galleries and ks are in the names on the page
 TEST_IDENTITIES = 300  # of the example
 FAMILIES = {  # by the module that computes a metric; each module's docstring introduces what follows
     "Retrieval": ("retrieval",),

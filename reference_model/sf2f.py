@@ -182,9 +182,7 @@ class FaceDecoder(nn.Module):
         heads = len(resolutions(image_size))
         flat = channels[0] * 4 * 4
         self.start = nn.Sequential(
-            nn.Linear(scaled(EMBEDDING, width), 2 * flat, bias=False),
-            nn.BatchNorm1d(2 * flat),
-            nn.GLU(dim=1),
+            nn.Linear(scaled(EMBEDDING, width), 2 * flat, bias=False), nn.BatchNorm1d(2 * flat), nn.GLU(dim=1)
         )
         self.blocks = nn.ModuleList(upsampling_block(a, b) for a, b in pairwise(channels))
         self.heads = nn.ModuleList(image_head(c) for c in channels[-heads:])

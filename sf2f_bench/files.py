@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sf2f_bench.types import SAMPLE_RATE
@@ -45,6 +45,15 @@ def write_flac(target: Path | BinaryIO, samples: NDArray[Any]) -> None:
     import soundfile
 
     soundfile.write(target, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name from a stranger's data names one entry of a folder on any system: no path, not hidden, printable.
+
+    Only such a name may be joined to a folder: ``../x``, ``/x`` and ``C:x`` lie elsewhere.
+    """
+    is_entry = name != "" and name == PurePosixPath(name).name == PureWindowsPath(name).name
+    return is_entry and not name.startswith(".") and name.isprintable() and len(name.encode()) <= 255
 
 
 def hash_of(value: object) -> str:

@@ -34,11 +34,12 @@ class PathPattern:
     pattern: re.Pattern[str]
 
 
-VOICE = PathPattern("id10002/CLIP/00001.wav", re.compile(r"id\d{5}/[^/]+/\d{5}\.wav"))
-FACE = PathPattern("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(r"[^/]+/1\.6/[^/]+/\d+\.jpg"))
+FOLDER = r"[^/\\.][^/\\]*"  # never ".."
+VOICE = PathPattern("id10002/CLIP/00001.wav", re.compile(rf"id\d{{5}}/{FOLDER}/\d{{5}}\.wav"))
+FACE = PathPattern("A.R._Rahman/1.6/CLIP/0013500.jpg", re.compile(rf"{FOLDER}/1\.6/{FOLDER}/\d+\.jpg"))
 # Before VoxCeleb1 gave its people ids:
-OLD_VOICE = PathPattern("A.R._Rahman/CLIP_0000001.wav", re.compile(r"([^/]+)/([^/]+)_(\d{7})\.wav"))
-OLD_FACE = PathPattern("A.R._Rahman/CLIP/0013500.jpg", re.compile(r"([^/]+)/([^/]+/\d+\.jpg)"))
+OLD_VOICE = PathPattern("A.R._Rahman/CLIP_0000001.wav", re.compile(rf"({FOLDER})/({FOLDER})_(\d{{7}})\.wav"))
+OLD_FACE = PathPattern("A.R._Rahman/CLIP/0013500.jpg", re.compile(rf"({FOLDER})/({FOLDER}/\d+\.jpg)"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +156,7 @@ def read_lists(folder: Path) -> tuple[People, list[AssociationList]]:
 
 def read_people(path: Path) -> People:
     """VoxCeleb1's metadata, separated by tabs. Raises BenchError, with the line, for anything else."""
-    table, sha256 = _read(path, "\t", header=True)
-    _need_columns(path, table, PEOPLE_COLUMNS)
+    table, sha256 = _read(path, "\t", PEOPLE_COLUMNS)
     people = table[PEOPLE_COLUMNS].set_axis(["id", "name", "gender"], axis=1)
     people["split"] = [split_of_row(number) for number in range(len(people))]
     _refuse(path, people, ~people["id"].str.fullmatch(r"id\d{5}"), "expected an id like id10001")
@@ -176,13 +176,13 @@ def read_matching(path: Path, people: People) -> MatchingList:
         raise BenchError(
             f"{path}: expected a name such as matching_v2f_GN.csv, which gives direction and stratum"
         )
-    trials, sha256 = _read(path, " ", columns=["probe", "right", "wrong"])
+    columns = ["probe", "right", "wrong"]
+    trials, sha256 = _read(path, " ", columns, header=False)
     direction: Literal["v2f", "f2v"] = "v2f" if name[1] == "v2f" else "f2v"
     probe, candidate = (VOICE, FACE) if direction == "v2f" else (FACE, VOICE)
-    for column, pattern in (("probe", probe), ("right", candidate), ("wrong", candidate)):
-        _need_pattern(path, trials, column, pattern)
     trials["person"], right, wrong = (
-        _person(path, trials, column, people) for column in ("probe", "right", "wrong")
+        _person(path, trials, column, pattern, people)
+        for column, pattern in zip(columns, (probe, candidate, candidate), strict=True)
     )
     _refuse(path, trials, right != trials["person"], "the first candidate is not the probe's person")
     _refuse(path, trials, wrong == trials["person"], "the second candidate is the probe's person too")
@@ -199,11 +199,9 @@ def read_verification(path: Path, people: People) -> VerificationList:
     name = VERIFICATION_NAME.fullmatch(path.name)
     if not name:
         raise BenchError(f"{path}: expected a name such as veriflist_test_GNA_unseenunheard.txt")
-    table, sha256 = _read(path, ",", header=True)
-    _need_columns(path, table, VERIFICATION_COLUMNS)
-    _need_pattern(path, table, "voice-path", OLD_VOICE)
-    _need_pattern(path, table, "face-path", OLD_FACE)
-    voice, face = (_person(path, table, f"{side}-path", people) for side in ("voice", "face"))
+    table, sha256 = _read(path, ",", VERIFICATION_COLUMNS)
+    voice = _person(path, table, "voice-path", OLD_VOICE, people)
+    face = _person(path, table, "face-path", OLD_FACE, people)
     for side, person in (("voice", voice), ("face", face)):
         number = table[f"{side}-speaker-id"].str.zfill(4)  # 2 is id10002
         _refuse(path, table, "id1" + number != person, f"the {side}'s speaker number is another person's")
@@ -228,10 +226,8 @@ def read_retrieval(recordings: Path, people: People) -> RetrievalList:
             raise BenchError(
                 f"{path} is missing: a retrieval list has one file of recordings and one of photos"
             )
-        table, hashes[path.name] = _read(path, "\t", header=True)
-        _need_columns(path, table, [PEOPLE_COLUMNS[0], column])
-        _need_pattern(path, table, column, pattern)
-        person = _person(path, table, column, people)
+        table, hashes[path.name] = _read(path, "\t", [PEOPLE_COLUMNS[0], column])
+        person = _person(path, table, column, pattern, people)
         _refuse(path, table, table[PEOPLE_COLUMNS[0]] != person, "the id is another person's than the path's")
         _refuse(path, table, table[column].duplicated(), "this path is listed twice")
         tables.append(pd.DataFrame({"path": table[column], "person": person}))
@@ -240,44 +236,41 @@ def read_retrieval(recordings: Path, people: People) -> RetrievalList:
 
 
 def _read(
-    path: Path, separator: str, columns: Sequence[str] = (), header: bool = False
+    path: Path, separator: str, columns: Sequence[str], header: bool = True
 ) -> tuple[pd.DataFrame, str]:
-    """The fields of every line as strings, indexed by the line's number, and the file's SHA-256."""
+    """The fields of every line as strings, indexed by the line's number, and the file's SHA-256.
+
+    columns: that the header must have, or of a file without one. Raises BenchError for anything else.
+    """
     try:
         content = path.read_bytes()
         lines = pd.Series(content.decode("utf-8").splitlines(), dtype=str)
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} cannot be read as a list: {error}") from error
     lines.index += 1
-    if header and len(lines):
-        columns, lines = lines.iloc[0].split(separator), lines.iloc[1:]
+    names = lines.iloc[0].split(separator) if header and len(lines) else list(columns)
+    if missing := [column for column in columns if column not in names]:
+        raise BenchError(
+            f"{path}, line 1: expected the columns {', '.join(columns)}; not found: {', '.join(missing)}"
+        )
+    lines = lines.iloc[int(header) :]
     if lines.empty:
         raise BenchError(f"{path} has no line; download it again")
     fields = lines.str.split(separator)
     counts = fields.str.len()
-    wrong = counts[counts != len(columns)]
+    wrong = counts[counts != len(names)]
     if len(wrong):
         raise BenchError(
-            f"{path}, line {wrong.index[0]}: expected {len(columns)} fields, got {wrong.iloc[0]}; download it again"
+            f"{path}, line {wrong.index[0]}: expected {len(names)} fields, got {wrong.iloc[0]}; download it again"
         )
-    table = pd.DataFrame(fields.tolist(), index=lines.index, columns=pd.Index(columns))
+    table = pd.DataFrame(fields.tolist(), index=lines.index, columns=pd.Index(names))
     return table, hashlib.sha256(content).hexdigest()
 
 
-def _need_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    if missing := [column for column in columns if column not in table]:
-        raise BenchError(
-            f"{path}, line 1: expected the columns {', '.join(columns)}; not found: {', '.join(missing)}"
-        )
-
-
-def _need_pattern(path: Path, table: pd.DataFrame, column: str, expected: PathPattern) -> None:
+def _person(path: Path, table: pd.DataFrame, column: str, expected: PathPattern, people: People) -> pd.Series:
+    """The id of each path's person; BenchError for a path that looks otherwise or is of an unknown person."""
     bad = ~table[column].str.fullmatch(expected.pattern)
     _refuse(path, table, bad, f"expected a path such as {expected.example} as {column}")
-
-
-def _person(path: Path, table: pd.DataFrame, column: str, people: People) -> pd.Series:
-    """The id of each path's person; BenchError for an unknown person."""
     found = people.of(table[column])
     _refuse(path, table, found.isna(), f"the person of {column} is not in {METADATA}")
     return found

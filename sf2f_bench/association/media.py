@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,53 +24,43 @@ FILES_AT_ONCE = 128  # at most 51 MB of features of the usual front end
 FileEmbeddings = tuple["FloatArray", dict[Path, str]]
 
 
-@dataclass(frozen=True, eq=False)
-class VoiceEmbedder:
-    """Generates one face from each recording on its own and embeds it with the judge.
+def embed_voices(
+    paths: Sequence[Path],
+    system: SpeechToFace,
+    judge: FeatureExtractor,
+    device: torch.device,
+    generator: torch.Generator,
+    advance: Callable[[int], None],
+) -> FileEmbeddings:
+    """Generate one face from each recording on its own, and embed it with the judge.
 
     A recording is cut into the windows of the evaluation (the first 20, of 1.25 s). `advance` is called with the
     number of recordings done.
     """
+    frontend = system.frontend
 
-    system: SpeechToFace
-    judge: FeatureExtractor
-    device: torch.device
-    generator: torch.Generator
-    advance: Callable[[int], None]
-
-    def __call__(self, paths: Sequence[Path]) -> FileEmbeddings:
-        """Embeddings ``[V, D]``, NaN for recordings that cannot be used, and the reasons."""
-        return _in_blocks(paths, self._segments, self._embedded, self.advance)
-
-    def _segments(self, path: Path) -> FloatArray:
-        frontend = self.system.frontend
+    def segments_of(path: Path) -> FloatArray:
         features = AudioFile(path.name, path).log_filterbank(frontend)
         return evaluation_segments([features.T], frontend.segment_frames)
 
-    def _embedded(self, segments: list[FloatArray]) -> FloatArray:
-        normalise = self.system.frontend.normalise
-        faces = generate_faces(
-            self.system.generate, segments, normalise, self.device, self.generator, lambda _: None
-        )
-        return _embed(self.judge, faces)
-
-
-@dataclass(frozen=True, eq=False)
-class PhotoEmbedder:
-    """Embeds photos with the judge, read at `size` pixels as `prepare` reads them."""
-
-    judge: FeatureExtractor
-    size: int
-    advance: Callable[[int], None]
-
-    def __call__(self, paths: Sequence[Path]) -> FileEmbeddings:
-        """Embeddings ``[F, D]``, NaN for photos that cannot be used, and the reasons."""
-        return _in_blocks(
-            paths, self._read, lambda images: _embed(self.judge, np.stack(images)), self.advance
+    def embed(segments: list[FloatArray]) -> FloatArray:
+        return _embed(
+            judge,
+            generate_faces(system.generate, segments, frontend.normalise, device, generator, lambda _: None),
         )
 
-    def _read(self, path: Path) -> ByteArray:
-        return PhotoFile(path.name, path).image(self.size)
+    return _in_blocks(paths, segments_of, embed, advance)
+
+
+def embed_photos(
+    paths: Sequence[Path], judge: FeatureExtractor, size: int, advance: Callable[[int], None]
+) -> FileEmbeddings:
+    """Read photos at `size` pixels, as `prepare` does, and embed them with the judge."""
+
+    def read(path: Path) -> ByteArray:
+        return PhotoFile(path.name, path).image(size)
+
+    return _in_blocks(paths, read, lambda images: _embed(judge, np.stack(images)), advance)
 
 
 def _in_blocks(

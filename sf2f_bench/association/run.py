@@ -1,6 +1,6 @@
 """The association lists of the literature: a face is generated from each voice, and the judge compares faces.
 
-Every number stands beside chance and beside knowing only the gender, on the same trials, and a second time for the
+Every number is given with chance and with knowing only the gender, on the same trials, and a second time for the
 people of hq-voxceleb's test rows only: four in five people of the lists are in its training rows, so what a system
 trained there scores on all of them is no result on unheard people.
 """
@@ -18,7 +18,7 @@ import torch
 import sf2f_bench
 from sf2f_bench.association.lists import AssociationList, MediaFolders, People, read_lists
 from sf2f_bench.association.measures import ClusteredStatistic, EmbeddedFiles, measure
-from sf2f_bench.association.media import FileEmbeddings, PhotoEmbedder, VoiceEmbedder
+from sf2f_bench.association.media import FileEmbeddings, embed_photos, embed_voices
 from sf2f_bench.association.record import AssociationRecord, AssociationScore, ListResult
 from sf2f_bench.benchmarks import benchmark_named
 from sf2f_bench.files import load_tensors, seed_of
@@ -47,15 +47,15 @@ Embed = Callable[[Sequence[Path]], FileEmbeddings]
 def associate(
     lists: Sequence[AssociationList],
     folders: MediaFolders,
-    embed_voices: Embed,
-    embed_faces: Embed,
+    of_voices: Embed,
+    of_photos: Embed,
     partial: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[ListResult]:
     """Matching accuracy, verification AUC and equal error rate, and retrieval mAP of every list.
 
-    embed_voices: recordings -> embeddings of the faces generated from them; embed_faces: photos -> embeddings; both
-    in the judge's space, with NaN rows for files that cannot be used. Raises BenchError where a listed file is
+    of_voices: recordings -> embeddings of the faces generated from them; of_photos: photos -> embeddings; both in the
+    judge's space, with NaN rows for files that cannot be used. Raises BenchError where a listed file is
     missing or cannot be used, unless `partial`: then `say` reports it, and its trials are left out and counted.
     """
     voices = _resolved([item.voices for item in lists], folders.recording)
@@ -65,8 +65,7 @@ def associate(
             raise BenchError(f"{fault}\n{REMEDY}")
         say(fault)
     sides = [
-        _embedded(found, embed, partial, say)
-        for found, embed in ((voices, embed_voices), (faces, embed_faces))
+        _embedded(found, embed, partial, say) for found, embed in ((voices, of_voices), (faces, of_photos))
     ]
     genders = folders.people.table.set_index("id")["gender"]
     by_chance, by_gender = (
@@ -177,15 +176,15 @@ def associate_system(
     reporter.say(f"{len(found)} lists that name {count:,} recordings and photos")
     random = torch.Generator(device=machine.device).manual_seed(seed_of("associate"))
 
-    def embed_voices(paths: Sequence[Path]) -> FileEmbeddings:
+    def of_voices(paths: Sequence[Path]) -> FileEmbeddings:
         with reporter.bar(f"generate faces with {system.card.label} (recordings)", len(paths)) as bar:
-            return VoiceEmbedder(system, eyes, machine.device, random, bar.advance)(paths)
+            return embed_voices(paths, system, eyes, machine.device, random, bar.advance)
 
-    def embed_faces(paths: Sequence[Path]) -> FileEmbeddings:
+    def of_photos(paths: Sequence[Path]) -> FileEmbeddings:
         with reporter.bar("embed photos", len(paths)) as bar:
-            return PhotoEmbedder(eyes, named.image_size, bar.advance)(paths)
+            return embed_photos(paths, eyes, named.image_size, bar.advance)
 
-    results = associate(found, folders, embed_voices, embed_faces, partial, reporter.say)
+    results = associate(found, folders, of_voices, of_photos, partial, reporter.say)
     return AssociationRecord(
         system=system.card.label,
         system_version=system.card.version,

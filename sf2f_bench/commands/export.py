@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="FILE.parquet or FILE.csv."
 )
-@click.option("--per-identity", is_flag=True, help="A row an identity and score instead of a row a score.")
+@click.option("--per-identity", is_flag=True, help="One row for each identity and score, not for each score.")
 def export(results: Path, out: Path, per_identity: bool) -> None:
     """Write the numbers of all records in RESULTS as one tidy table, unrounded.
 
@@ -48,9 +48,9 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
 
 
 def per_identity_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row an identity and score, unrounded; who does not take part in a score has no row.
+    """One row for each identity and score, unrounded; identities excluded from a score have no row in it.
 
-    basis says what a value is: of "mean" and "median" scores the identity's own, else its jackknife pseudo-value.
+    basis: of "mean" and "median" scores the value is the identity's own, else its jackknife pseudo-value.
     Raises BenchError where no record has per-identity values.
     """
     import pandas as pd
@@ -71,7 +71,7 @@ def per_identity_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _facts(record: RunRecord, score: ScoreRecord) -> dict[str, Any]:
-    """What a value may be compared with."""
+    """The columns that decide what a value may be compared with."""
     return {
         "benchmark": record.benchmark.name,
         "protocol": record.benchmark.protocol,

@@ -49,7 +49,7 @@ class Commands(click.Group):
             with plugin_faults():
                 return super().invoke(context)
         except BenchError as error:
-            if context.params["traceback"]:
+            if context.params.get("traceback"):
                 traceback.print_exception(error)
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)

@@ -28,14 +28,7 @@ from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
-from sf2f_bench.types import (
-    SPLITS,
-    AudioFrontend,
-    BenchError,
-    Dataset,
-    DatasetCard,
-    Identity,
-)
+from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray

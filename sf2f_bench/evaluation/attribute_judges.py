@@ -1,7 +1,7 @@
-"""Attribute judges over an evaluation: a probe on any extractor, the scores of an answer, the judge's own error.
+"""Attribute judges over an evaluation: a probe of any extractor's space, the scores of an answer, the judge's error.
 
-The reference is what the data set knows of a person. For what it does not know the judge's own verdict on the
-person's other true photos stands in, which makes the number an agreement of verdicts, not of facts; `notes` says so.
+The reference is what the data set knows of a person. Where it knows nothing, the judge's own verdict on the person's
+other true photos stands in, which makes the number an agreement of verdicts, not of facts; `notes` says so.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 REFERENCE_PHOTOS = 5  # of a person, at most, where the judge's verdict on them is the reference
-VERDICTS_VERSION = 1  # of what `judged` keeps
-FOLDS = 5  # of the training people, in which the strength of a probe's regularisation is chosen
+VERDICTS_VERSION = 1  # of the artefact that `judged` keeps
+FOLDS = 5  # of the training identities, for choosing the strength of a probe's regularisation
 STRENGTHS = np.logspace(-4, 4, 9)
 WORDS = {"gender": ("f", "m")}  # an attribute judge's words, where they are fixed
 
@@ -43,10 +43,10 @@ Verdicts = Mapping[str, Sequence[Any]]
 class AttributeProbe:
     """An attribute judge fitted on the training split's photos in an extractor's space.
 
-    Gender by logistic regression, age by ridge regression on unit embeddings, everybody of equal weight, the
-    regularisation chosen by cross-validation over people. It judges only what the data set knows of enough
-    training people (five of each gender; ten ages), and says nothing of ethnicity. It errs: see `judge_error`. Raises
-    Unavailable where the training split knows neither.
+    Gender by logistic regression, age by ridge regression on unit embeddings, every identity of equal weight, the
+    regularisation chosen by cross-validation over identities. It judges only attributes that the data set knows of
+    enough training identities (five of each gender; ten ages), and says nothing of ethnicity. It errs: see
+    `judge_error`. Raises Unavailable where the training split knows neither.
     """
 
     VERSION = 1
@@ -75,17 +75,17 @@ class AttributeProbe:
 
     def __call__(self, images: Tensor) -> dict[str, list[str] | FloatArray]:
         """uint8 ``[B, 3, H, W]`` -> "gender" ("f", "m") ``[B]`` and "age" in years ``[B]``, as far as fitted."""
-        seen = unit_rows(np.asarray(self._evaluation.embed(self._key, images.cpu().numpy())[0], np.float64))
+        rows = unit_rows(np.asarray(self._evaluation.embed(self._key, images.cpu().numpy())[0], np.float64))
         found: dict[str, list[str] | FloatArray] = {}
         if "gender" in self._models:
-            found["gender"] = [str(word) for word in self._models["gender"].predict(seen)]
+            found["gender"] = [str(word) for word in self._models["gender"].predict(rows)]
         if "age" in self._models:
-            found["age"] = np.asarray(self._models["age"].predict(seen), np.float64)
+            found["age"] = np.asarray(self._models["age"].predict(rows), np.float64)
         return found
 
     @cached_property
     def sha256(self) -> str:
-        """Of what was fitted."""
+        """Of the fitted coefficients."""
         digest = hashlib.sha256()
         for model in self._models.values():
             digest.update(np.asarray(model.coef_, np.float64).tobytes())
@@ -94,7 +94,7 @@ class AttributeProbe:
 
     @cached_property
     def _models(self) -> dict[str, Any]:
-        """Fitted when first asked: a run that has nothing to score never waits for it."""
+        """Fitted on first use: a run with nothing to score never waits for it."""
         photos, owners = _training_photos(self._evaluation, self._key)
         fits = {"gender": (_gender_model, self._genders), "age": (_age_model, self._ages)}
         return {
@@ -105,7 +105,7 @@ class AttributeProbe:
 
 
 def _training_photos(evaluation: Evaluation, key: str) -> tuple[FloatArray, FloatArray]:
-    """Every training photo's embedding at length 1, ``[T, D]`` float64, and the row of its person ``[T]``."""
+    """Embeddings of all training photos at length 1, ``[T, D]`` float64, and the identity's row of each ``[T]``."""
     counts = [len(faces) for faces in evaluation.train_faces]
     photos = evaluation.real(key).training_photos
     if photos is None:  # kept for the judge alone
@@ -140,7 +140,7 @@ def _age_model(photos: FloatArray, ages: FloatArray, owners: FloatArray) -> Any:
 def _fitted(
     model: Any, search: dict[str, Any], folds: Any, score: str, photos: Any, truth: Any, owners: Any
 ) -> Any:
-    """The model at its best strength; folds hold people apart, and everybody weighs the same."""
+    """The model at its best strength; no identity is in two folds, and all weigh the same."""
     from sklearn.model_selection import GridSearchCV
 
     _, rows, counts = np.unique(owners, return_inverse=True, return_counts=True)
@@ -154,10 +154,10 @@ def _fitted(
 def attribute_scores(
     evaluation: Evaluation, judge: AttributeJudge, answer: Answer
 ) -> list[tuple[AttributeMetric, Score]]:
-    """How an answer's faces agree with the people in what the judge can name, one score a metric.
+    """The agreement of an answer's faces with their identities, one score for each attribute that the judge names.
 
-    A metric is left out where the judge does not name its attribute or the reference is known of too few people;
-    all are where the answer draws no face. Raises BenchError where the judge does not answer as it should.
+    A metric is left out where the judge does not name its attribute or the reference is known of too few identities;
+    all are left out where the answer has no faces. Raises BenchError where the judge's answer is malformed.
     """
     if answer.faces is None:
         return []
@@ -176,9 +176,9 @@ def attribute_scores(
 
 
 def judged(evaluation: Evaluation, judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
-    """The judge's verdicts on uint8 ``[N, 3, H, W]``, one a face; BenchError where they are something else.
+    """The judge's verdicts on uint8 ``[N, 3, H, W]``, one for each face; BenchError where they are malformed.
 
-    An artefact of the cache, whatever the order of the faces: handing them to other people asks nothing anew.
+    They are kept in the cache whatever the order of the faces: handing faces to other identities asks nothing anew.
     """
     digests = [hashlib.sha256(face.tobytes()).hexdigest() for face in faces]
     first = {digest: row for row, digest in reversed(list(enumerate(digests)))}
@@ -214,24 +214,24 @@ def _asked(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
 def references(
     evaluation: Evaluation, judge: AttributeJudge, attributes: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """By attribute what each test identity is held against: known, else the judge's verdict, else None."""
+    """By attribute the reference of each test identity: what is known, else the judge's verdict, else None."""
     known = {name: known_of(evaluation, name) for name in attributes}
     unknown = [name for name, values in known.items() if None in values]
     if unknown:
-        seen = _verdicts_on_photos(evaluation, judge)
+        verdicts = _verdicts_on_photos(evaluation, judge)
         for name in unknown:
-            pairs = zip(known[name], seen[name], strict=True)
+            pairs = zip(known[name], verdicts[name], strict=True)
             known[name] = [verdict if value is None else value for value, verdict in pairs]
     return known
 
 
 def known_of(evaluation: Evaluation, attribute: str) -> list[Any]:
-    """What the data set knows of the test identities; None for whom it does not. No data set knows ethnicity."""
+    """What the data set knows of each test identity, None where it does not; no data set knows ethnicity."""
     return [getattr(person, attribute, None) for person in evaluation.identities]
 
 
 def _verdicts_on_photos(evaluation: Evaluation, judge: AttributeJudge) -> dict[str, list[Any]]:
-    """By attribute the judge's verdict on everybody's photos, the held-out one left out."""
+    """By attribute the judge's verdict on each test identity's photos without the held-out one."""
     others = [faces[1:] if len(faces) > 1 else faces for faces in evaluation.test_faces]
     photos = [faces[:REFERENCE_PHOTOS] for faces in others]
     owners = np.repeat(np.arange(len(photos)), [len(faces) for faces in photos])
@@ -243,7 +243,7 @@ def _verdicts_on_photos(evaluation: Evaluation, judge: AttributeJudge) -> dict[s
 
 
 def _summary(attribute: str, verdicts: Sequence[Any]) -> Any:
-    """One verdict of several: the mean age; the commonest word, None where two are equally common."""
+    """One verdict from several: the mean age; the most frequent word, None where two are equally frequent."""
     if attribute == "age":
         return float(np.mean(verdicts))
     (word, most), *others = Counter(verdicts).most_common(2)
@@ -256,10 +256,10 @@ def _summary(attribute: str, verdicts: Sequence[Any]) -> Any:
 def judge_error(
     evaluation: Evaluation, judge: AttributeJudge
 ) -> dict[str, tuple[float, tuple[float, float], int]]:
-    """By attribute the judge's error on one true photo a person: (value, 95 % interval, people).
+    """By attribute the judge's error on one true photo of each identity: (value, 95 % interval, identities).
 
-    gender and ethnicity: share of wrong verdicts; age: mean absolute years. It is what the real-photo oracle's row
-    lacks to a perfect one: the held-out photos by the same metrics. Empty where nobody has a photo to hold out.
+    gender and ethnicity: share of wrong verdicts; age: mean absolute years. The held-out photos by the same metrics:
+    what separates the row of another true photo from a perfect one. Empty where no identity has a photo to hold out.
     """
     if not evaluation.has_held_out.any():
         return {}
@@ -276,7 +276,7 @@ def judge_error(
 
 
 def notes(evaluation: Evaluation, judge: AttributeJudge) -> tuple[str, ...]:
-    """A sentence an attribute for a record: how often the judge errs on true photos, and against what."""
+    """One sentence for each attribute, for a record: how often the judge errs on true photos, and against what."""
     return tuple(
         _note(evaluation, judge, name, *found) for name, found in judge_error(evaluation, judge).items()
     )

@@ -129,10 +129,14 @@ def _read(
     images: list[ByteArray] = []
     done: Counter[str] = Counter()
     for path in (path for paths in people for path in paths):
+        name = path.relative_to(folder)
+        if not path.resolve().is_relative_to(folder.resolve()):  # a private picture would end in the report
+            problems.append(f"{name}: is a link out of the folder: copy the picture itself")
+            continue
         try:
             image, changes = read_generated_face(path, size)
         except MediaError as error:
-            problems.append(f"{path.relative_to(folder)}: {error}")
+            problems.append(f"{name}: {error}")
             continue
         images.append(image)
         done.update(changes)

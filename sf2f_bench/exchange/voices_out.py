@@ -27,7 +27,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.workers import on_this_machine
 from sf2f_bench.evaluation.segments import segment_places
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
-from sf2f_bench.files import write_atomically, write_flac, write_json
+from sf2f_bench.files import is_plain_name, write_atomically, write_flac, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import SAMPLE_RATE, BenchError, Dataset
@@ -107,6 +107,10 @@ def _claim(out: Path, facts: dict[str, str]) -> None:
 
 def _people(store: PreparedStore, split: str) -> list[PersonVoices]:
     names = [identity.id for identity in store.identities(split)]
+    if paths := [name for name in names if not is_plain_name(name)]:
+        raise BenchError(
+            f"expected identities whose names can be those of folders, got {paths[0]!a}: rename it in the data set"
+        )
     lengths = [tuple(len(frames) for frames in store.voices(name)) for name in names]
     takes = min(map(len, lengths)) > 1
     return [

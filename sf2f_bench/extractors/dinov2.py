@@ -10,56 +10,34 @@ up to the user to trust it. The weights are read as tensors, which runs no code.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import normalize, resize
 
-from sf2f_bench.extractors.frozen import embed, frozen
-from sf2f_bench.extractors.tensors import load_checked, read_tensors
-from sf2f_bench.extractors.weights import (
-    FILES,
-    find,
-    places,
-    remedy,
-    sha256_of,
-    torch_hub,
-    weights_file,
-)
+from sf2f_bench.extractors.frozen import PublishedExtractor
+from sf2f_bench.extractors.weights import FILES, find, places, remedy, torch_hub
 from sf2f_bench.faces import IMAGENET_MEAN, IMAGENET_STD
-from sf2f_bench.registry import unknown
-from sf2f_bench.types import BenchError, ExtractorCard, Unavailable
+from sf2f_bench.types import ExtractorCard, Unavailable
 
 SIZE = 224  # pixels, the side of the network's input
 REPOSITORY = "facebookresearch_dinov2_main"  # the folder that torch.hub makes for the repository
 SOURCE = "https://github.com/facebookresearch/dinov2"
 
 
-class DinoV2(nn.Module):
-    """The transformer of the hub's repository with its preprocessing in front: images 0..1 in, class token out."""
-
-    def __init__(self, transformer: nn.Module) -> None:
-        super().__init__()
-        self.transformer = transformer
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images float 0..1 ``[B, 3, H, W]`` -> normalised class token ``[B, 384]``."""
-        x = resize(images, [SIZE, SIZE], InterpolationMode.BICUBIC, antialias=True)
-        x = normalize(x.clamp(0, 1), list(IMAGENET_MEAN), list(IMAGENET_STD))  # bicubic overshoots
-        return self.transformer(x)
-
-
-class DinoV2Extractor:
+class DinoV2Extractor(PublishedExtractor):
     """DINOv2 ViT-S/14 as the harness uses it: `DinoV2Extractor("dinov2-vits14")`.
 
-    Runs the code of the hub repository that lies on this machine. Raises BenchError for another name and for
-    weights that are not the published ones, Unavailable where repository or weights are missing.
+    Runs the code of the hub repository that is on this machine; without it, it is Unavailable. Faces are not cropped.
+    Embeddings are class tokens ``[B, 384]``, not normalised; there are no classes.
     """
 
-    NAME = "dinov2-vits14"
+    NAMES = ("dinov2-vits14",)
     VERSION = 1
     FILE = "dinov2_vits14_pretrain.pth"
+    RESIZE = f"bicubic-{SIZE}"
 
     recognises = False
     card = ExtractorCard(
@@ -70,25 +48,23 @@ class DinoV2Extractor:
         files=(FILE,),
     )
 
-    def __init__(self, name: str = NAME) -> None:
-        if name != self.NAME:
-            raise BenchError(unknown("DINOv2 extractor", name, [self.NAME]))
+    def build(self, name: str) -> nn.Module:
+        """The transformer of the hub's repository, with its preprocessing before it."""
         repository = torch_hub() / REPOSITORY
-        check_present(repository, self.FILE)
-        path = weights_file(self.FILE)
-        self.sha256 = sha256_of(path)
-        self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/bicubic-{SIZE}"
-        transformer = torch.hub.load(str(repository), "dinov2_vits14", source="local", pretrained=False)
-        load_checked(transformer, read_tensors(path), path)
-        self.module = frozen(DinoV2(transformer))
+        network = torch.hub.load(str(repository), "dinov2_vits14", source="local", pretrained=False)
+        network.register_forward_pre_hook(standardise)
+        return network
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, None]:
-        """Class tokens as embeddings, the same for any batch size.
+    def find_weights(self) -> Path:
+        """As any published network's, once the repository's code is known to be on this machine too."""
+        check_present(torch_hub() / REPOSITORY, self.FILE)
+        return super().find_weights()
 
-        images: uint8 ``[B, 3, H, W]`` of any size, not cropped. Returns class tokens float32 ``[B, 384]``, not
-        normalised, on the device of `module`, in full precision; it has no classes.
-        """
-        return embed(self.module, images), None
+
+def standardise(network: nn.Module, inputs: tuple[Any, ...]) -> Tensor:
+    """The network's input from images float 0..1 ``[B, 3, H, W]``: ``[B, 3, 224, 224]``."""
+    x = resize(inputs[0], [SIZE, SIZE], InterpolationMode.BICUBIC, antialias=True)
+    return normalize(x.clamp(0, 1), list(IMAGENET_MEAN), list(IMAGENET_STD))  # bicubic overshoots
 
 
 def check_present(repository: Path, weights: str) -> None:

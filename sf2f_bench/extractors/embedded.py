@@ -235,7 +235,7 @@ class EmbeddedExtractor:
         self.id = f"{spec.name}/{spec.version}@{spec.sha256[:8]}/bilinear-{SIZE}"
         self.module = network_from(_weights(spec), spec)
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Embeddings and class probabilities, the same for any batch size.
 
         images: uint8 ``[B, 3, H, W]`` of any size. Returns L2-normalised embeddings float32 ``[B, D]`` and

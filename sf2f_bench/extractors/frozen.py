@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -64,22 +65,16 @@ def full_precision(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = cudnn
 
 
-def extract(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def extract(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
     """A network's embeddings and class probabilities of faces, in full precision, for any batch size.
 
-    network: images 0..1 float32 ``[b, 3, H, W]`` -> (embeddings ``[b, D]``, logits ``[b, C]``); images: uint8
-    ``[B, 3, H, W]``. Returns (embeddings, probabilities) on the network's device, the same for any batch size up to
-    rounding. Raises BenchError for anything but faces.
+    network: images 0..1 float32 ``[b, 3, H, W]`` -> (embeddings ``[b, D]``, logits ``[b, C]``), or the embeddings
+    alone; images: uint8 ``[B, 3, H, W]``. Returns (embeddings, probabilities or None) on the network's device, the same
+    for any batch size up to rounding. Raises BenchError for anything but faces.
     """
-    embeddings, logits = _outputs(network, images)
-    with full_precision(logits.device):
-        return embeddings, logits.softmax(dim=1)
-
-
-def embed(network: nn.Module, images: Tensor) -> Tensor:
-    """As `extract`, for a network without classes: images 0..1 ``[b, 3, H, W]`` -> embeddings ``[b, D]``."""
-    (embeddings,) = _outputs(network, images)
-    return embeddings
+    embeddings, *logits = _outputs(network, images)
+    with full_precision(embeddings.device):
+        return embeddings, logits[0].softmax(dim=1) if logits else None
 
 
 @torch.no_grad()
@@ -105,7 +100,7 @@ def check_faces(images: Tensor) -> None:
 
 
 class PublishedExtractor:
-    """A published network with embeddings and classes as the harness uses it: ``Extractor(name)``.
+    """A published network as the harness uses it: ``Extractor(name)``.
 
     `module` is the frozen network itself, which a training loss may use. Raises BenchError for a name that is not
     in NAMES and for weights that are not the published ones, Unavailable where they are missing.
@@ -123,7 +118,7 @@ class PublishedExtractor:
         name = name or self.NAMES[0]
         if name not in self.NAMES:
             raise BenchError(unknown("extractor", name, list(self.NAMES)))
-        path = weights_file(self.FILE)
+        path = self.find_weights()
         self.sha256 = sha256_of(path)
         self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/{self.RESIZE}"
         network = self.build(name)
@@ -131,11 +126,15 @@ class PublishedExtractor:
         self.module = frozen(network)
 
     def build(self, name: str) -> nn.Module:
-        """The untrained network: images 0..1 ``[b, 3, H, W]`` -> (embeddings ``[b, D]``, logits ``[b, C]``)."""
+        """The untrained network, as `extract` takes it."""
         raise NotImplementedError
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 ``[B, 3, H, W]`` of any size -> embeddings ``[B, D]`` and probabilities ``[B, C]``, float32.
+    def find_weights(self) -> Path:
+        """The checked file of the weights; raises Unavailable where anything that the network needs is missing."""
+        return weights_file(self.FILE)
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """uint8 ``[B, 3, H, W]`` of any size -> embeddings ``[B, D]`` and probabilities ``[B, C]`` or None, float32.
 
         On the device of `module`, in full precision, the same for any batch size.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sf2f_bench.data.mel_pickles import ArrayUnpickler
+from sf2f_bench.data.array_pickles import PickledArray, load_arrays
 from sf2f_bench.progress import first_few
-from sf2f_bench.types import BenchError, MediaError
+from sf2f_bench.types import BenchError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -54,29 +53,20 @@ def _read_torch(path: Path) -> Any:
 
 
 def _read_arrays(path: Path) -> Any:
-    """A pickled dict of NumPy arrays, as Python 2 wrote it: its byte strings are read as Latin-1."""
-    with path.open("rb") as stream:
-        content = _WeightUnpickler(stream, encoding="latin1").load()
-    # A copy in this machine's byte order; what torch knows no tensor for is refused by it.
-    return {
-        name: torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
-        for name, array in content.items()
-    }
-
-
-class _WeightUnpickler(ArrayUnpickler):
-    """The unpickler of the feature files, which admits arrays alone, and the dict that keeps an order."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """OrderedDict and what rebuilds an array; raises BenchError for everything else."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        try:
-            return super().find_class(module, name)
-        except MediaError as error:
-            raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which weights do not need and which could run code"
-            ) from error
+    """A pickled dict of NumPy arrays; byte strings of Python 2 are read as Latin-1."""
+    content = path.read_bytes()
+    found = load_arrays(content)
+    tensors, left = {}, len(content)
+    for name, value in found.items():
+        if not isinstance(value, PickledArray):
+            raise ValueError("it holds more than arrays")
+        array = value.build()
+        left -= array.nbytes
+        if left < 0:  # one array under many names takes memory under each
+            raise ValueError("its arrays hold more bytes than it has")
+        # A copy in this machine's byte order; what torch knows no tensor for is refused by it.
+        tensors[name] = torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
+    return tensors
 
 
 def load_checked(network: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:

@@ -1,4 +1,4 @@
-"""New records judged against reference runs: is a system worse, in any metric that decides, by more than the margin?
+"""New records judged against reference runs: a system regresses if a deciding metric drops by more than its margin.
 
 The test. Differences are signed so that positive is better. For each metric that decides, the null hypothesis is that
 the true difference, over new training seeds and new identities, is no further below zero than the margin. Its
@@ -29,7 +29,7 @@ from sf2f_bench.types import Format
 
 Verdict = Literal["regressed", "passed", "inconclusive"]
 MIN_SEEDS, MIN_IDENTITIES = 3, 30  # of the reference: with fewer, no interval is worth its name
-MIN_SENSITIVITY_IN_MARGINS = 4  # a metric that would have missed even such a drop says nothing
+MIN_SENSITIVITY_IN_MARGINS = 4  # a metric that would have missed even such a drop is uninformative
 RELATIVE_TOLERANCE = 1e-6  # between one seed's numbers on two machines: float32 sums in another order
 NO_REGRESSION, REGRESSION, CANNOT_TELL = 0, 1, 2
 WORDS = {NO_REGRESSION: "no regression", REGRESSION: "regression", CANNOT_TELL: "cannot tell"}

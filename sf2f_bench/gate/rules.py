@@ -1,4 +1,4 @@
-"""The margin of each metric and the metrics that decide: what their cards say, unless the user says otherwise."""
+"""The margin of each metric and the metrics that decide: as their cards have them, unless the user sets others."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Rules:
 
     def margin(self, score: ScoreRecord) -> Margin:
         """The user's first margin whose pattern matches the metric's name, else its card's."""
-        said = (margin for pattern, margin in self.margins if fnmatchcase(score.metric, pattern))
-        return next(said, score.card.margin)
+        set_by_user = (margin for pattern, margin in self.margins if fnmatchcase(score.metric, pattern))
+        return next(set_by_user, score.card.margin)
 
     def decides(self, score: ScoreRecord) -> bool:
         """Whether a drop of this score may fail the gate."""

@@ -1,4 +1,4 @@
-"""What every metric does first: check its matrices, in float64."""
+"""Matrices as every metric needs them: checked, in float64."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def matrix(rows: ArrayLike | Any, what: str, at_least: int = 1) -> Matrix:
 
 
 def aligned(probes: ArrayLike | Any, gallery: ArrayLike | Any, at_least: int = 1) -> tuple[Matrix, Matrix]:
-    """Probes and gallery as float64 ``[N, D]`` whose rows belong together; BenchError where they cannot."""
+    """Probes and gallery as float64 ``[N, D]``, paired by row; BenchError for unlike shapes."""
     left, right = matrix(probes, "probes", at_least), matrix(gallery, "gallery", at_least)
     if left.shape != right.shape:
         raise BenchError(

@@ -1,4 +1,4 @@
-"""How far apart two sets of features lie as distributions, whoever the faces belong to."""
+"""How far apart two sets of features lie as distributions, whatever identities the faces belong to."""
 
 from __future__ import annotations
 

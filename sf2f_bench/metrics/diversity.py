@@ -177,6 +177,7 @@ class Diversity:
     card: ClassVar[MetricCard] = MetricCard(
         "diversity",
         "diversity",
+        heading="diversity",
         bounds=(0.0, 2.0),
         shown=("judge",),
         tables={"distribution": 7},
@@ -331,6 +332,7 @@ class Consistency:
     card: ClassVar[MetricCard] = MetricCard(
         "consistency",
         "diversity",
+        heading="consistency",
         bounds=SIGNED_UNIT,
         shown=("judge",),
         tables={"distribution": 6},

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from dataclasses import Field as DataclassField
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
 import pandas as pd
 from pyarrow.parquet import ParquetFile
 from pydantic import (
@@ -29,8 +26,16 @@ from pydantic import (
     model_validator,
 )
 
-from sf2f_bench.files import write_atomically
-from sf2f_bench.results.side_media import read_strip, read_voices, write_strip, write_voices
+from sf2f_bench.files import is_plain_name, write_atomically
+from sf2f_bench.results.cards import stated, text_of
+from sf2f_bench.results.side_media import (
+    check_faces,
+    check_voices,
+    read_strip,
+    read_voices,
+    write_strip,
+    write_voices,
+)
 from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
 
 if TYPE_CHECKING:
@@ -48,7 +53,7 @@ class _Part(BaseModel):
 
 
 class IdentityCounts(_Part):
-    """How many people each split holds."""
+    """How many identities each split holds."""
 
     train: int
     val: int
@@ -101,21 +106,6 @@ class SystemPart(_Part):
     faces_of: str = ""
 
 
-def stated(card: Any) -> Any:
-    """The fields of a card (or of a part of it) that are not their default, so that a record stays small."""
-    if not is_dataclass(card) or isinstance(card, type):
-        return dict(card) if isinstance(card, Mapping) else card
-    return {
-        part.name: stated(value)
-        for part in fields(card)
-        if (value := getattr(card, part.name)) != _default(part)
-    }
-
-
-def _default(part: DataclassField[Any]) -> Any:
-    return part.default if part.default_factory is MISSING else part.default_factory()
-
-
 def column_of(metric: str, extractor: str | None) -> str:
     """The column of a record's tables that holds a score's values: ``recall@1/g100|embedded-judge/1@...``."""
     return f"{metric}|{extractor or 'none'}"
@@ -160,7 +150,7 @@ class ScoreRecord(_Part):
 
 
 class AbsentScore(_Part):
-    """A number that could not be had, and why."""
+    """A score that could not be computed, and the reason."""
 
     metric: str
     extractor: str | None
@@ -168,7 +158,7 @@ class AbsentScore(_Part):
 
 
 class Finding(_Part):
-    """What `sf2f-bench audit` found in the data; `alarm`: numbers made from it must not be believed as they are."""
+    """A finding of `sf2f-bench audit`; `alarm`: numbers made from these data must not be believed as they are."""
 
     check: (
         str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
@@ -178,7 +168,7 @@ class Finding(_Part):
 
 
 class Environment(_Part):
-    """What the run ran on."""
+    """The machine and the software of a run."""
 
     python: str
     platform: str
@@ -191,7 +181,7 @@ class Environment(_Part):
 
 
 class Cost(_Part):
-    """What the run took."""
+    """The time and the memory of a run."""
 
     wall_seconds: float
     train_seconds: float
@@ -253,7 +243,8 @@ class RunRecord(_Part):
         """The name that the record's files share: ``sf2f-64-w0.25-seed0-1a2b3c4d``."""
         width = "" if self.system.width in (None, 1.0) else f"-w{self.system.width:g}"
         name = re.sub(r"[^A-Za-z0-9.]+", "-", self.system.name).strip("-.") or "system"
-        return f"{name}{width}-seed{self.seed}-{self.key[:8]}"
+        key = re.sub(r"[^A-Za-z0-9]+", "-", self.key[:8])
+        return f"{name}{width}-seed{self.seed}-{key}"
 
     def comparable_part(self) -> dict[str, Any]:
         """All but environment, cost and time: two runs of the same thing are equal here."""
@@ -267,7 +258,7 @@ class RunRecord(_Part):
     def per_identity(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Column `identity` and one column per `ScoreRecord.column`, one row a test identity.
 
-        columns: read these alone, as far as there are such; all where nobody says.
+        columns: read these alone, as far as they exist; None: all.
         """
         path = self.path_of("per_identity")
         if path is None:
@@ -323,51 +314,43 @@ def save(
     Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
-    names = {"per_identity": f"{record.stem}.per-identity.parquet"}
     _check_frames(record, per_identity, curve)
-    write_atomically(folder / names["per_identity"], lambda path: per_identity.to_parquet(path, index=False))
-    if replicates is not None:
-        names["replicates"] = f"{record.stem}.replicates.parquet"
-        write_atomically(folder / names["replicates"], lambda path: replicates.to_parquet(path, index=False))
-    if curve is not None:
-        names["curve"] = f"{record.stem}.curve.csv"
-        write_atomically(folder / names["curve"], lambda path: curve.to_csv(path, index=False))
-    for field, images, ending in (("faces", faces, "faces"), ("true_faces", true_faces, "true-faces")):
-        if images is not None:
-            _check_faces(record, images)
-            names[field] = f"{record.stem}.{ending}.png"
-            write_strip(folder / names[field], images)
-    if voices is not None:
-        _check_voices(record, voices)
-        names["voices"] = f"{record.stem}.voices.flac"
-        write_voices(folder / names["voices"], voices)
-    absent = {field: names.get(field) for field in SIDE_FILES}
-    files = record.files.model_copy(update=absent)
-    written = record.model_copy(update={"files": files})
+    _check_media(record, [images for images in (faces, true_faces) if images is not None], voices)
+    kept: dict[str, tuple[str, Any, Callable[[Path, Any], object]]] = {
+        "per_identity": ("per-identity.parquet", per_identity, _write_parquet),
+        "replicates": ("replicates.parquet", replicates, _write_parquet),
+        "curve": ("curve.csv", curve, _write_csv),
+        "faces": ("faces.png", faces, write_strip),
+        "true_faces": ("true-faces.png", true_faces, write_strip),
+        "voices": ("voices.flac", voices, write_voices),
+    }
+    names: dict[str, str | None] = dict.fromkeys(kept)
+    for field, (ending, content, write_file) in kept.items():
+        if content is not None:
+            names[field] = f"{record.stem}.{ending}"
+            write_file(folder / f"{record.stem}.{ending}", content)
+    written = record.model_copy(update={"files": record.files.model_copy(update=names)})
     return write(folder / f"{record.stem}.json", written.model_dump(mode="json"))
 
 
-def write(path: Path, content: dict[str, Any]) -> Path:
-    """Write a record's JSON, atomically: a line a card, everything else indented."""
-    cards: dict[str, str] = {}
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False))
 
-    def placeholder(part: str, name: str, card: object) -> str:
-        mark = f"<card of {part} {name}>"
-        cards[json.dumps(mark)] = json.dumps(card, sort_keys=True, allow_nan=False)
-        return mark
 
-    marked = {
-        part: {name: placeholder(part, name, card) for name, card in content[part].items()}
-        for part in ("metrics", "extractors")
-    }
-    text = json.dumps(content | marked, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    for mark, card in cards.items():
-        text = text.replace(mark, card, 1)
-    return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    write_atomically(path, lambda temporary: frame.to_csv(temporary, index=False))
+
+
+def write(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a record's JSON, atomically."""
+    return write_atomically(path, lambda temporary: temporary.write_text(text_of(content), encoding="utf-8"))
 
 
 def load(path: Path) -> RunRecord:
-    """Read one record. Raises BenchError for bad JSON, another schema version or a missing side file."""
+    """Read one record.
+
+    Raises BenchError for bad JSON, another schema version, and a side file that is missing or lies elsewhere.
+    """
     path = Path(path)
     content = read_json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
@@ -384,9 +367,8 @@ def load(path: Path) -> RunRecord:
     record = parse(path, content)
     record._folder = path.parent
     for field in SIDE_FILES:
-        side = record.path_of(field)
-        if side is not None and not side.is_file():
-            raise BenchError(f"{path}: its {field} file {side.name} is missing; copy it beside the record")
+        if name := getattr(record.files, field):
+            _check_side_file(path, field, name)
     if not record.files.per_identity:
         raise BenchError(f"{path}: names no per-identity file; run again")
     return record
@@ -408,6 +390,21 @@ def parse(path: Path, content: object) -> RunRecord:
         return RunRecord.model_validate(content)
     except ValidationError as error:
         raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
+
+
+def _check_side_file(path: Path, field: str, name: str) -> None:
+    """Raise unless the file lies in the record's own folder: a stranger's record could name any file it likes."""
+    if not is_plain_name(name):
+        raise BenchError(
+            f"{path}: expected files.{field} to be the plain name of a file beside the record, got {name!a}; do not "
+            "trust this record: get it again from whoever made it, or delete it"
+        )
+    side = path.parent / name
+    if side.is_symlink():
+        raise BenchError(f"{path}: its {field} file {name} is a link; copy the file itself beside the record")
+    if not side.is_file():
+        state = "is no file" if side.exists() else "is missing"
+        raise BenchError(f"{path}: its {field} file {name} {state}; copy it beside the record")
 
 
 def load_all(folder: Path, without: tuple[str, ...] = ()) -> list[RunRecord]:
@@ -446,31 +443,16 @@ def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataF
         )
 
 
-def _check_faces(record: RunRecord, images: ByteArray) -> None:
-    """Raise unless `images` is uint8 ``[K, 3, H, W]`` that may be shown, one per named identity."""
-    _check_shareable(record, "face")
+def _check_media(record: RunRecord, strips: Sequence[ByteArray], voices: Sequence[FloatArray] | None) -> None:
+    """Raise unless the data set allows pictures and voices, and there is one for each named identity."""
+    for what, is_there in (("face", bool(strips)), ("voice", voices is not None)):
+        if is_there and not record.benchmark.media_shareable:
+            raise BenchError(
+                f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
+                f"save it without {what}s"
+            )
     expected = len(record.files.face_identities)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(images) != expected:
-        raise BenchError(
-            f"{record.stem}: expected faces uint8 [{expected}, 3, H, W], one per files.face_identities, "
-            f"got {images.dtype} {list(images.shape)}"
-        )
-
-
-def _check_shareable(record: RunRecord, what: str) -> None:
-    if not record.benchmark.media_shareable:
-        raise BenchError(
-            f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
-            f"save it without {what}s"
-        )
-
-
-def _check_voices(record: RunRecord, voices: Sequence[FloatArray]) -> None:
-    """Raise unless there is a waveform ``[T]`` that may be heard for each named identity."""
-    _check_shareable(record, "voice")
-    expected = len(record.files.face_identities)
-    if len(voices) != expected or any(voice.ndim != 1 for voice in voices):
-        raise BenchError(
-            f"{record.stem}: expected {expected} waveforms [T], one per files.face_identities, "
-            f"got {[list(voice.shape) for voice in voices]}"
-        )
+    for images in strips:
+        check_faces(record.stem, images, expected)
+    if voices is not None:
+        check_voices(record.stem, voices, expected)

@@ -16,7 +16,25 @@ from sf2f_bench.types import SAMPLE_RATE, BenchError
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
-VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to hear who speaks
+VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to recognise the speaker
+
+
+def check_faces(record: str, images: ByteArray, expected: int) -> None:
+    """Raise BenchError unless `images` is uint8 ``[K, 3, H, W]`` with K as expected; record: for the message."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(images) != expected:
+        raise BenchError(
+            f"{record}: expected faces uint8 [{expected}, 3, H, W], one per files.face_identities, "
+            f"got {images.dtype} {list(images.shape)}"
+        )
+
+
+def check_voices(record: str, voices: Sequence[FloatArray], expected: int) -> None:
+    """Raise BenchError unless there are as many waveforms ``[T]`` as expected; record: for the message."""
+    if len(voices) != expected or any(voice.ndim != 1 for voice in voices):
+        raise BenchError(
+            f"{record}: expected {expected} waveforms [T], one per files.face_identities, "
+            f"got {[list(voice.shape) for voice in voices]}"
+        )
 
 
 def write_strip(path: Path, images: ByteArray) -> None:

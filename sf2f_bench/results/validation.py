@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,25 +23,24 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 KEY, SHA256 = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
-NAMED_WEIGHTS = re.compile(r"@([0-9a-f]{8})")  # in an extractor's id, the first digits of its weights' hash
 ROUNDING = 1e-9  # relative, below 1 absolute
 
 
 @dataclass
 class ValidatedRecord:
-    """One record with its faults; recomputed: how many of its scores, by their basis."""
+    """One record with its faults; the record is None where it cannot be read."""
 
     path: Path
     record: RunRecord | None = None
     faults: list[str] = field(default_factory=list)
-    recomputed: dict[str, int] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
-        """One line on a record without faults."""
+        """One line on a record without faults, with the number of its scores by their basis."""
         assert self.record is not None
         part = self.record.benchmark
-        by_basis = ", ".join(f"{count} {basis}" for basis, count in sorted(self.recomputed.items()))
+        counts = Counter(score.basis or "without a basis" for score in self.record.scores)
+        by_basis = ", ".join(f"{count} {basis}" for basis, count in sorted(counts.items()))
         return (
             f"{self.record.system.label}, seed {self.record.seed}, {part.name}/{part.version}, {part.protocol}: "
             f"{len(self.record.scores)} scores ({by_basis})"
@@ -55,20 +55,13 @@ def record_paths(given: Iterable[Path]) -> list[Path]:
     given = list(given)
     found: list[Path] = []
     for path in given:
-        if path.is_dir():
-            inside = (file for file in sorted(path.rglob("*.json")))
-            found += [file for file in inside if not _is_hidden(file.relative_to(path))]
-        elif path.is_file():
-            found.append(path)
-        else:
+        if not path.exists():
             raise BenchError(f"expected records or folders of records, but there is no {path}")
+        inside = [path] if path.is_file() else sorted(path.rglob("*.json"))
+        found += [file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts)]
     if not found:
         raise BenchError(f"no record (*.json) in {', '.join(map(str, given))}: name a folder of records")
     return found
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def validate(path: Path) -> ValidatedRecord:
@@ -80,37 +73,29 @@ def validate(path: Path) -> ValidatedRecord:
     cut off at a bound of the metric. For a score that rests on half-samples the replicates must be there and the
     interval as wide as they make it; the value itself cannot be recomputed from them.
     """
-    found = ValidatedRecord(path)
     try:
-        found.record = load(path)
+        record = load(path)
     except BenchError as error:
-        found.faults.append(str(error).removeprefix(f"{path}: "))
-        return found
+        return ValidatedRecord(path, None, [str(error).removeprefix(f"{path}: ")])
+    faults = []
+    if path.stem != record.stem:
+        faults.append(f"the file should be called {record.stem}.json after its system, seed and key")
     for check in (_names, _cards, _hashes, _tables, _curve, _strips):
         try:
-            found.faults += check(found)
+            faults += check(record)
         except (BenchError, OSError, ValueError) as error:
-            found.faults.append(f"{check.__name__.strip('_')}: a side file cannot be read ({error})")
-    return found
+            faults.append(f"{check.__name__.strip('_')}: a side file cannot be read ({error})")
+    return ValidatedRecord(path, record, faults)
 
 
-def _record(found: ValidatedRecord) -> RunRecord:
-    assert found.record is not None
-    return found.record
-
-
-def _names(found: ValidatedRecord) -> Iterator[str]:
-    record = _record(found)
-    if found.path.stem != record.stem:
-        yield f"the file should be called {record.stem}.json after its system, seed and key"
+def _names(record: RunRecord) -> Iterator[str]:
     for side in SIDE_FILES:
         name = getattr(record.files, side)
         if name and not name.startswith(f"{record.stem}."):
             yield f"its {side} file {name} does not belong to it: expected {record.stem}.*"
 
 
-def _cards(found: ValidatedRecord) -> Iterator[str]:
-    record = _record(found)
+def _cards(record: RunRecord) -> Iterator[str]:
     asked = {score.extractor for score in record.scores if score.extractor}
     for name in sorted({score.metric for score in record.scores} - set(record.metrics)):
         yield f"the metric {name} has no card"
@@ -118,36 +103,29 @@ def _cards(found: ValidatedRecord) -> Iterator[str]:
         yield f"the extractor {name} has no card"
 
 
-def _hashes(found: ValidatedRecord) -> Iterator[str]:
-    record = _record(found)
+def _hashes(record: RunRecord) -> Iterator[str]:
     for what, value in (("key", record.key), ("data hash", record.benchmark.data_hash)):
         if not KEY.fullmatch(value):
             yield f"the {what} {value!r} is not 16 hexadecimal digits"
     for extractor, sha256 in record.weights.items():
-        named = NAMED_WEIGHTS.search(extractor)
         if not SHA256.fullmatch(sha256):
             yield f"the hash of {extractor}'s weights {sha256!r} is not 64 hexadecimal digits"
-        elif named and not sha256.startswith(named[1]):
+        elif "@" in extractor and f"@{sha256[:8]}" not in extractor:
             yield f"{extractor} names other weights than the hash beside it, {sha256[:8]}..."
-    networks = {
-        score.extractor for score in record.scores if score.extractor_role in ("judge", "training-loss")
-    }
-    for extractor in sorted({str(name) for name in networks} - set(record.weights)):
+    judged = {str(one.extractor) for one in record.scores if one.extractor_role in ("judge", "training-loss")}
+    for extractor in sorted(judged - set(record.weights)):
         yield f"the hash of {extractor}'s weights is missing"
 
 
 # ---------------------------------------------------------------- numbers
 
 
-def _tables(found: ValidatedRecord) -> Iterator[str]:
-    record = _record(found)
+def _tables(record: RunRecord) -> Iterator[str]:
     people, replicates = record.per_identity(), record.replicates()
     yield from _people(record, people)
     columns = {score.column: score for score in record.scores}
     for column, score in columns.items():
         yield from score_faults(column, score, people, replicates)
-        basis = score.basis or "without a basis"
-        found.recomputed[basis] = found.recomputed.get(basis, 0) + 1
     yield from _unclaimed(people, "per-identity values", {"identity", *columns})
     if replicates is not None:
         yield from _unclaimed(replicates, "replicates", set(columns))
@@ -188,20 +166,15 @@ def _slack(score: ScoreRecord) -> float:
     return ROUNDING * max(1.0, abs(score.value))
 
 
-def _bounds(score: ScoreRecord) -> list[float]:
-    """The bounds that the metric has."""
-    return [bound for bound in score.card.bounds if bound is not None]
-
-
 def _interval(column: str, score: ScoreRecord) -> Iterator[str]:
-    lowest, highest = score.card.bounds
     low, high = score.interval or (score.value, score.value)
     slack = _slack(score)
     if not low - slack <= score.value <= high + slack:
         yield f"{column}: the interval {low:g} to {high:g} does not hold the value {score.value:g}"
+    least, most = score.card.bounds
     for end in {low, score.value, high}:
-        if (lowest is not None and end < lowest - slack) or (highest is not None and end > highest + slack):
-            yield f"{column}: {end:g} is outside the metric's bounds, {lowest} to {highest}"
+        if (least is not None and end < least - slack) or (most is not None and end > most + slack):
+            yield f"{column}: {end:g} is outside the metric's bounds, {least} to {most}"
 
 
 def _replicates(column: str, score: ScoreRecord, replicates: pd.DataFrame | None) -> Iterator[str]:
@@ -254,7 +227,7 @@ def _too_narrow(column: str, score: ScoreRecord, error: float, draws: int, basis
 
     Less than half an identity's worth from a bound intervals are binomial (`intervals.mean_interval`): not checked.
     """
-    bounds = _bounds(score)
+    bounds = [bound for bound in score.card.bounds if bound is not None]
     if score.interval is None or any(abs(score.value - bound) * score.n < 0.5 for bound in bounds):
         return
     reach = float(stats.t.ppf(0.975, draws - 1)) * error
@@ -270,8 +243,8 @@ def _too_narrow(column: str, score: ScoreRecord, error: float, draws: int, basis
 # ---------------------------------------------------------------- curve and pictures
 
 
-def _curve(found: ValidatedRecord) -> Iterator[str]:
-    curve = _record(found).curve()
+def _curve(record: RunRecord) -> Iterator[str]:
+    curve = record.curve()
     if curve is None:
         return
     if not {"stage", "step"} <= set(curve.columns):
@@ -282,8 +255,7 @@ def _curve(found: ValidatedRecord) -> Iterator[str]:
             yield f"the steps of {stage} in its training curve do not rise"
 
 
-def _strips(found: ValidatedRecord) -> Iterator[str]:
-    record = _record(found)
+def _strips(record: RunRecord) -> Iterator[str]:
     names, size = record.files.face_identities, record.benchmark.image_size
     strips: Sequence[Literal["faces", "true_faces"]] = ("faces", "true_faces")
     present = [side for side in strips if record.path_of(side)]

@@ -1,7 +1,7 @@
-"""From records of schema 1, whose readers decided by names, to schema 2, in which everything has its card.
+"""From records of schema 1, whose readers decided by names, to schema 2, which keeps a card of everything.
 
-Cards come from what is installed here: metrics for the record's gallery, ks and number of identities, systems and
-extractors by name. What is not known gets the default card, and the outcome says so. All else stays as it is.
+Cards come from the installed packages: metrics for the record's gallery, ks and number of identities, systems and
+extractors by name. Unknown names get the default card, and the outcome says so. Everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Content = dict[str, Any]  # of a record's JSON
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file. unknown: what got a default card; fault: why it could not be migrated."""
+    """The result for one file. unknown: the names that got a default card; fault: why it could not be migrated."""
 
     path: Path
     text: str
@@ -36,7 +36,7 @@ class Outcome:
 
 
 def migrate(path: Path) -> Outcome:
-    """Bring one record to the present schema, in place and atomically; what is no schema 1 record stays as it is."""
+    """Bring one record to schema 2, in place and atomically; any file but a schema 1 record stays as it is."""
     try:
         content = read_json(path)
         if not isinstance(content, dict) or "scores" not in content:
@@ -54,7 +54,7 @@ def migrate(path: Path) -> Outcome:
 
 
 def migrated_content(path: Path, content: Content) -> tuple[Content, list[str]]:
-    """The content of a schema 1 record as schema 2 has it, and what got a default card.
+    """The content of a schema 1 record as schema 2 has it, and the names that got a default card.
 
     Raises BenchError where the result is no valid record.
     """

@@ -180,7 +180,8 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
             if key == "training-loss":
                 raise
             missing[name] = error
-    if not hasattr(getattr(found["training-loss"], "module", None), "features"):
+    loss = found["training-loss"]
+    if not isinstance(loss, TorchExtractor) or not hasattr(loss.module, "features"):
         raise BenchError(
             f"{benchmark.training_loss} cannot be the network of the training loss: its module has no features(). "
             "Choose another --perceptual, such as facenet-vggface2"

@@ -63,9 +63,8 @@ def import_checkpoint(file: Path, model: str, folder: Path) -> Path:
     with open(file, "rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     metadata = {"model": model, "source": file.name, "sha256": sha256, "width": 1.0}
-    return save_tensors(
-        folder / f"{model}-{sha256[:8]}.safetensors", system.from_official(model, state), metadata
-    )
+    tensors = system.from_official(model, state)
+    return save_tensors(folder / f"{model}-{sha256[:8]}.safetensors", tensors, metadata)
 
 
 def generator_state(content: Any, file: Path) -> dict[str, Tensor]:

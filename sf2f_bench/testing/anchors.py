@@ -1,4 +1,4 @@
-"""`check_anchor`: does an anchor keep the contract of `Anchor`? On the tiny world, with the embedded networks."""
+"""`check_anchor`: whether an anchor keeps the contract of `Anchor`, on the tiny world with the embedded networks."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ ANCHOR_CARD: dict[str, Rule] = {
     "place": (
         ("floor", "ceiling").__contains__,
         "to be 'floor' or 'ceiling'",
-        "say whether systems should lie above it or below",
+        "say whether systems should score above it or below",
     ),
 }
 
 
 def check_anchor(anchor: Any) -> None:
-    """Run every check of an anchor's contract; anchor: what ``--models`` names, or one that was made of it.
+    """Run every check of an anchor's contract; anchor: what ``--models`` names, or an instance of it.
 
     Raises BenchError that names the check, what was expected, what came and what to do.
     """
@@ -95,7 +95,7 @@ class AnchorTrial:
 
 
 def card_is_complete(trial: AnchorTrial) -> None:
-    """A `ModelCard` of kind "anchor" that says where it stands in a table."""
+    """A `ModelCard` of kind "anchor" that says where it belongs in a table."""
     expect_card(trial.anchor.card, ModelCard, ANCHOR_CARD)
 
 

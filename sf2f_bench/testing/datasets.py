@@ -1,4 +1,4 @@
-"""`check_dataset`: does a data set keep the contract of `Dataset`?"""
+"""`check_dataset`: whether a data set keeps the contract of `Dataset`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def splits_hold_different_people(trial: DatasetTrial) -> None:
     dataset = trial.dataset
     splits = {split: [person.id for person in dataset.identities(split)] for split in SPLITS}
     for split, names in splits.items():
-        expect(bool(names), f"people in split {split!r}", "none", "give every split some")
+        expect(bool(names), f"people in split {split!r}", "none", "every split needs some")
         again = [person.id for person in dataset.identities(split)]
         expect(names == again, f"the people of {split!r} in a fixed order", "another order", "sort them")
         twice = [name for name, count in Counter(names).items() if count > 1]
@@ -151,7 +151,7 @@ def fingerprint_stays(trial: DatasetTrial) -> None:
     expect(copy.fingerprint() == mark, expected, "another one", "hash content, not objects")
 
 
-def a_known_law_draws_faces(trial: DatasetTrial) -> None:
+def a_known_law_gives_faces(trial: DatasetTrial) -> None:
     """Where the data set knows its law: the oracle's faces."""
     dataset = trial.dataset
     if not isinstance(dataset, KnownLaw):
@@ -176,7 +176,7 @@ def _check_reading(trial: DatasetTrial, what: str, read: Callable[[Any], np.ndar
             expected = f"{item.key} of {person.id} to be the same when read again"
             expect(same, expected, "another one", "use no randomness here")
             good += 1
-    expect(good > 0, f"{what} that can be read", f"none ({reason})", "look at the reason")
+    expect(good > 0, f"{what} that can be read", f"none ({reason})", "see the reason")
 
 
 DATASET_CHECKS: tuple[Callable[[DatasetTrial], None], ...] = (
@@ -187,5 +187,5 @@ DATASET_CHECKS: tuple[Callable[[DatasetTrial], None], ...] = (
     recordings_can_be_read,
     photos_can_be_read,
     fingerprint_stays,
-    a_known_law_draws_faces,
+    a_known_law_gives_faces,
 )

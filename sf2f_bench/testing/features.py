@@ -44,21 +44,21 @@ def true_features(n: int, strata: int = 2) -> Features:
     )
 
 
-def drawn_features(real: Features) -> Features:
-    """The drawn side of a system that hears something: related to the true side, far from equal to it."""
+def generated_features(real: Features) -> Features:
+    """The generated side of a system that hears something: related to the true side, far from equal to it."""
     return _faces(real, np.asarray(real.embeddings), 0.4, 13)
 
 
 def photographed_features(real: Features) -> Features:
-    """The drawn side of a perfect system: another photo of everybody."""
+    """The generated side of a perfect system: another photo of everybody."""
     return _faces(real, np.asarray(real.embeddings), 0.05, 17)
 
 
 def _faces(real: Features, like: Matrix, noise: float, seed: int) -> Features:
     random = np.random.default_rng(seed)
-    drawn = unit(like, random, noise)
-    takes = np.stack([unit(drawn, random, 0.1) for _ in range(2)])
-    return locked(Features(real.identities, drawn, drawn, probabilities_of(drawn), takes=takes))
+    faces = unit(like, random, noise)
+    takes = np.stack([unit(faces, random, 0.1) for _ in range(2)])
+    return locked(Features(real.identities, faces, faces, probabilities_of(faces), takes=takes))
 
 
 def unit(rows: Matrix, random: np.random.Generator, noise: float) -> Matrix:
@@ -101,7 +101,7 @@ def rows_of(features: Features, rows: NDArray[np.int64]) -> Features:
 
 
 def locked(features: Features) -> Features:
-    """The same, with arrays that nobody can write into."""
+    """The same, with read-only arrays."""
     for name in ("embeddings", "samples", "probabilities", "takes", "photos", "owners", "training_photos"):
         array = getattr(features, name)
         if array is not None:

@@ -47,11 +47,7 @@ class Machine:
 
     @classmethod
     def start(
-        cls,
-        device: str = "auto",
-        precision: str = "fp32",
-        deterministic: bool = False,
-        compile: str = "none",
+        cls, device: str = "auto", precision: str = "fp32", deterministic: bool = False, compile: str = "none"
     ) -> Machine:
         """Join the processes of this run; the same command alone, under torchrun or under SLURM.
 

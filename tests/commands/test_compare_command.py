@@ -36,8 +36,8 @@ def test_it_prints_what_is_compared_how_sure_it_is_and_what_it_does_not_say():
         "recall@10/g100 .245 .125 +.120 [",
         "better",
         "n = 300 test identities",
-        "lines: 2.",
-        "No difference shown is not equal",
+        "2 metrics.",
+        "No difference shown does not mean equal",
         "One training seed each",
     ):
         assert expected in words

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -183,12 +184,12 @@ FAULTS = (
 
 
 def copied(honest: Path, seeds: Sequence[int], folder: Path) -> None:
-    """The honest records of these seeds and of the anchors, as links."""
+    """The honest records of these seeds and of the anchors."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in honest.rglob("*"):
         trained_ = path.name.startswith(f"{MODEL}-")
         if path.is_file() and (not trained_ or any(f"-seed{seed}-" in path.name for seed in seeds)):
-            (folder / path.name).symlink_to(path.resolve())
+            shutil.copyfile(path, folder / path.name)
 
 
 def honest_seeds(honest: Path) -> list[int]:

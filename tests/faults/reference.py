@@ -15,7 +15,7 @@ from sf2f_bench.results.selection import groups
 
 def keep(results: Path, folder: Path) -> list[Path]:
     """The JSON files written."""
-    newest = {row.record.key: row.record for group in groups(load_all(results)) for row in group.rows}
+    newest = {row.record.key: row.record for group in groups(load_all(results)) for row in group.entries}
     return [
         save(
             record.model_copy(update={"files": SideFiles()}),

@@ -119,7 +119,7 @@ def test_a_system_that_fits_the_network_of_its_loss_is_found_out_by_the_judge(ev
     flattered, judged = (scores["recall@10/g40", role] for role in ("training-loss", "judge"))
     assert flattered.value > 0.9
     assert judged.interval[1] < flattered.interval[0]
-    assert any("fits-its-loss" in note.text and "training loss" in note.text for note in found)
+    assert any("fits-its-loss" in note.text and "network it was trained with" in note.text for note in found)
 
 
 def test_a_system_that_draws_one_face_for_all_sets_off_the_collapse_alarm(evaluation, seen):

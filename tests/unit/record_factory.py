@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from sf2f_bench.benchmarks import Benchmark
+from sf2f_bench.protocols.bench.scoring import card_of
+from sf2f_bench.protocols.catalogue import protocol_of_records
+from sf2f_bench.registry import ATTRIBUTE_JUDGES, MODELS, extractor_card
 from sf2f_bench.results.records import (
     AbsentScore,
     BenchmarkPart,
@@ -21,6 +26,10 @@ from sf2f_bench.results.records import (
     load,
     save,
 )
+from sf2f_bench.runs.recording import SHUFFLED, system_part
+from sf2f_bench.runs.recording import shuffled as shuffled_card
+from sf2f_bench.runs.systems import build
+from sf2f_bench.types import ExtractorCard, MetricCard, ModelCard, ModelSettings, with_width
 
 JUDGE = "embedded-judge-0123456789ab"
 LOSS = "embedded-perceptual-ba9876543210"
@@ -186,7 +195,7 @@ def full_record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces"
 def shuffled(name: str = "sf2f-64", recall: float = 0.1, **changes) -> RunRecord:
     """The anchor of a system's faces handed to other people."""
     width = changes.pop("width", 0.25 if name == "sf2f-64" else None)
-    return full_record(f"shuffled-voices:{name}", recall, "embeddings", kind="anchor", width=width, **changes)
+    return full_record(f"{SHUFFLED}{name}", recall, "embeddings", kind="anchor", width=width, **changes)
 
 
 def full_bench() -> list[RunRecord]:
@@ -275,7 +284,9 @@ def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **c
     """One record; a keyword replaces a field of it or of its parts."""
     kind = changes.pop("kind", "anchor" if name in ANCHORS else "system")
     width = changes.pop("width", 0.25 if name == "sf2f-64" else None)
-    label = changes.pop("label", name if width is None else f"{name} (width {width:g})")
+    card = installed_card(name) or ModelCard(name, "1", kind, "")
+    label = changes.pop("label", with_width(card.title or name, width))
+    said = {field: changes.pop(field) for field in CARD_FIELDS if field in changes}
     how_absent = {
         "own": ["cosine", "frechet-distance", "mutual-information-score/parts5"],
         "embeddings": ["frechet-distance"],
@@ -285,9 +296,10 @@ def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **c
         for metric in how_absent.get(how, [])
     ]
     hours = changes.pop("hours", 0)
+    part, made = changes.pop("benchmark", benchmark()), changes.pop("scores", None) or scores(recall, how)
     fields = {
         "key": f"{abs(hash_of(name, changes)):016x}",
-        "benchmark": changes.pop("benchmark", benchmark()),
+        "benchmark": part,
         "system": SystemPart(
             name=name,
             label=label,
@@ -297,11 +309,14 @@ def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **c
             licence="Apache-2.0",
             description=f"An invented {kind}.",
             recipe={"steps": 1000, "betas": [0.9, 0.999]},
+            **{field: value for field, value in system_part(card).items() if field in CARD_FIELDS} | said,
         ),
         "seed": 0,
         "budget": "default",
-        "scores": changes.pop("scores", None) or scores(recall, how),
+        "scores": made,
         "absent": absent,
+        "metrics": metric_cards(part, [one.metric for one in (*made, *absent)]),
+        "extractors": {one.extractor: extractor_card_of(one.extractor) for one in made if one.extractor},
         "environment": Environment(
             python="3.11.7",
             platform="Linux",
@@ -316,6 +331,57 @@ def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **c
         "created": datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hours),
     }
     return RunRecord(**fields | changes)
+
+
+CARD_FIELDS = (
+    *("trained_on", "place", "order", "ablation_of", "change", "fitted_to", "tolerance", "purpose", "words"),
+    *("off_scale", "faces_of"),
+)
+
+
+@lru_cache
+def installed_card(name: str) -> ModelCard | None:
+    """The card of the system, or of the row of its shuffled voices, where it is one of ours."""
+    if name.startswith(SHUFFLED):
+        return shuffled_card(
+            installed_card(name.removeprefix(SHUFFLED)) or ModelCard(name, "1", "system", "")
+        )
+    return build(name, ModelSettings(128 if "128" in name else 64)).card if name in MODELS else None
+
+
+def metric_cards(part: BenchmarkPart, names) -> dict[str, MetricCard]:
+    """Those of our metrics, for the benchmark's galleries; none for an invented name."""
+    known = _known_metrics(part.protocol, part.gallery_size, part.ks, part.identities.test)
+    return {name: known[name] for name in names if name in known}
+
+
+@lru_cache
+def _known_metrics(
+    protocol: str, gallery: int, ks: tuple[int, ...], identities: int
+) -> dict[str, MetricCard]:
+    of = Benchmark("synthetic-64", "synthetic", gallery_size=gallery, ks=ks)
+    return {one.name: card_of(one) for one in protocol_of_records(protocol).metrics(of, identities)}
+
+
+@lru_cache
+def extractor_card_of(id_: str) -> ExtractorCard:
+    """Of one of our networks; the default for an invented one."""
+    if id_ == ATTRIBUTE_JUDGE:
+        return extractor_card("deepface:attributes", ATTRIBUTE_JUDGES)
+    named = {JUDGE: "embedded-judge", LOSS: "embedded-perceptual", INCEPTION: "inception-2015"}
+    named |= {VGGFACE2: "vggface2-resnet50", DLIB: "deepface:Dlib"}
+    return extractor_card(named[id_]) if id_ in named else ExtractorCard()
+
+
+def with_cards(made: RunRecord) -> RunRecord:
+    """The record with the cards of the scores that it has now."""
+    cards = {
+        "metrics": metric_cards(made.benchmark, [one.metric for one in (*made.scores, *made.absent)]),
+        "extractors": {
+            one.extractor: extractor_card_of(one.extractor) for one in made.scores if one.extractor
+        },
+    }
+    return RunRecord(**{field: getattr(made, field) for field in RunRecord.model_fields} | cards)
 
 
 def hash_of(*parts) -> int:

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sf2f_bench.association.lists import MediaFolders, read_lists
 from sf2f_bench.association.measures import cluster_interval
-from sf2f_bench.association.media import PhotoEmbedder, VoiceEmbedder
+from sf2f_bench.association.media import embed_photos, embed_voices
 from sf2f_bench.association.run import associate
 from sf2f_bench.types import BenchError, MediaError
 from tests.association_world import PEOPLE, name_media, write_lists
@@ -252,9 +252,10 @@ def test_a_face_is_drawn_from_its_recording_alone(monkeypatch, tmp_path):
     monkeypatch.setattr("sf2f_bench.association.media.AudioFile.log_filterbank", log_filterbank)
     monkeypatch.setattr("sf2f_bench.association.media.FILES_AT_ONCE", 2)
     done = []
-    drawn = VoiceEmbedder(Painter(), MeanColour(), torch.device("cpu"), torch.Generator(), done.append)
     paths = [tmp_path / name for name in ("0.wav", "bad.wav", "1.wav", "2.wav", "3.wav")]
-    embeddings, unusable = drawn(paths)
+    embeddings, unusable = embed_voices(
+        paths, Painter(), MeanColour(), torch.device("cpu"), torch.Generator(), done.append
+    )
     assert list(unusable) == [paths[1]]
     assert np.isnan(embeddings[1]).all()
     frames = [
@@ -278,12 +279,11 @@ def test_photos_are_read_at_the_benchmarks_size(tmp_path):
             sizes.append(tuple(images.shape))
             return super().__call__(images)
 
-    embeddings, unusable = PhotoEmbedder(Judge(), 16, lambda _: None)(
-        [tmp_path / "a.png", tmp_path / "b.jpg"]
-    )
+    paths = [tmp_path / "a.png", tmp_path / "b.jpg"]
+    embeddings, unusable = embed_photos(paths, Judge(), 16, lambda _: None)
     assert sizes == [(1, 3, 16, 16)]
     assert embeddings[0].tolist() == [10, 200, 30]
     assert "cannot be read as a photo" in unusable[tmp_path / "b.jpg"]
-    everything_bad, reasons = PhotoEmbedder(Judge(), 16, lambda _: None)([tmp_path / "b.jpg"])
+    everything_bad, reasons = embed_photos(paths[1:], Judge(), 16, lambda _: None)
     assert np.isnan(everything_bad).all()
     assert len(reasons) == 1

@@ -176,3 +176,18 @@ def test_files_are_found_under_either_naming(folders, tmp_path):
     assert folders.recording(one.old_recording(1)) == old
     assert folders.recording(one.recording(1).replace("00002", "00009")) is None
     assert folders.photo("Nobody/clip/0000001.jpg") is None
+
+
+@pytest.mark.parametrize("old", [PEOPLE[0].name, "x_y0000002", "clip1"])
+@pytest.mark.parametrize("new", ["..", ".hidden"])
+@pytest.mark.parametrize(
+    "file", ["matching_v2f_U.csv", "veriflist_test_random_unseenunheard.txt", "wav_20k.csv"]
+)
+def test_a_listed_path_cannot_lead_out_of_the_folders_of_media(lists, file, old, new):
+    for path in lists.rglob("*.*"):
+        if path.parent == lists or path.name in (file, file.replace("wav", "jpg")):
+            path.write_text(path.read_text().replace(old, new))
+        else:
+            path.unlink()
+    with pytest.raises(BenchError, match="expected a path"):
+        read_lists(lists)

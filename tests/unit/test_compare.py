@@ -65,18 +65,18 @@ def test_a_line_holds_the_paired_difference_of_the_identities(tmp_path):
     first, second = recall(0.2, 1), recall(0.1, 2)
     made(tmp_path, "sf2f-64", first)
     made(tmp_path, "voice2face-64", second)
-    (versus,) = compare("sf2f-64", "voice2face-64", tmp_path)
-    (line,) = versus.lines
+    (comparison,) = compare("sf2f-64", "voice2face-64", tmp_path)
+    (line,) = comparison.metrics
     a, b = (next(iter(values.values()))[2] for values in (first, second))
     effect, interval, _ = paired_difference(a, b, np.random.default_rng(0))
     assert line.difference == pytest.approx(effect)
     assert (line.lower, line.upper) == pytest.approx(interval, abs=0.005)
     assert (line.a, line.b, line.n, line.basis) == (a.mean(), b.mean(), N, "mean")
     assert (line.extractor, line.extractor_role, line.verdict) == (JUDGE, "judge", "better")
-    assert versus.a.label == "sf2f-64 (width 0.25), seed 0"
+    assert comparison.a.label == "sf2f-64 (width 0.25), seed 0"
     (back,) = compare("voice2face-64", "sf2f-64", tmp_path)
-    assert back.lines[0].verdict == "worse"
-    assert back.lines[0].difference == -line.difference
+    assert back.metrics[0].verdict == "worse"
+    assert back.metrics[0].difference == -line.difference
 
 
 def test_rows_are_paired_by_identity_whatever_their_order(tmp_path):
@@ -86,7 +86,7 @@ def test_rows_are_paired_by_identity_whatever_their_order(tmp_path):
     made(tmp_path, "sf2f-64", values)
     shuffled = {key: (basis, value - 0.05, parts[order] - 0.05)}
     made(tmp_path, "voice2face-64", shuffled, identities=[IDENTITIES[i] for i in order])
-    line = compare("sf2f-64", "voice2face-64", tmp_path)[0].lines[0]
+    line = compare("sf2f-64", "voice2face-64", tmp_path)[0].metrics[0]
     assert line.upper - line.lower < 1e-9  # every identity is .05 lower
     assert line.difference == pytest.approx(0.05)
 
@@ -94,13 +94,13 @@ def test_rows_are_paired_by_identity_whatever_their_order(tmp_path):
 def test_a_lower_distance_is_better_and_half_samples_are_paired(tmp_path):
     made(tmp_path, "sf2f-64", distance(0.0, 5))
     made(tmp_path, "voice2face-64", distance(0.5, 5))
-    line = compare("sf2f-64", "voice2face-64", tmp_path)[0].lines[0]
+    line = compare("sf2f-64", "voice2face-64", tmp_path)[0].metrics[0]
     assert (line.basis, line.verdict, line.n) == ("replicates", "better", N)
     assert line.upper - line.lower < 1e-9
     made(tmp_path / "apart", "sf2f-64", distance(0.0, 5))
     made(tmp_path / "apart", "voice2face-64", distance(0.05, 6))
     assert (
-        compare("sf2f-64", "voice2face-64", tmp_path / "apart")[0].lines[0].verdict == "no difference shown"
+        compare("sf2f-64", "voice2face-64", tmp_path / "apart")[0].metrics[0].verdict == "no difference shown"
     )
 
 
@@ -114,7 +114,7 @@ def test_q_is_corrected_over_all_lines(tmp_path):
 
     many("sf2f-64", 1)
     many("voice2face-64", 2)
-    lines = compare("sf2f-64", "voice2face-64", tmp_path)[0].lines
+    lines = compare("sf2f-64", "voice2face-64", tmp_path)[0].metrics
     p = np.array([line.p for line in lines])
     expected = [
         min(min(1, p[j] * len(p) / (p <= p[j]).sum()) for j in np.flatnonzero(p >= p[i])) for i in range(10)
@@ -122,7 +122,7 @@ def test_q_is_corrected_over_all_lines(tmp_path):
     assert [line.q for line in lines] == pytest.approx(expected)
     assert {line.verdict for line in lines} == {"better", "no difference shown"}
     assert all((line.verdict == "better") == (line.q < 0.05) for line in lines)
-    few = compare("sf2f-64", "voice2face-64", tmp_path, "recall@[01]/*")[0].lines
+    few = compare("sf2f-64", "voice2face-64", tmp_path, "recall@[01]/*")[0].metrics
     assert [line.metric for line in few] == ["recall@0/g100", "recall@1/g100"]
     assert few[1].p == lines[1].p
     assert few[1].q != lines[1].q
@@ -132,10 +132,10 @@ def test_seeds_of_one_label_are_one_system(tmp_path):
     for seed in range(3):
         made(tmp_path, "sf2f-64", recall(0.2 + 0.01 * seed, seed), seed)
         made(tmp_path, "voice2face-64", recall(0.1 + 0.01 * seed, seed + 10), seed)
-    versus = compare("sf2f-64", "voice2face-64", tmp_path)[0]
-    assert versus.a.label == "sf2f-64 (width 0.25), seeds 0, 1, 2"
-    assert versus.a.seeds == versus.b.seeds == (0, 1, 2)
-    line = versus.lines[0]
+    comparison = compare("sf2f-64", "voice2face-64", tmp_path)[0]
+    assert comparison.a.label == "sf2f-64 (width 0.25), seeds 0, 1, 2"
+    assert comparison.a.seeds == comparison.b.seeds == (0, 1, 2)
+    line = comparison.metrics[0]
     means = [
         [next(iter(recall(s + 0.01 * i, i + j).values()))[1] for i in range(3)]
         for s, j in ((0.2, 0), (0.1, 10))
@@ -145,16 +145,16 @@ def test_seeds_of_one_label_are_one_system(tmp_path):
     assert line.upper - line.lower >= np.diff(by_seed.confidence_interval())[0]
     one = compare("sf2f-64 (width 0.25), seed 1", "voice2face-64, seed 1", tmp_path)[0]
     assert (one.a.seeds, one.b.seeds) == ((1,), (1,))
-    assert one.lines[0].a == pytest.approx(means[0][1])
+    assert one.metrics[0].a == pytest.approx(means[0][1])
 
 
 def test_an_anchor_in_a_space_of_its_own_goes_with_every_extractor(tmp_path):
     made(tmp_path, "sf2f-64", recall(0.2, 1) | recall(0.3, 2, LOSS))
     made(tmp_path, "chance", {("recall@10/g100", None): ("mean", 0.1, np.full(N, 0.1))}, kind="anchor")
-    versus = compare("sf2f-64", "chance", tmp_path)[0]
-    assert [line.extractor_role for line in versus.lines] == ["judge", "training-loss"]
-    assert [line.b for line in versus.lines] == pytest.approx([0.1, 0.1])
-    assert versus.b.label == "chance"
+    comparison = compare("sf2f-64", "chance", tmp_path)[0]
+    assert [line.extractor_role for line in comparison.metrics] == ["judge", "training-loss"]
+    assert [line.b for line in comparison.metrics] == pytest.approx([0.1, 0.1])
+    assert comparison.b.label == "chance"
 
 
 def test_a_trained_systems_shuffled_voices_have_seeds_and_other_anchors_none(tmp_path):
@@ -170,8 +170,8 @@ def test_paths_name_records_and_the_folder_is_then_not_read(tmp_path):
     first = made(tmp_path / "x", "sf2f-64", recall(0.2, 1))
     second = made(tmp_path / "y", "voice2face-64", recall(0.1, 2))
     made(tmp_path / "x", "voice2face-64", recall(0.1, 3))
-    assert compare(str(first), str(second), tmp_path / "nowhere")[0].lines[0].verdict == "better"
-    assert compare(str(first), "voice2face-64", tmp_path / "x")[0].lines
+    assert compare(str(first), str(second), tmp_path / "nowhere")[0].metrics[0].verdict == "better"
+    assert compare(str(first), "voice2face-64", tmp_path / "x")[0].metrics
 
 
 def test_identities_that_take_no_part_are_left_out_of_both(tmp_path):
@@ -180,7 +180,7 @@ def test_identities_that_take_no_part_are_left_out_of_both(tmp_path):
     parts = np.where(np.arange(N) < 10, np.nan, parts)
     made(tmp_path, "sf2f-64", first)
     made(tmp_path, "voice2face-64", {key: (basis, np.nanmean(parts), parts)})
-    line = compare("sf2f-64", "voice2face-64", tmp_path)[0].lines[0]
+    line = compare("sf2f-64", "voice2face-64", tmp_path)[0].metrics[0]
     assert line.n == N - 10
     assert line.a == pytest.approx(first[key][2][10:].mean())
 
@@ -199,10 +199,10 @@ def test_what_does_not_pair_is_left_out_with_its_reason(tmp_path):
 
     with_others("sf2f-64", 1, False, "mean")
     with_others("voice2face-64", 2, True, "median")
-    versus = compare("sf2f-64", "voice2face-64", tmp_path)[0]
-    assert [line.metric for line in versus.lines] == ["recall@10/g100"]
-    assert "other identities" in versus.left_out["verification-auc"]
-    assert versus.left_out["cosine"] == "mean on one side, median on the other"
+    comparison = compare("sf2f-64", "voice2face-64", tmp_path)[0]
+    assert [line.metric for line in comparison.metrics] == ["recall@10/g100"]
+    assert "other identities" in comparison.left_out["verification-auc"]
+    assert comparison.left_out["cosine"] == "mean on one side, median on the other"
 
 
 def test_records_from_before_the_basis_say_it_by_their_value(tmp_path):
@@ -212,12 +212,12 @@ def test_records_from_before_the_basis_say_it_by_their_value(tmp_path):
         values = recall(0.2, seed) | {("median-rank/full", JUDGE): ("median", np.median(rank), rank)}
         values[("cosine", JUDGE)] = ("mean", 0.123, random.random(N))  # neither their mean nor their median
         made(tmp_path, name, values, basis_known=False)
-    versus = compare("sf2f-64", "voice2face-64", tmp_path)[0]
-    assert {line.metric: line.basis for line in versus.lines} == {
+    comparison = compare("sf2f-64", "voice2face-64", tmp_path)[0]
+    assert {line.metric: line.basis for line in comparison.metrics} == {
         "recall@10/g100": "mean",
         "median-rank/full": "median",
     }
-    assert "do not say" in versus.left_out["cosine"]
+    assert "do not say" in comparison.left_out["cosine"]
 
 
 def refusal(a: str, b: str, folder: Path, metrics: str = "*") -> str:
@@ -255,8 +255,8 @@ def test_a_name_of_several_rows_asks_which(tmp_path):
     made(tmp_path, "voice2face-64", recall(0.1, 2))
     asked = refusal("sf2f-64", "voice2face-64", tmp_path)
     assert "'sf2f-64 (width 0.25), budget default', 'sf2f-64 (width 0.25), budget smoke'" in asked
-    versus = compare("sf2f-64 (width 0.25), budget smoke", "voice2face-64", tmp_path)[0]
-    assert versus.a.records[0].budget == "smoke"
+    comparison = compare("sf2f-64 (width 0.25), budget smoke", "voice2face-64", tmp_path)[0]
+    assert comparison.a.records[0].budget == "smoke"
 
 
 def test_nothing_in_common_is_said(tmp_path):
@@ -268,13 +268,16 @@ def test_nothing_in_common_is_said(tmp_path):
 def test_the_committed_records_can_be_compared():
     """They were made before a record said its basis; two tables hold both systems."""
     found = compare("linear-listener", "voice2face-64", REFERENCE, "m*/full")
-    (versus,) = found
-    assert versus.title == "synthetic-64/1, protocol sf2f-bench/1"
-    bases = {line.metric: line.basis for line in versus.lines}
+    (comparison,) = found
+    assert comparison.title == "synthetic-64/1, protocol sf2f-bench/1"
+    bases = {line.metric: line.basis for line in comparison.metrics}
     assert bases == {"median-rank/full": "median", "mrr/full": "mean"}
-    assert all(line.n == 300 for line in versus.lines)
-    frame = versus.frame()
+    assert all(line.n == 300 for line in comparison.metrics)
+    frame = comparison.frame()
     assert list(frame["system_a"].unique()) == ["linear-listener"]
     assert (frame["metrics"] == len(frame)).all()
     both = compare("linear-listener", "voice2face-64", REFERENCE, "cosine")
-    assert [versus.a.records[0].benchmark.protocol for versus in both] == ["sf2f-bench/1", "sf2f-paper/1"]
+    assert [comparison.a.records[0].benchmark.protocol for comparison in both] == [
+        "sf2f-bench/1",
+        "sf2f-paper/1",
+    ]

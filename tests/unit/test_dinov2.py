@@ -101,7 +101,7 @@ def test_tokens_come_from_the_loaded_weights(
     assert tokens.shape == (5, 384)
     assert tokens.dtype == torch.float32
     weights = torch.load(tmp_path / "chosen" / DinoV2Extractor.FILE, weights_only=True)
-    pixels = extractor.module.transformer.seen
+    pixels = extractor.module.seen
     patches = torch.nn.functional.conv2d(
         pixels, weights["patch_embed.weight"], weights["patch_embed.bias"], stride=14
     )
@@ -118,7 +118,7 @@ def test_pictures_are_resized_as_pillow_does_it(extractor: DinoV2Extractor, size
     """
     picture = torch.randint(90, 166, (1, 3, size, size), generator=torch.Generator().manual_seed(3)).byte()
     extractor(picture)
-    seen = extractor.module.transformer.seen[0].permute(1, 2, 0)
+    seen = extractor.module.seen[0].permute(1, 2, 0)
     image = Image.fromarray(picture[0].permute(1, 2, 0).numpy())
     resized = np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC))
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import pickle
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -163,6 +163,14 @@ class TestFaults:
             export(world, store, FRONTEND, tmp_path, "synthetic-64", ("test",), SILENT, jobs=1)
         with pytest.raises(BenchError, match="holds the voices of other data than synthetic-128"):
             export(world, store, FRONTEND, out, "synthetic-128", ("test",), SILENT, jobs=1)
+
+    @pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "..", "a/b", "a\\b", "a\0b"])
+    def test_an_identity_that_is_a_path_writes_nothing(self, world, store, tmp_path, monkeypatch, name):
+        people = [replace(store.identities("test")[0], id=name)]
+        monkeypatch.setattr(store, "identities", lambda split: people)
+        with pytest.raises(BenchError, match="identities whose names can be those of folders, got"):
+            export(world, store, FRONTEND, tmp_path / "deep" / "out", "x", ("test",), SILENT, jobs=1)
+        assert not list(tmp_path.rglob("*.flac"))
 
     def test_features_without_sound_cannot_be_exported(self, tmp_path):
         (tmp_path / "a.pickle").write_bytes(pickle.dumps({"LogMel_Features": np.zeros((40, 250))}))

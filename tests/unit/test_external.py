@@ -186,6 +186,21 @@ class TestFaults:
         assert "person-2/1.png: " in problem
         assert message in problem
 
+    def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(self, folder, tmp_path):
+        private = draw(tmp_path, "private")
+        (folder / "person-2" / "1.png").unlink()
+        (folder / "person-2" / "1.png").symlink_to(folder / "person-1" / "1.png")
+        assert len(read_faces(folder, PEOPLE, SIZE).answer.faces) == 4
+        shutil.rmtree(folder / "person-1")
+        (folder / "person-1").symlink_to(private.parent)
+        (folder / "person-2" / "1.png").unlink()
+        (folder / "person-2" / "1.png").symlink_to(private)
+        problem = problem_of(folder)
+        for person in ("person-1", "person-2"):
+            assert f"{person}/1.png: is a link out of the folder: copy the picture itself" in problem
+        (tmp_path / "link").symlink_to(folder)  # the folder itself may be one
+        assert len(read_faces(tmp_path / "link", PEOPLE[:1], SIZE).answer.faces) == 1
+
     def test_a_truncated_jpeg_is_refused(self, folder):
         path = folder / "person-2" / "1.jpg"
         Image.fromarray(pixels(0, 64)).save(path, quality=95)

@@ -22,7 +22,7 @@ from sf2f_bench.registry import (
     plugin_faults,
 )
 from sf2f_bench.runs.systems import build
-from sf2f_bench.testing.features import drawn_features, true_features
+from sf2f_bench.testing.features import generated_features, true_features
 from sf2f_bench.types import BenchError, DatasetSource, ModelSettings, Score
 from tests.plugins import install
 from tests.tiny import TinyFrontend
@@ -163,7 +163,7 @@ def test_a_metric_without_what_a_metric_needs_is_named_when_the_metrics_are_made
 
 def test_two_metrics_of_one_name_are_refused(package):
     text = "from sf2f_bench.metrics.retrieval import MedianRank\n"
-    text += "def metrics(gallery, ks, n): return [MedianRank()]\n"
+    text += "def metrics(gallery, ks, n):\n    return [MedianRank()]\n"
     package({"strange_metric.py": text}, metrics={"again": "strange_metric:metrics"})
     with pytest.raises(BenchError, match="two metrics are called median-rank/full"):
         installed_metrics(10, (1, 5), 60)
@@ -294,12 +294,12 @@ class Given:
 def test_a_metric_that_gives_no_sound_score_is_named(result, words):
     real = true_features(30)
     with pytest.raises(BenchError, match=rf"metric given: Given \(.*test_plugin_faults.py:\d+\) {words}"):
-        _measure(Given(result), real, drawn_features(real), None)
+        _measure(Given(result), real, generated_features(real), np.random.default_rng(0))
 
 
 def test_a_score_that_is_no_number_is_absent_with_its_reason():
     real = true_features(30)
-    found = _measure(Given(Score(float("nan"), 30)), real, drawn_features(real), None)
+    found = _measure(Given(Score(float("nan"), 30)), real, generated_features(real), np.random.default_rng(0))
     assert found == "came out as nan on these 30 identities"
 
 

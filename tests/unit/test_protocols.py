@@ -73,7 +73,7 @@ def test_a_table_of_strata_names_those_that_are_known():
     }
     known = RunRecord.model_validate(made.model_copy(update={"metrics": cards}).model_dump())
     assert strata.title_of([made, known]) == (
-        "Within strata: people alike in gender (G), all three (GNA), by the judge"
+        "Within strata: among people who share gender (G), all three (GNA), by the judge"
     )
 
 

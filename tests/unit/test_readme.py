@@ -21,10 +21,7 @@ def test_the_tables_of_the_first_screen_are_those_of_the_committed_default_run()
     records = [
         record
         for record in load_all(ROOT / "results" / "reference" / "synthetic-64")
-        if record.seed == 0
-        and record.benchmark.protocol == BENCH
-        and "-without-" not in record.system.name
-        and "-plain-" not in record.system.name
+        if record.seed == 0 and record.benchmark.protocol == BENCH and not record.system.ablation_of
     ]
     buffer = io.StringIO()
     summary(records, Console(file=buffer, width=WIDTH, color_system=None))

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from record_factory import FACES, benchmark, record, saved, training_curve
 
-from sf2f_bench.results.records import AbsentScore, ScoreRecord, SideFiles, load, load_all, save
+from sf2f_bench.results.records import SIDE_FILES, AbsentScore, ScoreRecord, SideFiles, load, load_all, save
 from sf2f_bench.types import BenchError
 
 VALUES = pd.DataFrame({"identity": ["a", "b"], "cosine|judge": [0.1 + 0.2, 1 / 3]})
@@ -151,6 +151,73 @@ def test_unknown_field_missing_side_file_and_missing_folder(tmp_path):
         load(path)
     with pytest.raises(BenchError, match="no folder"):
         load_all(tmp_path / "nowhere")
+
+
+PRIVATE = b"root:x:0:0"
+
+
+def naming(path, side, name):
+    """The record with one side file of another name, as a stranger would write it."""
+    content = json.loads(path.read_text())
+    content["files"][side] = name
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("side", SIDE_FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../private.txt",
+        "{stem}./../../private.txt",
+        "{stem}.\\..\\private.txt",
+        "C:private.txt",
+        "deep/private.txt",
+        ".private.txt",
+        "..",
+        ".",
+        "private\0.txt",
+        "\x1b[31mprivate.txt",
+        "x" * 256,
+    ],
+)
+def test_a_side_file_is_named_without_a_folder(tmp_path, side, name):
+    path = save(record(), tmp_path / "results", VALUES)
+    (tmp_path / "private.txt").write_bytes(PRIVATE)
+    (path.parent / f"{path.stem}.").mkdir()
+    with pytest.raises(BenchError, match=f"expected files.{side} to be the plain name of a file") as caught:
+        load(naming(path, side, name.format(stem=path.stem)))
+    assert str(caught.value).isprintable()
+    with pytest.raises(BenchError, match="beside the record"):
+        load_all(path.parent)
+
+
+@pytest.mark.parametrize("side", SIDE_FILES)
+def test_a_side_file_is_no_link(tmp_path, side):
+    path = save(record(), tmp_path / "results", VALUES)
+    (tmp_path / "private.txt").write_bytes(PRIVATE)
+    name = f"{path.stem}.link"
+    for target in (tmp_path / "private.txt", path, path.parent / name):  # outside, inside, a loop
+        (path.parent / name).symlink_to(target)
+        with pytest.raises(BenchError, match=rf"its {side} file {name} is a link; copy the file itself"):
+            load(naming(path, side, name))
+        (path.parent / name).unlink()
+    (path.parent / name).mkdir()
+    with pytest.raises(BenchError, match="is no file"):
+        load(path)
+
+
+def test_a_record_in_a_linked_folder_loads(tmp_path):
+    save(record(), tmp_path / "results", VALUES)
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    assert len(load_all(tmp_path / "link")) == 1
+
+
+def test_a_key_cannot_lead_out_of_the_folder(tmp_path):
+    path = save(record(key="../../ab"), tmp_path / "deep" / "er", VALUES)
+    assert path.parent == tmp_path / "deep" / "er"
+    assert {found.parent for found in tmp_path.rglob("*.*")} == {path.parent}
 
 
 def test_what_a_record_refuses():

@@ -16,15 +16,17 @@ from record_factory import ANCHORS, JUDGE, benchmark, full_bench, record, saved,
 from rich.console import Console
 from rich.measure import Measurement
 
-from sf2f_bench.report import summary, tidy, write_report
-from sf2f_bench.report.contents import tables
+from sf2f_bench.report import summary, write_report
 from sf2f_bench.report.faces import _strips, faces_figure
 from sf2f_bench.report.latex import latex, latex_table
+from sf2f_bench.report.markdown import markdown, markdown_table
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.tables import draw, markdown, markdown_table, print_groups, width_of
-from sf2f_bench.results.numbers import cell, number
+from sf2f_bench.report.tables import Cell, tables
+from sf2f_bench.report.terminal import print_groups, rich_table, width_of
+from sf2f_bench.results.numbers import number, value_and_error
 from sf2f_bench.results.selection import groups
-from sf2f_bench.types import BenchError
+from sf2f_bench.results.tidy import tidy
+from sf2f_bench.types import BenchError, MetricCard
 
 NASTY = "a|b_c 50% & <d> [x] $1 #~^\\{}"
 
@@ -72,13 +74,17 @@ def test_numbers_are_compact(value, format_, digits, expected):
 
 
 def test_cells_carry_interval_or_spread():
-    score = SimpleNamespace(value=0.365, interval=(0.3, 0.43), spread=None)
-    assert cell(score, "share") == ".365 [.30, .43]"
-    score = SimpleNamespace(value=3.21, interval=None, spread=0.12)
-    assert cell(score, "size") == "3.21 ± .12"
-    score = SimpleNamespace(value=0.1, interval=(0.1, 0.1), spread=None)
-    assert cell(score, "share") == ".100"
-    assert cell(None, "share") == "–"
+    def texts(value, interval, spread, **card):
+        score = SimpleNamespace(value=value, interval=interval, spread=spread, card=MetricCard(**card))
+        return value_and_error(score)
+
+    assert texts(0.365, (0.3, 0.43), None) == (".365", "[.30, .43]")
+    assert texts(0.00365, (0.003, 0.0043), None, factor=1000, format="size") == ("3.65", "[3.0, 4.3]")
+    assert texts(3.21, None, 0.12, format="size") == ("3.21", "± .12")
+    assert texts(3.21, (3.0, 3.4), 0.12, format="size", error="spread") == ("3.21", "± .12")
+    assert texts(3.21, None, 0.12, format="size", error="none") == ("3.21", "")
+    assert texts(0.1, (0.1, 0.1), None) == (".100", "")
+    assert str(Cell()) == "–"
 
 
 # ---------------------------------------------------------------- which rows share a table
@@ -86,12 +92,12 @@ def test_cells_carry_interval_or_spread():
 
 def test_order_is_floor_systems_ceiling():
     (group,) = groups(everyone()[::-1])
-    names = [row.record.system.name for row in group.rows]
+    names = [row.record.system.name for row in group.entries]
     assert names[:4] == ["chance", "gender-oracle", "mean-face", "nearest-training-face"]
     assert names[4:6] == ["sf2f-64", "voice2face"]
     assert names[6] == "linear-listener"
     assert names[-1] == "real-photo-oracle"
-    assert [row.zone for row in group.rows] == ["floor"] * 4 + ["system"] * 2 + ["ceiling"] * 4
+    assert [row.zone for row in group.entries] == ["floor"] * 4 + ["system"] * 2 + ["ceiling"] * 4
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_order_is_floor_systems_ceiling():
 def test_unlike_records_get_tables_of_their_own(change, reason):
     made = [record("sf2f-64"), record("voice2face", benchmark=benchmark(**change))]
     first, second = groups(made)
-    assert len(first.rows) == len(second.rows) == 1
+    assert len(first.entries) == len(second.entries) == 1
     assert first.why is None
     assert second.why is not None
     assert reason in second.why
@@ -118,7 +124,7 @@ def test_another_judge_or_metric_version_never_shares_a_column():
     other_judge = record("voice2face", scores=scores(0.2, "faces", judge="embedded-judge-other"))
     chance = record("chance", 0.1, "own")
     found = groups([record("sf2f-64"), other_judge, chance])
-    assert [len(group.rows) for group in found] == [2, 2]  # chance is at home in both
+    assert [len(group.entries) for group in found] == [2, 2]  # chance is at home in both
     assert "judge extractor differs" in found[1].why
     newer = [score.model_copy(update={"version": 2}) for score in scores(0.2, "faces")]
     found = groups([record("sf2f-64"), record("voice2face", scores=newer)])
@@ -129,20 +135,20 @@ def test_another_judge_or_metric_version_never_shares_a_column():
 def test_newest_duplicate_wins_and_is_counted():
     made = [record(recall=r, key=f"{r}", hours=h) for r, h in ((0.30, 0), (0.36, 2), (0.20, 1))]
     (group,) = groups(made)
-    assert [row.record.scores[3].value for row in group.rows] == [0.36]
+    assert [row.record.scores[3].value for row in group.entries] == [0.36]
     assert group.set_aside == 2
     assert "2 older records were set aside" in said(made)
 
 
 def test_seed_and_budget_stand_in_labels_only_where_needed():
     made = [record(), record(seed=1), record("voice2face", 0.2)]
-    assert [row.label for row in groups(made)[0].rows] == [
+    assert [row.label for row in groups(made)[0].entries] == [
         "sf2f-64 (width 0.25), seed 0",
         "sf2f-64 (width 0.25), seed 1",
         "voice2face",
     ]
     made = [record(), record(budget="smoke"), record("chance", 0.1, "own", budget="smoke")]
-    assert [row.label for row in groups(made)[0].rows] == [
+    assert [row.label for row in groups(made)[0].entries] == [
         "chance",
         "sf2f-64 (width 0.25), budget default",
         "sf2f-64 (width 0.25), budget smoke",
@@ -168,7 +174,7 @@ def test_verdicts_against_chance_gender_and_the_straight_line():
     assert "cannot exceed the size of one part, 60 here" in text
     assert "Frechet distance is biased upwards at n = 300" in text
     assert (
-        "chance, gender-oracle: no cosine, frechet-distance, mutual-information-score/parts5: the anchor draws no face"
+        "chance, gender-oracle: no cosine, frechet-distance, mutual-information: the anchor draws no face"
         in text
     )
 
@@ -176,7 +182,10 @@ def test_verdicts_against_chance_gender_and_the_straight_line():
 def test_the_line_is_said_not_to_beat_a_better_system():
     made = [record("linear-listener", 0.3, "embeddings"), record("sf2f-64", 0.5), record("voice2face", 0.28)]
     text = said(made)
-    assert "sf2f-64 (width 0.25) is not beaten by the linear listener: .500 against .300." in text
+    assert (
+        "linear-listener, a straight line from voice statistics, does not beat sf2f-64 (width 0.25): recall@10 .300 "
+        "against .500."
+    ) in text
     assert "beats voice2face: recall@10 .300 against .280, though their intervals overlap." in text
 
 
@@ -233,8 +242,8 @@ def test_a_table_s_width_is_what_rich_measures(label_width, gap):
     options = Console(width=10_000).options
     for table in tables(group):
         for part in (table, table.only([0])):
-            drawn = draw(part, label_width, gap)
-            measured = Measurement.get(Console(width=10_000), options, drawn).maximum
+            made = rich_table(part, label_width, gap)
+            measured = Measurement.get(Console(width=10_000), options, made).maximum
             assert width_of(part, label_width, gap) == measured
 
 
@@ -272,11 +281,12 @@ def test_each_network_has_its_own_table():
         "kernel distance x1000",
     )
     assert _line(judge, "chance")[2] == ".100"
-    assert "chance" not in [line.label for line in likeness.lines]
+    assert "chance" not in [row.label for row in likeness.rows]
 
 
 def _line(table, label):
-    return next(line.cells for line in table.lines if line.label == label)
+    """The texts of the row that is printed under this label."""
+    return next(tuple(map(str, row.cells)) for row in table.rows if row.short_label == label)
 
 
 def test_odd_names_survive_markdown_and_latex():

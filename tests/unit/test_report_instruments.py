@@ -21,15 +21,16 @@ from record_factory import (
     record,
     scores,
     shuffled,
+    with_cards,
 )
 from test_report import NASTY, _line, said, shown
 
-from sf2f_bench.report import tidy
-from sf2f_bench.report.contents import tables
 from sf2f_bench.report.latex import latex, latex_table
+from sf2f_bench.report.markdown import markdown, markdown_table
 from sf2f_bench.report.plots import lengths_figure, strata_figure
-from sf2f_bench.report.tables import markdown, markdown_table
+from sf2f_bench.report.tables import tables
 from sf2f_bench.results.selection import groups
+from sf2f_bench.results.tidy import tidy
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +124,10 @@ def test_published_names_go_to_published_networks_alone(by_title, everything):
 def test_each_further_network_stands_alone_with_the_exact_anchors_where_it_tells_people_apart(by_title):
     inception, dlib = by_title["By Inception"], by_title["By a further network"]
     assert not any(heading.startswith(("recall@", "cosine")) for heading in inception.headings)
-    assert "chance" not in [line.label for line in inception.lines]
+    assert "chance" not in [row.label for row in inception.rows]
     assert _line(dlib, "chance")[dlib.headings.index("recall@10 g100")] == ".100"
     assert _line(dlib, "sf2f-64 (width 0.25), seed 0")[3] == ".329 [.28, .38]"
-    assert "linear-listener" in [line.label for line in dlib.lines]
+    assert "linear-listener" in [row.label for row in dlib.rows]
 
 
 def test_two_versions_of_a_further_network_never_share_a_table():
@@ -138,7 +139,7 @@ def test_two_versions_of_a_further_network_never_share_a_table():
     ]
     (group,) = groups([full_record(), record("voice2face-64", scores=other)])
     found = [table for table in tables(group) if "deepface:Dlib" in table.title]
-    assert [[line.label for line in table.lines] for table in found] == [
+    assert [[row.label for row in table.rows] for table in found] == [
         ["sf2f-64 (width 0.25)"],
         ["voice2face-64"],
     ]
@@ -149,7 +150,9 @@ def test_length_of_speech_ends_with_all_of_it_and_asks_only_who_heard_less(by_ti
     assert table.headings[:5] == tuple(f"recall@10 {s} s" for s in ("1.25", "2.5", "5", "10", "25"))
     assert table.headings[5:] == tuple(f"cosine {s} s" for s in ("1.25", "2.5", "5", "10", "25"))
     assert _line(table, "sf2f-64 (width 0.25), seed 0")[4] == ".365 [.30, .43]"
-    assert [line.label for line in table.lines if line.zone != "system"] == [
+    assert [
+        row.short_label for section in table.sections if section.zone != "system" for row in section.rows
+    ] == [
         "chance",
         "gender-oracle",
         "without image GAN (width 0.25)",
@@ -161,12 +164,12 @@ def test_attributes_by_their_judge(by_title):
     assert table.headings == ("gender agreement", "ethnicity agreement", "age difference (years)")
     assert _line(table, "mean-face")[2] == "11.4 [11, 12]"
     text = said(full_bench())
-    assert "the real-photo-oracle row is how far the attribute judge agrees with itself" in text
-    assert "real-photo-oracle row" not in said([full_record()])
+    assert "real-photo-oracle shows how far the attribute judge agrees with itself" in text
+    assert "attribute judge" not in said([full_record()])
 
 
 def test_shuffled_voices_stand_in_the_floor_after_the_mean_face(everything):
-    labels = [row.label for row in everything.rows if row.zone == "floor"]
+    labels = [row.label for row in everything.entries if row.zone == "floor"]
     assert labels == [
         "chance",
         "gender-oracle",
@@ -234,14 +237,16 @@ def test_the_paper_names_who_gives_its_quality_scores():
     beside[-1] = beside[-1].model_copy(update={"extractor_role": "training-loss"})
     made = paper_record()
     kept = tuple(s for s in made.scores if not s.metric.startswith("mutual-information"))
-    who, alike = tables(groups([made.model_copy(update={"scores": (*kept, *beside)})])[0])
+    made = with_cards(made.model_copy(update={"scores": (*kept, *beside)}))
+    who, alike = tables(groups([made])[0])
     assert who.headings[-1] == "recall@10 mean voice"
     assert alike.headings == ("cosine", "L1", "L2", "VGGFace Score", "FID n=378", "IS")
     assert all(by in alike.title for by in quality.values())
-    text = said([made.model_copy(update={"scores": (*kept, *beside)})])
+    text = said([made])
     assert "stands for VGGFace2's classifier" not in text
     assert "flatters what was trained with it." in text
-    assert "cannot exceed the size of one part, 75 (5 parts), 126 (3 parts) here" in text
+    assert "cannot exceed the size of one of 5 parts, 75 here" in text
+    assert "cannot exceed the size of one of 3 parts, 126 here" in text
 
 
 def test_odd_ids_of_networks_survive_markdown_and_latex():
@@ -279,7 +284,7 @@ def test_the_picture_of_strata_has_a_group_of_marks_a_row(everything):
     (axes,) = figure.axes
     marks = {container.get_label(): container[0].get_xydata() for container in axes.containers}
     assert list(marks) == ["everybody", "within gender (G)", "within age (A)", "within all three (GNA)"]
-    rows = [row for row in everything.rows if row.zone != "ablation"]
+    rows = [row for row in everything.entries if row.zone != "ablation"]
     for points in marks.values():
         assert np.round(points[:, 1]).astype(int).tolist() == list(range(len(rows)))
     place = [row.label for row in rows].index("sf2f-64 (width 0.25), seed 0")

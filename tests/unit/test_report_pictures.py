@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from concurrent.futures import wait
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from record_factory import ANCHORS, record, saved
 from rich.console import Console
 
 from sf2f_bench.report import pictures, summary, write_report
-from sf2f_bench.report.contents import tables
 from sf2f_bench.report.faces import _grid, _strips, faces_figure
 from sf2f_bench.report.notes import notes
-from sf2f_bench.report.pictures import Drawing, Plan, worthwhile
+from sf2f_bench.report.pictures import Drawing, PicturePlan, worthwhile
+from sf2f_bench.report.tables import tables
 from sf2f_bench.results.selection import groups
 from sf2f_bench.types import BenchError
 
@@ -35,15 +36,15 @@ def two_groups(tmp_path_factory):
 def alone(two_groups, tmp_path_factory):
     """(folder, what `finish` gives) without another process."""
     folder = tmp_path_factory.mktemp("alone")
-    with Drawing(Plan(two_groups, ("first", "second"), folder), processes=0) as drawing:
+    with Drawing(PicturePlan(two_groups, ("first", "second"), folder), processes=0) as drawing:
         return folder, drawing.finish()
 
 
 def test_another_process_draws_the_same_bytes(two_groups, alone, tmp_path):
     folder, drawn = alone
-    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
-        drawing._helpers[0][1].poll(60)  # it has drawn everything
-        assert drawing._work.do() == {}
+    with Drawing(PicturePlan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing:
+        wait(drawing._futures.values(), 60)  # it has drawn everything
+        assert not any(map(drawing._is_left, drawing._pieces))
         found = drawing.finish()
     assert [list(of_group) for of_group in found] == [list(of_group) for of_group in drawn]
     files = sorted(path.name for path in folder.iterdir())
@@ -54,7 +55,7 @@ def test_another_process_draws_the_same_bytes(two_groups, alone, tmp_path):
 
 
 def test_several_processes_share_the_pieces(two_groups, alone, tmp_path):
-    with Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=2) as drawing:
+    with Drawing(PicturePlan(two_groups, ("first", "second"), tmp_path), processes=2) as drawing:
         found = drawing.finish()
     assert [list(of_group) for of_group in found] == [list(of_group) for of_group in alone[1]]
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in alone[0].iterdir()}
@@ -62,15 +63,15 @@ def test_several_processes_share_the_pieces(two_groups, alone, tmp_path):
 
 def finish_after_the_helper(drawing, monkeypatch):
     """With what the helper did or failed to do; this process has nothing to draw."""
-    drawing._helpers[0][0].join()
-    monkeypatch.setattr(Plan, "draw", lambda plan, piece: [])
+    wait(drawing._futures.values(), 60)
+    monkeypatch.setattr(PicturePlan, "draw", lambda plan, *piece: [])
     drawing.finish()
 
 
 def test_a_lost_process_is_said_in_words(two_groups, tmp_path, monkeypatch):
-    monkeypatch.setattr(Plan, "draw", lambda plan, piece: os._exit(1))
+    monkeypatch.setattr(PicturePlan, "draw", lambda plan, *piece: os._exit(1))
     with (
-        Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing,
+        Drawing(PicturePlan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing,
         pytest.raises(BenchError, match="drew pictures of the report crashed or was ended"),
     ):
         finish_after_the_helper(drawing, monkeypatch)
@@ -80,20 +81,21 @@ def test_what_drawing_raises_elsewhere_is_raised_here(two_groups, tmp_path, monk
     closed = tmp_path / "a-file-and-no-folder"
     closed.write_text("")
     with (
-        Drawing(Plan(two_groups, ("first", "second"), closed), processes=1) as drawing,
+        Drawing(PicturePlan(two_groups, ("first", "second"), closed), processes=1) as drawing,
         pytest.raises(OSError, match="a-file-and-no-folder"),
     ):
         finish_after_the_helper(drawing, monkeypatch)
 
 
 def test_nobody_goes_on_drawing_when_the_caller_fails(two_groups, tmp_path, monkeypatch):
-    monkeypatch.setattr(Plan, "draw", lambda plan, piece: time.sleep(60))
+    monkeypatch.setattr(PicturePlan, "draw", lambda plan, *piece: time.sleep(60))
     with (
         pytest.raises(ZeroDivisionError),
-        Drawing(Plan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing,
+        Drawing(PicturePlan(two_groups, ("first", "second"), tmp_path), processes=1) as drawing,
     ):
         raise ZeroDivisionError
-    assert not drawing._helpers[0][0].is_alive()
+    assert len(drawing._helpers) == 1
+    assert not any(helper.is_alive() for helper in drawing._helpers)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_as_many_processes_as_are_worth_it(cores, records, expected, monkeypatch
     monkeypatch.setattr(pictures, "cpu_count", lambda: cores)
     monkeypatch.setattr(pictures, "active_count", lambda: 1)
     (group,) = groups([record(seed=seed, key=f"{seed}") for seed in range(records)])
-    plan = Plan([group], ["a"], tmp_path)
+    plan = PicturePlan([group], ["a"], tmp_path)
     assert worthwhile(plan) == (expected if pictures.CAN_COPY else 0)
     monkeypatch.setattr(
         pictures, "active_count", lambda: 2
@@ -167,7 +169,7 @@ def test_tables_and_notes_of_a_group_are_made_once(two_groups):
 
 
 def test_the_console_shows_the_summary_beside_the_files(two_groups, tmp_path):
-    records = [row.record for group in two_groups for row in group.rows]
+    records = [row.record for group in two_groups for row in group.entries]
     printed, beside = io.StringIO(), io.StringIO()
     summary(records, Console(file=printed, width=100))
     write_report(records, tmp_path, Console(file=beside, width=100))

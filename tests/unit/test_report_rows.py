@@ -14,12 +14,11 @@ from record_factory import ANCHORS, JUDGE, LOSS, SYSTEMS, benchmark, paper_recor
 from test_report import _line, everyone, said, shown
 
 from sf2f_bench.report import write_report
-from sf2f_bench.report.contents import tables
-from sf2f_bench.report.html_pictures import scatter_figure
 from sf2f_bench.report.latex import latex_table
-from sf2f_bench.report.plots import metrics_figure, recall_figure
+from sf2f_bench.report.markdown import markdown_table
+from sf2f_bench.report.plots import metrics_figure, recall_figure, scatter_figure
 from sf2f_bench.report.style import PANEL
-from sf2f_bench.report.tables import markdown_table
+from sf2f_bench.report.tables import tables
 from sf2f_bench.report.training_plots import training_figure
 from sf2f_bench.results.selection import groups
 
@@ -40,11 +39,11 @@ def test_two_protocols_never_share_a_table():
     made = everyone() + everyone_on_paper()
     for records in (made, made[::-1]):
         bench, paper = groups(records)
-        assert (bench.protocol, paper.protocol) == ("sf2f-bench/1", "sf2f-paper/1")
-        assert {row.record.benchmark.protocol for row in bench.rows} == {"sf2f-bench/1"}
-        assert {row.record.benchmark.protocol for row in paper.rows} == {"sf2f-paper/1"}
-        assert len(bench.rows) == len(everyone())
-        assert len(paper.rows) == len(everyone_on_paper())
+        assert (bench.protocol.name, paper.protocol.name) == ("sf2f-bench/1", "sf2f-paper/1")
+        assert {row.record.benchmark.protocol for row in bench.entries} == {"sf2f-bench/1"}
+        assert {row.record.benchmark.protocol for row in paper.entries} == {"sf2f-paper/1"}
+        assert len(bench.entries) == len(everyone())
+        assert len(paper.entries) == len(everyone_on_paper())
         assert "protocol differs" in paper.why
         assert bench.set_aside == paper.set_aside == 0
     text = shown(made)
@@ -81,12 +80,14 @@ def test_the_paper_notes_name_the_quirks():
     assert f"network of the training loss ({LOSS}) scores recall and distances here" in text
     assert "flatters" in text
     assert f"judge ({JUDGE}) stands for VGGFace2's classifier" in text
-    assert "real-photo-oracle has no row: the published truth is the mean over ALL photos" in text
+    assert (
+        "The anchor of another true photo has no row: the published truth is the mean over ALL photos" in text
+    )
     assert "their ± is no confidence interval" in text
     assert "Recall rests on the first 300 identities of the test list, the distances on all 378." in text
     assert "sf2f-64-fuser: recall@10 .400 (.350 to .450) is above chance (.100) and above knowing" in text
     assert "voice2face-64: recall@10 .220 (.170 to .270) is above chance (.100) and NOT above" in text
-    assert "cannot exceed the size of one part, 75 here" in text
+    assert "cannot exceed the size of one of 5 parts, 75 here" in text
     below = shown(everyone_on_paper(), width=300)
     assert "3 fixed galleries of 100" in below
     assert "Means of 10 runs with random crops" in below
@@ -118,7 +119,7 @@ def many(make=record):
 
 def test_ablations_stand_in_their_own_block_under_the_systems():
     (group,) = groups([*everyone(), *many()])
-    zones = [row.zone for row in group.rows]
+    zones = [row.zone for row in group.entries]
     assert zones == sorted(zones, key=["floor", "system", "ablation", "ceiling"].index)
     assert zones.count("ablation") == 6
     assert [row.label for row in group.ablations] == [
@@ -131,7 +132,7 @@ def test_ablations_stand_in_their_own_block_under_the_systems():
     ]
     assert "sf2f-64-fuser" in {row.record.system.name for row in group.systems}
     table = tables(group)[0]
-    assert table.ablations == "ablations of sf2f-64-fuser"
+    assert headings(table) == ["ablations of sf2f-64-fuser"]
     assert _line(table, "without image GAN (width 0.25)")[2] == ".370 [.30, .43]"
     text = shown([*everyone(), *many()])
     assert text.index("voice2face-wen") < text.index("ablations of") < text.index("without L1 loss")
@@ -145,19 +146,24 @@ def test_ablations_are_compared_with_the_system_they_lack_a_part_of():
     )
     assert "without perceptual loss (width 0.25) .280," in text  # .280 + .065 reaches into .400 - .065
     assert "(apart)," not in text
-    apart = [record("sf2f-64", 0.4), record("sf2f-64-without-perceptual", 0.2)]
-    assert "sf2f-64 (width 0.25) .400; without perceptual loss .200 (apart)." in said(apart)
-    assert "Ablations" not in said([record("mine"), record("mine-without-attention")][1:])
+    apart = [record("sf2f-64-fuser", 0.4), record("sf2f-64-without-perceptual", 0.2)]
+    assert "sf2f-64-fuser .400; without perceptual loss .200 (apart)." in said(apart)
+    assert "Ablations" not in said([record("mine", ablation_of="another", change="without a part")])
+
+
+def headings(table):
+    """Of its sections, as far as they have one."""
+    return [section.heading for section in table.sections if section.heading]
 
 
 def test_a_strangers_ablation_is_one_too():
-    (group,) = groups([record("mine"), record("mine-without-attention-heads", 0.3), record("sf2f-64")])
-    assert [row.label for row in group.ablations] == ["mine without attention-heads"]
+    changed = record("mine-2", 0.3, ablation_of="mine", change="without heads", label="mine without heads")
+    (group,) = groups([record("mine"), changed, record("sf2f-64"), record("foo-without-bar")])
+    assert [entry.label for entry in group.ablations] == ["mine without heads"]
     assert group.whole(group.ablations[0]).label == "mine"
-    both = [record("mine-plain-head"), record("sf2f-64-plain-encoder")]
-    table = tables(groups(both)[0])[0]
-    assert {line.label for line in table.lines} == {"mine with plain head", "sf2f-64 with plain encoder"}
-    assert table.ablations == "ablations"
+    table = tables(groups([changed, record("sf2f-64-plain-encoder")])[0])[0]
+    assert {row.short_label for row in table.rows} == {"mine without heads", "sf2f-64 with plain encoder"}
+    assert headings(table) == ["ablations"]
 
 
 def test_the_block_has_a_heading_in_markdown_and_latex():
@@ -189,7 +195,7 @@ def test_ten_systems_keep_their_labels_apart(make):
     figure.draw_without_rendering()
     axes = figure.axes[0]
     labels = [text for text in axes.texts]
-    assert len(labels) == len(group.rows)
+    assert len(labels) == len(group.entries)
     boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
 
@@ -221,11 +227,11 @@ def test_bars_end_at_the_values_and_stand_in_the_order_of_the_rows():
     axes = metrics_figure(group).axes[0]
     (bars,) = [one for one in axes.collections if isinstance(one, PolyCollection)]
     ends = [path.get_extents() for path in bars.get_paths()]
-    recalls = [row.score("recall@10/g100").value for row in group.rows]
+    recalls = [row.score("recall@10/g100").value for row in group.entries]
     np.testing.assert_allclose([end.x1 for end in ends], recalls)
     np.testing.assert_allclose([(end.y0 + end.y1) / 2 for end in ends], range(len(recalls)))
     labels = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert labels == {row.label: place for place, row in enumerate(group.rows)}
+    assert labels == {row.label: place for place, row in enumerate(group.entries)}
 
 
 def test_the_seeds_of_a_system_share_its_panels_and_the_first_is_the_darkest(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pickle
 from math import sqrt
 from pathlib import Path
@@ -102,8 +103,20 @@ def test_an_unknown_split_and_size_are_refused(synthetic):
 # ---------------------------------------------------------------- the same everywhere
 
 
+def content_hash(data: SyntheticWorld, per_split: int = 2) -> str:
+    """SHA-256 over 16-bit audio and 64-pixel photos of the first identities of every split."""
+    digest = hashlib.sha256()
+    for split in SPLIT_SIZES:
+        for identity in data.identities(split)[:per_split]:
+            for utterance in data.utterances(identity.id):
+                digest.update((utterance.waveform() * 32768).astype("<i2").tobytes())
+            for photo in data.photos(identity.id):
+                digest.update(photo.image(64).tobytes())
+    return digest.hexdigest()
+
+
 def test_the_content_is_the_recorded_one(synthetic):
-    assert synthetic.content_hash() == CONTENT_HASH == dataset.CONTENT_HASH
+    assert content_hash(synthetic) == CONTENT_HASH == dataset.CONTENT_HASH
 
 
 def test_a_second_world_of_the_same_seed_is_the_same_and_of_another_seed_is_not(synthetic):

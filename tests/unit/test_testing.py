@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sf2f_bench import BenchError, DatasetCard, DatasetSource, Features, Score
+from sf2f_bench import Alarm, BenchError, DatasetCard, DatasetSource, Features, Margin, MetricCard, Score
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
 from sf2f_bench.templates.my_dataset import MyDataset
 from sf2f_bench.templates.my_metric import MyMetric
@@ -38,13 +39,41 @@ class Broken(MyMetric):
         return self.change(real, fake, rng, super().__call__(real, fake, rng))
 
 
+def with_card(**changes) -> MyMetric:
+    """The template's metric, whose card has one thing wrong."""
+
+    @dataclass(frozen=True)
+    class Mine(MyMetric):
+        card: ClassVar[MetricCard] = replace(MyMetric.card, **changes)
+
+    return Mine()
+
+
+def test_a_metric_without_a_card_passes():
+    @dataclass(frozen=True)
+    class Mine(MyMetric):
+        card: ClassVar[None] = None
+
+    check_metric(Mine())
+
+
+def test_a_card_of_another_class_fails():
+    @dataclass(frozen=True)
+    class Mine(MyMetric):
+        card: ClassVar[dict] = {"heading": "mine"}
+
+    with pytest.raises(BenchError, match="card to be of class MetricCard, got dict"):
+        check_metric(Mine())
+
+
 def in_place(real, fake, rng, score):
     fake.embeddings[0] = 0
     return score
 
 
 def by_position(real, fake, rng, score):
-    values = score.per_identity * np.arange(1, len(real.identities) + 1)
+    n = len(real.identities)
+    values = score.per_identity * np.arange(1, n + 1) / n
     return Score(float(values.mean()), score.n, None, values)
 
 
@@ -66,6 +95,30 @@ def crashes_on_ties(real, fake, rng, score):
         (MyMetric(higher_is_better="yes"), "it describes itself", "say which end is good"),
         (MyMetric(needs=("faces",)), "it describes itself", "['faces']"),
         (MyMetric(min_n=0), "it describes itself", "min_n to be a whole number"),
+        *(
+            (with_card(**{field: value}), "its card is complete and in itself sound", words)
+            for field, value, words in (
+                ("quantity", " ", "card.quantity to say something"),
+                ("family", "faces", "card.family to be one of 'identity'"),
+                ("heading", "", "card.heading to say something"),
+                ("format", "percent", "card.format to be one of 'share'"),
+                ("factor", 0.0, "card.factor to be a number above 0"),
+                ("bounds", (2.0, -2.0), "smallest and the largest value"),
+                ("bounds", (None, "2"), "smallest and the largest value"),
+                ("chance", 3.0, "card.chance within card.bounds (-2.0, 2.0), got 3.0"),
+                ("margin", 0.03, "card.margin to be a Margin"),
+                ("margin", Margin(-1.0), "card.margin to be a Margin of 0 or more"),
+                ("decides", ("everybody",), "card.decides to be a tuple of judge"),
+                ("shown", "judge", "card.shown to be a tuple of judge"),
+                ("tables", ("likeness",), "card.tables to be {table: priority}"),
+                ("order", {"likeness": "last"}, "card.order to be {table: place}"),
+                ("headline", True, "the headline is the suite's own recall"),
+                ("alarm", Alarm(0.5, True, "it shines"), "an alarm at the bad end, got one above 0.5"),
+                ("smooth", 1, "card.smooth to be True or False"),
+            )
+        ),
+        (with_card(bounds=(-0.1, 0.1)), "it gives a sound score", "outside the metric's bounds, -0.1 to 0.1"),
+        (with_card(chance=1.9), "the good end is the good end", "no worse than card.chance 1.9"),
         (Broken(change=lambda r, f, g, s: s.value), "it gives a sound score", "expected a Score, got float"),
         (
             Broken(change=lambda r, f, g, s: replace(s, value=np.nan)),
@@ -87,7 +140,7 @@ def crashes_on_ties(real, fake, rng, score):
         (
             Broken(change=lambda r, f, g, s: replace(s, per_identity=s.per_identity[1:], n=s.n - 1)),
             "it gives a sound score",
-            "NaN for who does not take part",
+            "NaN for excluded identities",
         ),
         (
             Broken(change=lambda r, f, g, s: replace(s, per_identity=None, replicates=np.zeros(7))),
@@ -95,7 +148,7 @@ def crashes_on_ties(real, fake, rng, score):
             "expected 100 finite replicates, found 7",
         ),
         (Broken(change=in_place), "it gives a sound score", "read-only"),
-        (Broken(change=of_own_chance), "it repeats itself and changes nothing", "draw chance from rng alone"),
+        (Broken(change=of_own_chance), "it repeats itself and changes nothing", "take chance from rng alone"),
         (Broken(change=by_position), "the order of people does not matter", "position of a row"),
         (Broken(change=crashes_on_ties), "ties and duplicates do not crash", "ZeroDivisionError: all alike"),
         (MyMetric(higher_is_better=False), "the good end is the good end", "turn higher_is_better round"),
@@ -253,7 +306,7 @@ def test_a_sound_data_set_passes_with_a_bad_file_in_it():
 def test_every_check_of_a_data_set_has_a_broken_one():
     marks = test_a_broken_data_set_fails_its_check.pytestmark[0].args[1]
     assert {check for _, check, _ in marks} == {title(check) for check in DATASET_CHECKS} - {
-        "a known law draws faces"  # of synthetic worlds alone
+        "a known law gives faces"  # of synthetic worlds alone
     }
 
 

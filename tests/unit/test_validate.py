@@ -94,7 +94,7 @@ def edited(path, change):
 def test_a_sound_record_has_no_fault_and_says_what_was_made_anew(tmp_path):
     found = validate(saved(tmp_path))
     assert found.faults == []
-    assert found.recomputed == {"median": 1, "pseudo-values": 1, "replicates": 1, "mean": 1}
+    assert found.summary.endswith("4 scores (1 mean, 1 median, 1 pseudo-values, 1 replicates)")
     assert "sf2f-64 (width 0.25), seed 0, synthetic-64/1" in found.summary
 
 
@@ -212,6 +212,17 @@ def test_side_files_that_are_missing_or_damaged_are_faults_and_no_crash(tmp_path
     assert validate(path).faults == [
         f"its per_identity file {path.stem}.per-identity.parquet is missing; copy it beside the record"
     ]
+
+
+@pytest.mark.parametrize("side", ["faces", "true_faces", "curve", "voices"])
+def test_a_side_file_elsewhere_is_a_fault_though_its_name_begins_as_it_should(tmp_path, side):
+    path = saved(tmp_path / "results")
+    (tmp_path / "private.png").write_bytes(load(path).path_of("faces").read_bytes())
+    (path.parent / f"{path.stem}.").mkdir()
+    name = f"{path.stem}./../../private.png"
+    assert (path.parent / name).is_file()
+    (fault,) = validate(edited(path, set_in("files", side, value=name))).faults
+    assert fault.startswith(f"expected files.{side} to be the plain name of a file beside the record")
 
 
 def test_records_are_found_in_folders_and_what_is_not_there_is_said(tmp_path):

@@ -236,6 +236,37 @@ def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
         read_tensors(tmp_path / "file.pkl")
 
 
+class ObjectsInBytes:
+    """An array whose bytes are taken for pointers to objects: a plain unpickler dies of it."""
+
+    def __reduce__(self) -> tuple:
+        state = (1, (40,), np.dtype([("a", "O")]), False, b"A" * 320)
+        return np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), state
+
+
+def test_bytes_that_are_called_objects_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps({"weight": ObjectsInBytes()}, 2))
+    with pytest.raises(BenchError, match="holds an array of V8, expected plain numbers"):
+        read_tensors(tmp_path / "file.pkl")
+
+
+def test_one_array_under_many_names_takes_no_memory_for_each(tmp_path: Path) -> None:
+    array = np.zeros(1000)
+    for names in (1, 100):
+        content = {f"weight{number}": array for number in range(names)}
+        (tmp_path / f"{names}.pkl").write_bytes(pickle.dumps(content))
+    assert read_tensors(tmp_path / "1.pkl")["weight0"].shape == (1000,)
+    with pytest.raises(BenchError, match="its arrays hold more bytes than it has"):
+        read_tensors(tmp_path / "100.pkl")
+
+
+@pytest.mark.parametrize("content", [[np.zeros(1)], {"weight": 1.5}, {"weight": [np.zeros(1)]}])
+def test_anything_but_arrays_by_name_is_refused(tmp_path: Path, content: object) -> None:
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(BenchError, match="cannot be read as weights"):
+        read_tensors(tmp_path / "file.pkl")
+
+
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         BenchError, match=r"expected weights as \.pt, \.pth, \.pkl, \.safetensors, found \.h5"

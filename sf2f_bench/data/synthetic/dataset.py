@@ -112,17 +112,6 @@ class SyntheticWorld:
         content = f"{world.NAME}|{CONTENT_HASH}|{self.seed}|{self._sizes}"
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def content_hash(self, per_split: int = 2) -> str:
-        """SHA-256 over 16-bit audio and 64-pixel photos of the first identities of every split."""
-        digest = hashlib.sha256()
-        for split in SPLIT_SIZES:
-            for identity in self.identities(split)[:per_split]:
-                for utterance in self.utterances(identity.id):
-                    digest.update((utterance.waveform() * 32768).astype("<i2").tobytes())
-                for photo in self.photos(identity.id):
-                    digest.update(photo.image(64).tobytes())
-        return digest.hexdigest()
-
     def oracle_face(self, identity: str, size: int) -> NDArray[np.uint8]:
         """The neutral photo with the true shared factors, everything else at its mean: uint8 ``[3, size, size]``."""
         person, _ = self._find(identity)

@@ -32,11 +32,15 @@ def _strata_title(records: Sequence[RunRecord], _: str) -> str:
         if "strata" in ((card := score.card).tables or {})
     }
     letters = ", ".join(f"{word} ({letter})" for letter, word in STRATA.items() if letter in known)
-    return f"Within strata: people alike in {letters}, by the judge" if letters else "Matching, by the judge"
+    return (
+        f"Within strata: among people who share {letters}, by the judge"
+        if letters
+        else "Matching, by the judge"
+    )
 
 
 def _attributes_title(_: Sequence[RunRecord], judge: str) -> str:
-    return f"By attribute: has the face the person's gender, ethnicity and age? By {judge}"
+    return f"By attribute: does the face have the person's gender, ethnicity and age? By {judge}"
 
 
 def _further_title(records: Sequence[RunRecord], extractor: str) -> str:

@@ -106,7 +106,7 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
     for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
         fake = Features(real.identities, evaluation.embed(key, faces)[0])
         for metric in with_curve(metrics):
-            result = _measure(metric, real, fake, extractor)
+            result = _measure(metric, real, fake, _random(metric, extractor))
             if isinstance(result, Score):
                 found.add(AtLength(metric, seconds), result, extractor, role)
 
@@ -141,7 +141,7 @@ def _add_scores(
 ) -> None:
     """The score of each metric, or why there is none; extractor: None in an anchor's own space."""
     for metric in metrics:
-        result = _measure(metric, real, fake, extractor)
+        result = _measure(metric, real, fake, _random(metric, extractor))
         if isinstance(result, Score):
             found.add(metric, result, extractor, role)
         else:
@@ -162,7 +162,12 @@ def _check(metric: Metric, result: object, n: int) -> None:
         raise unfit(what, metric, result.per_identity, f"per_identity of {n} identities")
 
 
-def _measure(metric: Metric, real: Features, fake: Features, extractor: Identified | None) -> Score | str:
+def _random(metric: Metric, extractor: Identified | None) -> np.random.Generator:
+    """The random numbers of a metric by an extractor, the same for every row."""
+    return np.random.default_rng(seed_of(metric.name, extractor.id if extractor else None))
+
+
+def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Generator) -> Score | str:
     """The score, or the reason why there is none."""
     n = len(real.identities)
     if n < metric.min_n:
@@ -171,8 +176,7 @@ def _measure(metric: Metric, real: Features, fake: Features, extractor: Identifi
         return " and ".join(
             MISSING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
         )
-    random = np.random.default_rng(seed_of(metric.name, extractor.id if extractor else None))
-    result = metric(real, fake, random)
+    result = metric(real, fake, rng)
     _check(metric, result, n)
     if result.n < metric.min_n and result.value != result.value:
         return f"needs {metric.min_n} identities in strata that are large enough, there are {result.n}"

@@ -10,22 +10,20 @@ from hypothesis import strategies as st
 from record_factory import JUDGE, record
 from scipy import stats
 
-from sf2f_bench.report.html_marks import (
+from sf2f_bench.report.marks import (
     Difference,
-    Systems,
-    by_medians,
     differences,
-    p_values,
+    marked_tables,
     seeds_in_words,
-    sign_flip,
     what_marks_say,
 )
-from sf2f_bench.report.html_tables import html_tables
 from sf2f_bench.results.compare import compare
 from sf2f_bench.results.numbers import number
 from sf2f_bench.results.records import ScoreRecord, load, save
+from sf2f_bench.results.seed_runs import seed_runs
 from sf2f_bench.results.selection import groups
 from sf2f_bench.statistics import intervals as own_stats
+from sf2f_bench.statistics.exchanges import by_medians, p_values, sign_flip
 from sf2f_bench.statistics.intervals import half_samples
 from sf2f_bench.statistics.paired import Measured, compare_scores
 
@@ -113,11 +111,18 @@ def score(metric, value, basis="mean", higher=True):
 
 def all_differences(made, name, reference):
     """Over all metrics, of two systems by name."""
-    (group,) = groups(made)
-    systems = Systems(group)
-    sides = {row.record.system.name: systems.of(row) for row in group.rows}
+    found = systems(made)
     keys = [(metric, JUDGE) for metric in BASES]
-    return differences(sides[name], sides[reference], [(key, key) for key in keys])
+    return differences(found[name], found[reference], [(key, key) for key in keys])
+
+
+def systems(made):
+    """The runs of every system by its name."""
+    (group,) = groups(made)
+    return {
+        entries[0].record.system.name: seed_runs([entry.record for entry in entries])
+        for entries in group.by_system.values()
+    }
 
 
 @pytest.mark.parametrize(
@@ -139,8 +144,8 @@ def test_marks_agree_with_compare(tmp_path, mine, theirs, kind, shift):
     name = "voice2face-64" if kind == "system" else "nearest-training-face"
     made = [trained(tmp_path, name, shift, seed, kind=kind) for seed in mine]
     made += [trained(tmp_path, "sf2f-64", 0.0, seed) for seed in theirs]
-    (versus,) = compare(name, "sf2f-64", tmp_path)
-    lines = {line.metric: line for line in versus.lines}
+    (comparison,) = compare(name, "sf2f-64", tmp_path)
+    lines = {line.metric: line for line in comparison.metrics}
     drawn = (
         len(mine) == len(theirs) == 1
     )  # one seed's means and medians by 2,000 random exchanges on either way
@@ -168,15 +173,15 @@ def test_one_seed_shows_what_two_that_differ_do_not(tmp_path):
 def test_every_row_of_a_system_bears_its_mark_and_the_reference_none(tmp_path):
     made = [trained(tmp_path, "sf2f-64", 0.0, seed) for seed in range(4)]
     made += [trained(tmp_path, "voice2face-64", 0.5, seed) for seed in range(4)]
-    table = html_tables(groups(made)[0])[0]
+    table = marked_tables(groups(made)[0])[0]
     assert table.reference == "sf2f-64 (width 0.25)"
-    assert [row.reference for row in table.rows] == [True] * 4 + [False] * 4
-    assert {cell.mark for row in table.rows[:4] for cell in row.cells} == {None}
-    assert not any(cell.tested for row in table.rows[:4] for cell in row.cells)
-    assert {tuple(cell.mark for cell in row.cells) for row in table.rows[4:]} == {("better", "worse")}
-    (words,) = {row.cells[0].in_words for row in table.rows[4:]}
+    assert [row.is_reference for row in table.rows] == [True] * 4 + [False] * 4
+    assert {cell.mark for row in table.rows[:4] for cell in row.cells} == {None}  # it is not tested
+    directions = {tuple(cell.mark.direction for cell in row.cells) for row in table.rows[4:]}
+    assert directions == {("better", "worse")}
+    (words,) = {row.cells[0].mark.words for row in table.rows[4:]}
     mine, theirs = (
-        np.mean([row.cells[0].value for row in rows]) for rows in (table.rows[4:], table.rows[:4])
+        np.mean([row.cells[0].score.value for row in rows]) for rows in (table.rows[4:], table.rows[:4])
     )
     numbers = " against ".join(number(value, "share", 3) for value in (mine, theirs))
     assert words.startswith(f"better than sf2f-64 (width 0.25): {numbers}; 4 seeds against 4; q ")
@@ -191,15 +196,14 @@ def test_marks_are_q_values_over_the_metrics_of_the_table(tmp_path):
     column = f"recall@10/g100|{JUDGE}"
     p = sign_flip([(frames[1][column] - frames[0][column]).to_numpy()], N)
     p.append(by_medians(*(frame[f"median-rank/full|{JUDGE}"].to_numpy() for frame in frames[::-1])))
-    retrieval = html_tables(groups(made)[0])[0]
+    retrieval = marked_tables(groups(made)[0])[0]
     assert [column.heading for column in retrieval.columns] == ["recall@10 g100", "median rank"]
     assert retrieval.reference == "one"
     marked = retrieval.rows[1].cells
-    assert retrieval.tested
-    assert [cell.mark for cell in marked] == ["better", "worse"]
+    assert [cell.mark.direction for cell in marked] == ["better", "worse"]
     q = stats.false_discovery_control(p)
     assert max(q) < 0.001
-    assert marked[0].in_words == "better than one; these two trained models alone; q < .001"
+    assert marked[0].mark.words == "better than one; these two trained models alone; q < .001"
 
 
 def test_a_lower_number_is_better_where_the_metric_says_so():
@@ -230,13 +234,11 @@ def test_budgets_are_systems_of_their_own(tmp_path):
     made = [trained(tmp_path, "sf2f-64", 0.0, seed) for seed in (0, 1)]
     made.append(trained(tmp_path, "sf2f-64", 0.4, 0, budget="smoke"))
     (group,) = groups(made)
-    systems = Systems(group)
-    names = {systems.name(systems.of(row)): len(systems.of(row).seeds) for row in group.rows}
-    assert names == {
+    assert {name: len(entries) for name, entries in group.by_system.items()} == {
         "sf2f-64 (width 0.25), budget default": 2,
         "sf2f-64 (width 0.25), budget smoke": 1,
     }
-    assert html_tables(group)[0].reference == "sf2f-64 (width 0.25), budget default"
+    assert marked_tables(group)[0].reference == "sf2f-64 (width 0.25), budget default"
 
 
 # ---------------------------------------------------------------- words
@@ -249,9 +251,7 @@ def sides(folder, **seeds):
         for name, count in seeds.items()
         for seed in range(count)
     ]
-    (group,) = groups(made)
-    systems = Systems(group)
-    return {row.record.system.name: systems.of(row) for row in group.rows}
+    return systems(made)
 
 
 def test_how_many_seeds_stand_on_each_side_is_said(tmp_path):
@@ -280,6 +280,6 @@ def test_the_legend_says_what_the_seeds_allow(tmp_path):
     assert "single" not in both
     mixed = what_marks_say([found["a"], found["d"]], found["c"])
     assert "(1 or 2 here) are compared with all of the reference's (1)" in mixed
-    assert "taken to vary as the other side's" in mixed
+    assert "assumed to vary as the other side's" in mixed
     assert "One seed against one" in mixed
     assert "system are compared" in what_marks_say([found["chance"]], found["a"])
