@@ -41,7 +41,12 @@ class Nearer:
     min_n: int = 2
     card: MetricCard = field(
         default_factory=lambda: MetricCard(
-            "nearer", heading="nearer", bounds=(0.0, 1.0), margin=Margin(0.1, "a tenth"), decides=("judge",), smooth=False
+            "nearer",
+            heading="nearer",
+            bounds=(0.0, 1.0),
+            margin=Margin(0.1, "a tenth"),
+            decides=("judge",),
+            smooth=False,
         )
     )
 
