@@ -132,19 +132,19 @@ def within_gender(group: Group, entry: Entry) -> str | None:
 def _paired_interval(group: Group, one: Entry, other: Entry) -> tuple[float, float] | None:
     """Of the difference in the headline score, over the same identities; None where the records do not pair."""
     mine, yours = (_headline_per_identity(group).get(entry) for entry in (one, other))
-    if mine is None or yours is None or not mine.index.equals(yours.index):
+    if mine is None or yours is None or set(mine.index) != set(yours.index):
         return None
-    return intervals.mean_interval(mine - yours, np.random.default_rng(0), (-1.0, 1.0))
+    return intervals.mean_interval(mine - yours[mine.index], np.random.default_rng(0), (-1.0, 1.0))
 
 
 @cached_per_group
 def _headline_per_identity(group: Group) -> dict[Entry, pd.Series]:
-    """The headline score of every identity that has one, sorted by identity; of systems with seeds that keep them."""
+    """The headline score of every identity that has one, by identity; of systems with seeds that keep them."""
     found = {}
     for name, entries in group.by_system.items():
         runs = systems_of(group)[name]
         if runs.seeds and runs.are_saved:
-            for entry, frame in zip(entries, runs.values, strict=True):
+            for entry, frame in zip(entries, runs.frames, strict=True):
                 score = headline(group, entry)
                 if score and score.column in frame:
                     found[entry] = frame[score.column].dropna()
@@ -170,9 +170,10 @@ def _interval_over_seeds(group: Group, entries: list[Entry]) -> str:
     """`` (.12 to .67 for new seeds and new identities)``; nothing where the records hold other identities."""
     known = _headline_per_identity(group)
     runs = [known[entry] for entry in entries if entry in known]
-    if len(runs) < len(entries) or any(not run.index.equals(runs[0].index) for run in runs):
+    if len(runs) < len(entries) or any(set(run.index) != set(runs[0].index) for run in runs):
         return ""
-    low, high = seeds_interval(np.array(runs), (0.0, 1.0))[1]  # of [seeds, identities]
+    values = np.array([run[runs[0].index] for run in runs])  # [seeds, identities]
+    low, high = seeds_interval(values, (0.0, 1.0))[1]
     return f" ({share(low)} to {share(high)} for new seeds and new identities)"
 
 
