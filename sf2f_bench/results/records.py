@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
+NO_CARD = MetricCard()  # of a metric without one
 
 
 class _Part(BaseModel):
@@ -126,7 +127,7 @@ class ScoreRecord(_Part):
     basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = (
         None  # of paired tests; see `Score`
     )
-    _card: MetricCard = PrivateAttr(default_factory=MetricCard)
+    _card: MetricCard | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -146,7 +147,7 @@ class ScoreRecord(_Part):
     @property
     def card(self) -> MetricCard:
         """What the metric says of itself, from the record that the score stands in."""
-        return self._card
+        return self._card or NO_CARD
 
 
 class AbsentScore(_Part):
@@ -231,7 +232,7 @@ class RunRecord(_Part):
             if (score.metric, score.extractor) in seen:
                 raise ValueError(f"{score.metric} by {score.extractor} stands twice in one record")
             seen.add((score.metric, score.extractor))
-            score._card = self.metrics.get(score.metric, MetricCard())
+            score._card = self.metrics.get(score.metric)
         return self
 
     @field_serializer("metrics", "extractors")
