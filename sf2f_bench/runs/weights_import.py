@@ -1,7 +1,7 @@
 """Weights that another code base trained, as tensors that a system of the benchmark takes.
 
-A file of tensors is read without running anything that it says. Who the tensors belong to is the system's
-business: its class may have a static method ``from_official(name, state) -> tensors for load_state_dict``.
+A file of tensors is read without running any code in it. A system whose class is a `ReadsOfficialWeights` renames
+the tensors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DISREGARDED = (
 
 
 class Disregarded:
-    """Stands where a file has a thing that is no weight: takes everything, does nothing."""
+    """Replaces what is no weight in a file: it takes any arguments and does nothing."""
 
     def __init__(self, *parts: object) -> None: ...
 
@@ -42,7 +42,7 @@ class Disregarded:
 
 
 def plain_dictionary(*_: object) -> dict:
-    """Stands for collections.defaultdict, in which the official training collects its losses."""
+    """Replaces collections.defaultdict, in which the official training collects its losses."""
     return {}
 
 
@@ -52,7 +52,7 @@ def import_checkpoint(file: Path, model: str, folder: Path) -> Path:
     file: of torch.save or safetensors, with the generator's state dict itself or with the entry
     "model_state", as the official SF2F training saves it. sha8: of the file's SHA-256. Raises BenchError for
     a file that is missing, damaged, holds anything but tensors and plain values, or does not fit the model,
-    and for a model that reads no such files.
+    and for a model that cannot read such files.
     """
     system = MODELS.get(model)
     if not isinstance(system, ReadsOfficialWeights):
@@ -107,5 +107,5 @@ def _read(file: Path) -> Any:
             ) from error
         raise BenchError(
             f"{file.name} is damaged, or no file of torch.save or safetensors ({type(error).__name__}): "
-            "fetch or write it anew"
+            "fetch or write it again"
         ) from error

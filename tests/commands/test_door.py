@@ -13,10 +13,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import sf2f_bench.testing
+from sf2f_bench import benchmarks, config
 from sf2f_bench.commands.export import export
 from sf2f_bench.commands.list import list_command
 from sf2f_bench.commands.new import FILES, new
 from sf2f_bench.commands.validate import validate
+from sf2f_bench.protocols import protocol
 from sf2f_bench.results.records import load_all
 from sf2f_bench.types import BenchError
 from tests.commands.program import environment, start_from
@@ -80,6 +83,25 @@ def test_contributing_as_written_validates_and_exports(followed):
 def test_the_excerpt_in_contributing_is_the_template():
     (excerpt,) = fenced("python")
     assert excerpt in (TEMPLATES / "my_model.py").read_text(encoding="utf-8")
+
+
+def test_the_files_and_checks_that_contributing_names_exist():
+    table = CONTRIBUTING[CONTRIBUTING.index("| what you add |") : CONTRIBUTING.index("## Add a model in ten")]
+    named = set(re.findall(r"`([^` ]+)`", table))
+    files = {name for name in named if "/" in name}
+    assert len(files) > 8
+    assert [name for name in files if not (ROOT / name).exists()] == []
+    checks = {name for name in named if name.startswith("check_")}
+    assert checks == {name for name in sf2f_bench.testing.__all__ if name.startswith("check_")}
+    cards = {name for name in named if name.endswith("Card")}
+    assert cards == {name for name in sf2f_bench.__all__ if name.endswith("Card")}
+    classes = {
+        "Benchmark": benchmarks,
+        "TableSpec": protocol,
+        "EvaluationProtocol": protocol,
+        "RunConfig": config,
+    }
+    assert all(name in named and hasattr(module, name) for name, module in classes.items())
 
 
 def test_a_model_card_comes_with_the_model(followed):
