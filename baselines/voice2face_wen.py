@@ -131,7 +131,7 @@ class Voice2FaceWen:
             kind="system",
             description="voice2face as published: own front end, fixed voice network, identity GAN, no pixel loss",
             width=self.recipe["width"],
-            reference="arXiv 1905.10604 and its code, trained anew",
+            reference="arXiv 1905.10604 and its code, retrained",
             limits=(
                 f"{self.recipe['steps']} steps at batch {self.recipe['batch']}; the voice network is trained here, "
                 f"{self.recipe['voice_steps']} steps of speaker identification on the same identities, since the "

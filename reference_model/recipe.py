@@ -121,7 +121,7 @@ class Networks(nn.Module):
         found = self.load_state_dict(tensors, strict=False)
         wrong = [name for name in found.missing_keys if not name.startswith("generator.fuser.")]
         if wrong := [*wrong, *found.unexpected_keys]:
-            raise BenchError(f"the first stage does not fit ({wrong[:4]}): train it anew with this version")
+            raise BenchError(f"the first stage does not fit ({wrong[:4]}): train it again with this version")
 
 
 def generator_of(recipe: Mapping[str, Any], fuser: bool) -> Generator:

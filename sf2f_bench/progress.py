@@ -61,7 +61,7 @@ class Reporter:
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Bar]:
-        """A progress bar over `total` steps; ends with a line that says how long it took."""
+        """A progress bar over `total` steps; ends with a line of the time it took."""
         columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
         times = (TimeRemainingColumn(), TextColumn("left"))
         words = (TextColumn("{task.fields[words]}"),) if self.console.width >= WIDE else ()

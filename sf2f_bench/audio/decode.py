@@ -22,7 +22,7 @@ AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".opus", ".webm"}
 # Containers round their stated duration to a packet or two, so only a larger gap means a truncated file.
 TRUNCATION_SECONDS = 0.2
 SAMPLES_AT_ONCE = 1 << 22
-UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC that was written to a pipe
+UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
 
 
 def decode(path: Path | str) -> FloatArray:

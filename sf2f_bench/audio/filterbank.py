@@ -167,9 +167,9 @@ def mel_filters(filters: int, low: float, high: float, nfft: int) -> NDArray[np.
 def _bands(
     filters: int, low: float, high: float, nfft: int
 ) -> list[tuple[slice, slice, NDArray[np.float64]]]:
-    """`mel_filters` in bands of neighbours: (columns of the squares, filters, weights of those alone).
+    """`mel_filters` in bands of neighbours: (columns of the squares, filters, their weights).
 
-    The squares have two columns a bin, of the real and of the imaginary part, so every weight stands twice.
+    The squares have two columns a bin, of the real and of the imaginary part, so every weight is there twice.
     """
     bank = np.repeat(mel_filters(filters, low, high, nfft), 2, axis=0)
     bands = []
@@ -187,7 +187,7 @@ class _Workspace:
     def __init__(self, window: int, step: int, nfft: int) -> None:
         length = (FRAMES_AT_ONCE - 1) * step + window
         self.step, self.window = step, window
-        self.sound = np.zeros(1 + length)  # in front stands the sample before the block
+        self.sound = np.zeros(1 + length)  # the first is the sample before the block
         self.emphasised = np.zeros(length)
         self.windows = sliding_window_view(self.emphasised, window)[::step]
         self.padded = np.zeros((FRAMES_AT_ONCE, nfft))

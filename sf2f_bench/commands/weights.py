@@ -1,4 +1,4 @@
-"""`sf2f-bench weights`: the files of the networks that score."""
+"""`sf2f-bench weights`: the files of weights of the scoring networks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sf2f_bench.commands.options import FOLDER
 
 @click.group()
 def weights() -> None:
-    """The networks that score and their weights."""
+    """Weights of the scoring networks: list, fetch, import and verify them."""
 
 
 @weights.command(name="list")
 def list_weights() -> None:
-    """Show the files of published networks: what they are, who uses them, where they come from, if they are here."""
+    """List the files of published networks: description, licence, users, source, and whether they are here."""
     from sf2f_bench.extractors.weights import all_files, find, folders
 
     for name, file in all_files().items():
@@ -36,7 +36,7 @@ def list_weights() -> None:
     "--mirror", metavar="URL", help="Address of a folder that holds NAME, in place of the publisher's."
 )
 def fetch(name: str, mirror: str | None) -> None:
-    """Fetch the file NAME of a published network (see its licence in the list) and check it."""
+    """Download the file NAME of a published network (see its licence in the list) and check it."""
     from sf2f_bench.extractors.fetch import fetch as bring
 
     click.echo(bring(name, mirror))
@@ -47,9 +47,9 @@ def fetch(name: str, mirror: str | None) -> None:
 @click.option("--model", help="The system that FILE was trained as, like sf2f-64-fuser.")
 @click.option("--cache", type=FOLDER, default=Path(".sf2f-bench"), show_default=True, help="With --model.")
 def import_weights(file: Path, model: str | None, cache: Path) -> None:
-    """Take over weights that you have: of a published network, or with --model of a generator.
+    """Import weights that you have: of a published network, or with --model of a generator.
 
-    A file of a published network is known by its checksum or name and copied to where it is looked for. A
+    A file of a published network is recognised by its checksum or name and copied to where it is searched for. A
     generator that the official code trained is converted. Only tensors are ever loaded.
     """
     if model is None:
@@ -65,7 +65,7 @@ def import_weights(file: Path, model: str | None, cache: Path) -> None:
 
 @weights.command()
 def verify() -> None:
-    """Read every file of weights on this machine again and compare its checksum; fails where one is wrong."""
+    """Read every file of weights on this machine and compare its checksum; fails where one is wrong."""
     from sf2f_bench.extractors.fetch import verify as check
     from sf2f_bench.types import BenchError
 
@@ -83,7 +83,7 @@ def verify() -> None:
 @weights.command(name="build-embedded")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the safetensors files.")
 def build_embedded(out: Path) -> None:
-    """Train the two embedded networks anew, as the shipped ones were."""
+    """Train the two embedded networks again, as the shipped ones were trained."""
     from sf2f_bench.extractors.build_embedded import build
     from sf2f_bench.extractors.embedded import SPECS
 

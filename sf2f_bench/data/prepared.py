@@ -1,7 +1,7 @@
 """The prepared store: features and faces of any data set, written once and memory-mapped.
 
 STORE/store.json              what it was prepared from
-STORE/identities.parquet      split, id, gender, nationality, age; seen_by where the data set knows it
+STORE/identities.parquet      split, id, gender, nationality, age; seen_by where it is known
 STORE/manifest.parquet        identity, kind, key, shard, start, length, reason (of a bad file)
 STORE/plan.json, STORE/shards/  see `shards.py`
 STORE/left_out.csv            every unused file and identity, with the reason

@@ -1,1 +1,1 @@
-"""Frozen networks that look at faces: the judges of the benchmark and the network of the training loss."""
+"""Frozen networks of faces: the judges of the benchmark and the network of the training loss."""

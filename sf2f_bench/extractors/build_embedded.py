@@ -80,7 +80,7 @@ def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
 
 
 def _half(network: FaceNetwork) -> dict[str, Tensor]:
-    """What `network_from` needs: the state with floating tensors in half precision."""
+    """The argument of `network_from`: the state with floating tensors in half precision."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
 

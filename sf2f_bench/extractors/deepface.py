@@ -40,7 +40,7 @@ class DeepFaceNetwork:
     """What must be known of one of deepface's networks before it is built."""
 
     file: str  # of its weights
-    size: tuple[int, int]  # height and width of the picture it looks at, in pixels
+    size: tuple[int, int]  # height and width of its input, in pixels
     package: str = ""  # that it needs beside deepface's own
     install: str = ""  # what pip is asked for to install that
 

@@ -76,7 +76,7 @@ def check_present(repository: Path, weights: str) -> None:
     state = {True: "is there", False: "is missing"}
     raise Unavailable(
         f"DINOv2 needs two things. Its code {state[has_code]}: put the repository {SOURCE} at {repository} (that "
-        f"code will run, so look at what you put there). Its weights {weights}: this file {state[has_weights]}, "
-        f"looked for in {', '.join(map(str, places(file)))}. {'' if has_weights else remedy(file)}".rstrip(),
+        f"code will run, so inspect it first). Its weights {weights}: this file {state[has_weights]}, "
+        f"searched for in {', '.join(map(str, places(file)))}. {'' if has_weights else remedy(file)}".rstrip(),
         f"its code {state[has_code]}, its weights {weights}: {state[has_weights]} (`sf2f-bench weights list`)",
     )

@@ -130,7 +130,7 @@ class FaceNet(nn.Module):
         self.logits = nn.Linear(EMBEDDING, classes)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """What SF2F's perceptual loss compares; differentiable in the images.
+        """The features that SF2F's perceptual loss compares; differentiable in the images.
 
         images: float 0..1 ``[B, 3, H, W]``. Returns the maps after repeat_1 ``[B, 256, 15, 15]``, repeat_2
         ``[B, 896, 7, 7]`` and repeat_3 ``[B, 1792, 3, 3]``, and the L2-normalised embedding ``[B, 512]``.

@@ -65,7 +65,7 @@ def fetch(name: str, mirror: str | None = None) -> Path:
 
 
 def _download(url: str, path: Path, file: WeightFile) -> None:
-    """By pooch's downloader alone: its files are readable by their owner only, and it knows nothing of sizes."""
+    """Only by pooch's downloader: files that it keeps itself have mode 0600, and it does not compare sizes."""
     from pooch import HTTPDownloader
 
     try:

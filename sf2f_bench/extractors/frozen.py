@@ -107,7 +107,7 @@ class PublishedExtractor:
     """
 
     NAMES: ClassVar[tuple[str, ...]]
-    VERSION: ClassVar[int]  # raised when the same weights and pictures give other numbers
+    VERSION: ClassVar[int]  # raised when the same weights and pictures give different numbers
     FILE: ClassVar[str]
     RESIZE: ClassVar[str]  # the end of the id: crop and resize rule
 

@@ -64,7 +64,7 @@ def _read_arrays(path: Path) -> Any:
         left -= array.nbytes
         if left < 0:  # one array under many names takes memory under each
             raise ValueError("its arrays hold more bytes than it has")
-        # A copy in this machine's byte order; what torch knows no tensor for is refused by it.
+        # Copied in this machine's byte order; torch refuses types that it has no tensor for.
         tensors[name] = torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
     return tensors
 

@@ -44,7 +44,7 @@ class VggFace2(ResNet):
         return F.normalize(pooled, dim=1), self.fc(pooled)
 
     def pooled(self, images: Tensor) -> Tensor:
-        """What the 7x7 average pool gives: images float 0..1 ``[B, 3, H, W] -> [B, 2048]``, not negative."""
+        """The output of the 7x7 average pool: images float 0..1 ``[B, 3, H, W] -> [B, 2048]``, not negative."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.standardise(images)))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean(dim=(2, 3))

@@ -33,7 +33,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Stateful], facts: Mapping[st
 
 
 def load_checkpoint(path: Path, state: Mapping[str, Stateful]) -> dict[str, Any]:
-    """Put the file's content back into `state` and return the facts."""
+    """Restore `state` from the file and return the facts."""
     tensors, header = load_tensors(path)
     for name, part in state.items():
         own = {

@@ -28,14 +28,14 @@ NAMES_SHOWN = 8  # identities named in an error
 
 
 class Logged(NamedTuple):
-    """What a system logs of one step."""
+    """The scalars that a system logs of one step."""
 
     identities: tuple[str, ...]  # of this process's part of the batch
     scalars: Mapping[str, Tensor]
 
 
 @dataclass
-class Progress:
+class StageProgress:
     """How far a stage is, apart from its tensors; part of every checkpoint.
 
     points: means of the logged scalars over windows of consecutive steps, with validations in between.
@@ -77,9 +77,9 @@ class Stage:
         self.path = context.folder / f"{name}.safetensors"
         self.unread: list[tuple[int, Logged, Tensor]] = []  # steps whose scalars are still on the device
         self.samples = 0  # of all processes
-        self.progress = Progress()
+        self.progress = StageProgress()
         if self.path.exists():
-            self.progress = Progress(**load_checkpoint(self.path, state))
+            self.progress = StageProgress(**load_checkpoint(self.path, state))
         self.machine.barrier()  # no process trains, and so overwrites the file, before all have read it
         self.seconds_before = self.progress.seconds
         self.started = self.saved = time.monotonic()

@@ -67,3 +67,10 @@ def test_a_deterministic_step_needs_no_operation_without_a_deterministic_form():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_process_alone_gets_its_own_value_and_waits_for_nobody():
+    machine = Machine.start("cpu")
+    assert machine.broadcast({"done": True}) == {"done": True}
+    machine.barrier()
+    assert machine.is_main

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sf2f_bench.progress import Reporter
+from sf2f_bench.progress import Reporter, first_few
 
 
 @pytest.mark.parametrize(("width", "words_shown"), [(80, False), (120, True)])
@@ -33,3 +33,11 @@ def test_a_log_gets_one_line_at_the_end():
         bar.advance(3)
     assert out.getvalue().startswith("draw faces: 3 done in")
     assert out.getvalue().count("\n") == 1
+
+
+def test_the_first_few_words_say_how_many_more_there_are():
+    words = ["a", "b", "c", "d"]
+    assert first_few(words) == "a, b, c, d"
+    assert first_few(words, 2) == "a, b and 2 more"
+    assert first_few(words, 3, "; ") == "a; b; c and 1 more"
+    assert first_few([]) == ""
