@@ -16,7 +16,7 @@ from sf2f_bench.report.tables import Bar, Cell, Column, Direction, Mark, Row, Ta
 from sf2f_bench.report.words import MARKS_OF_ONE_SEED, MARKS_OF_SEEDS, ONE_AGAINST_ONE, SINGLE_SEED
 from sf2f_bench.results.numbers import number
 from sf2f_bench.results.records import ScoreRecord
-from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
+from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, systems_of
 from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.statistics.exchanges import p_values
 from sf2f_bench.statistics.paired import SIGNIFICANT, Measured
@@ -67,12 +67,11 @@ class _System:
 @cached_per_group
 def marked_tables(group: Group) -> list[Table]:
     """The tables of `tables.tables` with bars and marks."""
-    runs = {name: seed_runs([one.record for one in entries]) for name, entries in group.by_system.items()}
-    return [_marked(table, group, runs) for table in tables(group)]
+    return [_marked(table, group) for table in tables(group)]
 
 
-def _marked(table: Table, group: Group, runs: dict[str, SeedRuns]) -> Table:
-    rows = table.rows
+def _marked(table: Table, group: Group) -> Table:
+    rows, runs = table.rows, systems_of(group)
     systems = [
         _System(name, runs[name], mine)
         for name, entries in group.by_system.items()
@@ -174,7 +173,7 @@ def differences(
     None where the two do not pair: a seed is missing the number, the identities differ, or the records keep only the
     value.
     """
-    if not _can_pair(runs, reference):
+    if not (runs.are_saved and reference.are_saved) or other_identities(runs, reference):
         return [None] * len(keys)
     pairs = [_pair(runs, reference, *both) for both in keys]
     paired = [pair for pair in pairs if pair]
@@ -186,14 +185,6 @@ def differences(
         else None
         for pair in pairs
     ]
-
-
-def _can_pair(runs: SeedRuns, reference: SeedRuns) -> bool:
-    """Whether all records keep values, of the same identities."""
-    records = (*runs.records, *reference.records)
-    if any(record.path_of("per_identity") is None for record in records):
-        return False
-    return other_identities(runs, reference) is None
 
 
 def _pair(

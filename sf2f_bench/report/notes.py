@@ -52,7 +52,7 @@ def caption(group: Group) -> list[str]:
 @cached_per_group
 def notes(group: Group) -> list[Note]:
     """All notes of one table: reasons not to trust it, verdicts, limits, and what is missing."""
-    audit = [note for note in _audit(group) if not note.alarm]
+    audit = [note for note in audit_notes(group) if not note.alarm]
     rest = [*_limits(group), *_remarks(group), *unavailable(group), *absences(group)]
     return [*main_notes(group), *audit, *map(Note, rest)]
 
@@ -62,7 +62,7 @@ def main_notes(group: Group) -> list[Note]:
     """Reasons not to trust a table, and the verdicts on its systems."""
     warned = warnings(group)
     found = [*map(Note, (*_set_aside(group), *group.protocol.notes(group.records)))]
-    found += [note for note in (*_synthetic_networks(group), *_audit(group), *warned) if note.alarm]
+    found += [note for note in (*_synthetic_networks(group), *audit_notes(group), *warned) if note.alarm]
     found += map(Note, _verdicts(group)) if group.part.paired else _unpaired(group)
     return found + [note for note in warned if not note.alarm]
 
@@ -83,7 +83,7 @@ def _synthetic_networks(group: Group) -> Iterator[Note]:
             yield Note(text, alarm=True)
 
 
-def _audit(group: Group) -> list[Note]:
+def audit_notes(group: Group) -> list[Note]:
     """What `sf2f-bench audit` found in the data, each finding once."""
     findings = dict.fromkeys(finding for record in group.records for finding in record.audit)
     return [Note(f"Audit, {finding.check}: {finding.text}", finding.alarm) for finding in findings]

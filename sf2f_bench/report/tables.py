@@ -211,13 +211,22 @@ def _section(group: Group, zone: Zone, rows: Sequence[Row]) -> Section:
 def _columns(group: Group, spec: TableSpec, by: str) -> tuple[Column, ...]:
     """Of the metrics whose cards name this table and that somebody has a number for, from left to right."""
     found: dict[str, list[ScoreRecord]] = {}
-    for score in group.scores:
-        if spec.name in _tables_of(score.card) and _counts(group, score, by):
+    for score in _scores_by_table(group).get(spec.name, ()):
+        if _counts(group, score, by):
             found.setdefault(score.metric, []).append(score)
     if spec.rows == "by length" and not any("seconds" in of[0].card.parameters for of in found.values()):
         return ()
     place = {name: of[0].card.order.get(spec.name, inf) for name, of in found.items()}
     return tuple(_column(group, spec, by, found[name]) for name in sorted(found, key=place.__getitem__))
+
+
+@cached_per_group
+def _scores_by_table(group: Group) -> dict[str, list[ScoreRecord]]:
+    found: dict[str, list[ScoreRecord]] = {}
+    for score in group.scores:
+        for name in _tables_of(score.card):
+            found.setdefault(name, []).append(score)
+    return found
 
 
 def _tables_of(card: MetricCard) -> Mapping[str, int]:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import logit
 
 from sf2f_bench.report.tables import tables
 from sf2f_bench.results.numbers import number, with_interval
 from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.seed_runs import systems_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
 from sf2f_bench.statistics import intervals
 from sf2f_bench.statistics.paired import seeds_interval
@@ -130,26 +132,22 @@ def within_gender(group: Group, entry: Entry) -> str | None:
 def _paired_interval(group: Group, one: Entry, other: Entry) -> tuple[float, float] | None:
     """Of the difference in the headline score, over the same identities; None where the records do not pair."""
     mine, yours = (_headline_per_identity(group).get(entry) for entry in (one, other))
-    if mine is None or yours is None or set(mine) != set(yours):
+    if mine is None or yours is None or not mine.index.equals(yours.index):
         return None
-    differences = np.array([mine[name] - yours[name] for name in mine])
-    return intervals.mean_interval(differences, np.random.default_rng(0), (-1.0, 1.0))
+    return intervals.mean_interval(mine - yours, np.random.default_rng(0), (-1.0, 1.0))
 
 
 @cached_per_group
-def _headline_per_identity(group: Group) -> dict[Entry, dict[str, float]]:
-    """The headline score of every identity that has one; for entries that are compared by identity, and keep them.
-
-    Each file is opened once, and only that column read.
-    """
+def _headline_per_identity(group: Group) -> dict[Entry, pd.Series]:
+    """The headline score of every identity that has one, sorted by identity; of systems with seeds that keep them."""
     found = {}
-    for entry in (*group.trained, *group.anchors("shuffled")):
-        score, is_saved = headline(group, entry), entry.record.path_of("per_identity") is not None
-        if score is None or not is_saved:
-            continue
-        known = entry.record.per_identity(["identity", score.column]).dropna()
-        if score.column in known:
-            found[entry] = dict(zip(known["identity"], known[score.column].astype(float), strict=True))
+    for name, entries in group.by_system.items():
+        runs = systems_of(group)[name]
+        if runs.seeds and runs.are_saved:
+            for entry, frame in zip(entries, runs.values, strict=True):
+                score = headline(group, entry)
+                if score and score.column in frame:
+                    found[entry] = frame[score.column].dropna()
     return found
 
 
@@ -171,11 +169,10 @@ def over_seeds(group: Group) -> Iterator[str]:
 def _interval_over_seeds(group: Group, entries: list[Entry]) -> str:
     """`` (.12 to .67 for new seeds and new identities)``; nothing where the records hold other identities."""
     known = _headline_per_identity(group)
-    runs = [known[entry] for entry in entries if known.get(entry)]
-    if len(runs) < len(entries) or any(set(run) != set(runs[0]) for run in runs):
+    runs = [known[entry] for entry in entries if entry in known]
+    if len(runs) < len(entries) or any(not run.index.equals(runs[0].index) for run in runs):
         return ""
-    values = np.array([[run[name] for name in runs[0]] for run in runs])  # [seeds, identities]
-    low, high = seeds_interval(values, (0.0, 1.0))[1]
+    low, high = seeds_interval(np.array(runs), (0.0, 1.0))[1]  # of [seeds, identities]
     return f" ({share(low)} to {share(high)} for new seeds and new identities)"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sf2f_bench.results.records import RunRecord, ScoreRecord
-from sf2f_bench.results.selection import is_trained
+from sf2f_bench.results.selection import Group, cached_per_group, is_trained
 from sf2f_bench.statistics.paired import Basis, Measured
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class SeedRuns:
         """Of the records, in their order; none for an anchor that trains nothing, so that no seed could change it."""
         return tuple(record.seed for record in self.records) if is_trained(self.records[0]) else ()
 
+    @property
+    def are_saved(self) -> bool:
+        """Whether every record has per-identity values to read."""
+        return all(record.path_of("per_identity") is not None for record in self.records)
+
     @cached_property
     def scores(self) -> dict[Key, tuple[ScoreRecord, ...]]:
         """What every record has, in the first one's order: one score a record."""
@@ -68,6 +73,12 @@ class SeedRuns:
 def seed_runs(records: Sequence[RunRecord]) -> SeedRuns:
     """The records of one system, by seed."""
     return SeedRuns(tuple(sorted(records, key=lambda record: record.seed)))
+
+
+@cached_per_group
+def systems_of(group: Group) -> dict[str, SeedRuns]:
+    """Every system of a group by its name in `Group.by_system`, its records in the order of the entries."""
+    return {name: seed_runs([one.record for one in entries]) for name, entries in group.by_system.items()}
 
 
 def other_identities(a: SeedRuns, b: SeedRuns) -> str | None:

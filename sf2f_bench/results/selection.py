@@ -189,10 +189,19 @@ class Group:
 
     # ---------------------------------------------------------------- extractors
 
+    @cached_property
+    def _extractors(self) -> dict[str, list[str]]:
+        """Ids by role, sorted; those of judges of attributes under "attribute" and under no role."""
+        found: dict[str, set[str]] = {}
+        for score in self.scores:
+            kind = "attribute" if score.card.family == "attribute" else score.extractor_role
+            if score.extractor:
+                found.setdefault(kind, set()).add(score.extractor)
+        return {kind: sorted(ids) for kind, ids in found.items()}
+
     def extractor(self, role: str) -> str | None:
         """The id of the extractor in this role, which is the same for all entries; None for no such role."""
-        found = {score.extractor for score in self.scores if score.extractor_role == role and score.extractor}
-        return min(found, default=None)
+        return next(iter(self._extractors.get(role, ())), None)
 
     def extractor_card(self, extractor: str | None) -> ExtractorCard:
         """What an extractor says of itself; the default card where no record has one."""
@@ -200,18 +209,15 @@ class Group:
         return next(found, ExtractorCard())
 
     @property
-    def further(self) -> tuple[str, ...]:
+    def further(self) -> list[str]:
         """The ids of the networks that were asked beside the judge and the network of the training loss."""
-        found = {s.extractor for s in self.scores if s.extractor_role == "further" and s.extractor}
-        found -= set(self.attribute_judges)
-        return tuple(sorted(found, key=lambda id_: (self.extractor_card(id_).order, id_)))
+        found = self._extractors.get("further", [])
+        return sorted(found, key=lambda id_: (self.extractor_card(id_).order, id_))
 
     @property
-    def attribute_judges(self) -> tuple[str, ...]:
+    def attribute_judges(self) -> list[str]:
         """The ids of what named genders, ages and ethnicities."""
-        return tuple(
-            sorted({s.extractor for s in self.scores if s.card.family == "attribute" and s.extractor})
-        )
+        return self._extractors.get("attribute", [])
 
 
 def cached_per_group(make: Callable[[Group], Made]) -> Callable[[Group], Made]:
