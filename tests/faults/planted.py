@@ -279,8 +279,8 @@ Faults in the systems of seeds {planted}: each judged alone (caught of {count}, 
 
 """
 TAIL = """
-A fault in scoring shows in the anchors, whatever the system; another gallery size is refused (2). A fault in a system, or
-in how it generates faces, is caught only if it moves the numbers further than another training seed does. After 200
+A fault in scoring shows in the anchors, whatever the system; another gallery size is refused (2). A fault in a system,
+or in how it generates faces, is caught only if it moves the numbers further than another training seed does. After 200
 steps systems of different seeds differ a lot, so small faults pass here.
 """
 
