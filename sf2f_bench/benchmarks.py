@@ -49,9 +49,7 @@ class Benchmark:
     anchors: tuple[str, ...] = ANCHORS
     judge: str = "embedded-judge"
     training_loss: str = "embedded-perceptual"
-    further: tuple[str, ...] = (
-        "inception-2015",
-    )  # networks that score too, where their weights are installed
+    further: tuple[str, ...] = ("inception-2015",)  # networks that score too, where they are installed
     attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
     paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)

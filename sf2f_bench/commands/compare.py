@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from sf2f_bench.results.compare import ComparedMetric, SystemComparison
     from sf2f_bench.types import Format
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -80,11 +78,8 @@ def _table(rows: Sequence[tuple[str, tuple[str, ...]]], gap: int) -> Table:
     padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
     table.add_column("", overflow="fold", min_width=14)
-    for heading in ("A", "B"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("A - B", no_wrap=True)
-    for heading in ("p", "q", "detect-\nable"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("A", "B", "A - B", "p", "q", "detect-\nable"):
+        table.add_column(heading, justify="left" if heading == "A - B" else "right", no_wrap=True)
     table.add_column("A is", min_width=10)
     for verdict, texts in rows:
         table.add_row(*texts, style={"better": "bold green", "worse": "bold red"}.get(verdict, "dim"))

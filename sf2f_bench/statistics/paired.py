@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from scipy import optimize, special, stats
 
-from sf2f_bench.statistics.intervals import BATCH_ELEMENTS, half_sample_error, half_samples, paired_difference
+from sf2f_bench.statistics.intervals import (
+    BATCH_ELEMENTS,
+    around,
+    exchange_test,
+    half_sample_error,
+    half_samples,
+    paired_difference,
+)
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -131,8 +138,7 @@ def seeds_interval(
     sample = Measured(array.mean(axis=1), array, "mean", array.shape[1], tuple(range(len(array))))
     mean = float(array.mean())
     reach = _reach(_errors(sample), (1 - level) / 2)
-    low, high = bounds or (-np.inf, np.inf)
-    return mean, (float(max(low, mean - reach)), float(min(high, mean + reach)))
+    return mean, around(mean, reach, bounds)
 
 
 def _by_exchange(a: Measured, b: Measured) -> bool:
@@ -159,32 +165,21 @@ def _by_medians(a: Measured, b: Measured, rng: np.random.Generator, level: float
     pair = (a.parts[0], b.parts[0])
     if np.array_equal(*pair):
         return Comparison(0.0, (0.0, 0.0), 1.0, a.n, None)
-    batch = max(1, BATCH_ELEMENTS // a.n)
     bootstrap = stats.bootstrap(
         pair,
         _median_difference,
         paired=True,
         vectorized=True,
         n_resamples=2000,
-        batch=batch,
+        batch=max(1, BATCH_ELEMENTS // a.n),
         confidence_level=level,
         method="percentile",
         rng=rng,
     )
-    test = stats.permutation_test(
-        pair,
-        _median_difference,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=2000,
-        batch=batch,
-        rng=rng,
-    )
+    p = exchange_test(pair, _median_difference, rng)
     low, high = map(float, bootstrap.confidence_interval)
-    error = float(bootstrap.standard_error)
-    return Comparison(
-        _effect(a, b), (low, high), float(test.pvalue), a.n, _detectable([Error(error**2, a.n - 1)])
-    )
+    detectable = _detectable([Error(float(bootstrap.standard_error) ** 2, a.n - 1)])
+    return Comparison(_effect(a, b), (low, high), p, a.n, detectable)
 
 
 def _median_difference(a: Array, b: Array, axis: int) -> Array:
@@ -192,10 +187,8 @@ def _median_difference(a: Array, b: Array, axis: int) -> Array:
 
 
 def _by_errors(effect: float, errors: Sequence[Error], n: int, level: float) -> Comparison:
-    reach = _reach(errors, (1 - level) / 2)
-    return Comparison(
-        effect, (effect - reach, effect + reach), _p_value(effect, errors), n, _detectable(errors)
-    )
+    interval = around(effect, _reach(errors, (1 - level) / 2), None)
+    return Comparison(effect, interval, _p_value(effect, errors), n, _detectable(errors))
 
 
 # ---------------------------------------------------------------- variances

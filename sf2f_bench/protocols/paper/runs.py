@@ -17,6 +17,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import cut_segments, segment_places
 from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
+from sf2f_bench.metrics.arrays import slices
 from sf2f_bench.protocols.names import CLASSIFIER, INCEPTION, JUDGE, PAPER, RUNS, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.types import AudioFrontend, BenchError, FusesSegments, SpeechToFace
@@ -51,11 +52,8 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write everything into one safetensors file, atomically."""
-        tensors = {
-            f"{kind} {name}": torch.from_numpy(value)
-            for kind in KINDS
-            for name, value in getattr(self, kind).items()
-        }
+        arrays = {f"{kind} {name}": value for kind in KINDS for name, value in getattr(self, kind).items()}
+        tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
         if self.faces is not None:
             tensors["faces"] = torch.from_numpy(self.faces)
         save_tensors(path, tensors, {"mode": self.mode})
@@ -81,12 +79,8 @@ def random_segments(recordings: Sequence[FloatArray], frames: int, random: np.ra
     recording is as long as a window, each is repeated from a random frame on.
     """
     lengths = [len(recording) for recording in recordings]
-    places = [
-        (recording, int(random.integers(max(lengths[recording] - frames + 1, 1))))
-        if lengths[recording] >= frames
-        else (recording, int(random.integers(lengths[recording])))
-        for recording, _ in segment_places(lengths, frames)
-    ]
+    starts = [length - frames + 1 if length >= frames else length for length in lengths]
+    places = [(which, int(random.integers(starts[which]))) for which, _ in segment_places(lengths, frames)]
     return cut_segments(recordings, places, frames)
 
 
@@ -135,10 +129,8 @@ class _Crops:
 
 def _crops_of(store: PreparedStore, names: Sequence[str], frames: int, run: int) -> _Crops:
     segments = [random_segments(store.voices(name), frames, random_of("crops", run, name)) for name in names]
-    alone = [
-        random_of("one segment", run, name).integers(len(found))
-        for name, found in zip(names, segments, strict=True)
-    ]
+    parts = zip(names, segments, strict=True)
+    alone = [random_of("one segment", run, name).integers(len(found)) for name, found in parts]
     return _Crops(segments, np.array(alone))
 
 
@@ -156,9 +148,7 @@ class _Generator:
     def __call__(self, segments: Sequence[FloatArray], noise: torch.Generator | None = None) -> ByteArray:
         """``[S_i, filters, frames]`` each -> uint8 ``[N, 3, H, W]``."""
         generate, normalise = self.system.generate, self.system.frontend.normalise
-        return generate_faces(
-            generate, segments, normalise, self.device, noise or self.noise, lambda count: None
-        )
+        return generate_faces(generate, segments, normalise, self.device, noise or self.noise)
 
 
 def _fused_run(evaluation: Evaluation, crops: _Crops, generate: _Generator) -> tuple[RunFeatures, ByteArray]:
@@ -189,10 +179,8 @@ def _averaged_run(
 
 def embeddings_of(evaluation: Evaluation, faces: ByteArray) -> FloatArray:
     """At length 1 by the network of the training loss, which plays FaceNet's part: ``[N, D]``."""
-    parts = range(0, len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
-    embeddings = np.concatenate(
-        [evaluation.embed(TRAINING_LOSS, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
-    )
+    parts = slices(len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
+    embeddings = np.concatenate([evaluation.embed(TRAINING_LOSS, faces[part])[0] for part in parts])
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
