@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from sf2f_bench.extractors.weights import (
     WeightFile,
@@ -48,7 +49,7 @@ def fetch(name: str, mirror: str | None = None) -> Path:
         reason = "is behind a page that needs a browser" if file.url else "has no known address"
         raise BenchError(f"{name} {reason}. {by_hand(file)}")
     url = f"{mirror.rstrip('/')}/{name}" if mirror else file.url
-    if urlsplit(url).scheme not in ("http", "https"):
+    if urlsplit(url).scheme not in ("http", "https", "file"):
         raise BenchError(
             f"{mirror or url} is no address: expected one like https://example.org/weights. {by_hand(file)}"
         )
@@ -69,6 +70,9 @@ def _download(url: str, path: Path, file: WeightFile) -> None:
     from pooch import HTTPDownloader
 
     try:
+        if urlsplit(url).scheme == "file":  # a mirror on a shared disk
+            shutil.copyfile(url2pathname(urlsplit(url).path), path)
+            return
         HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=CHUNK)(url, str(path), None)
     except OSError as error:  # no network, no such page, a connection that breaks
         raise BenchError(f"cannot download {url} ({error}). {by_hand(file)}") from error

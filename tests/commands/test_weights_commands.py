@@ -241,15 +241,17 @@ def test_everybody_may_read_what_was_fetched(chosen: Path, server: tuple[str, Pa
     assert fetch(NAME).stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("shared_disk", [False, True])
 def test_a_mirror_takes_the_publishers_place(
-    chosen: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    chosen: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, shared_disk: bool
 ) -> None:
     put(
         monkeypatch,
         WeightFile(NAME, "a toy", "https://drive.google.com/file/d/1", "CC0", None, digest(CONTENT)),
     )
     (server[1] / NAME).write_bytes(CONTENT)
-    done = call("fetch", NAME, "--mirror", f"{server[0]}/")
+    mirror = server[1].as_uri() if shared_disk else server[0]
+    done = call("fetch", NAME, "--mirror", f"{mirror}/")
     assert done.exit_code == 0, done.output
     assert (chosen / NAME).read_bytes() == CONTENT
 
