@@ -1,4 +1,4 @@
-"""`sf2f-bench compare`: is one system better than another, and how sure is that?"""
+"""`sf2f-bench compare`: whether one system is better than another, and how sure that is."""
 
 from __future__ import annotations
 
@@ -136,12 +136,11 @@ def _of_seeds(comparison: SystemComparison) -> list[str]:
             "One training seed each: this compares these trained models, not the ways in which they were trained. "
             "Another seed may reverse any result; train each with three or more (`sf2f-bench run --seed 1`)."
         ]
-    said = "Intervals and tests allow for new training seeds as well as for new identities"
-    few = "With few seeds intervals are wide, as they should be."
-    if len(seeds) == 1:
-        return [f"{said}; {len(seeds[0])} seeds. {few}"]
-    if seeds[0] == seeds[1]:
-        return [f"{said}; {len(seeds[0])} seeds, in pairs. {few}"]
-    if min(map(len, seeds)) == 1:
-        return [f"{said}; a single seed is assumed to vary as the other side's do."]
-    return [f"{said}; seeds are not in pairs: train both sides with the same ones for narrower intervals."]
+    if len(seeds) == 1 or seeds[0] == seeds[1]:
+        pairs = ", in pairs" if len(seeds) > 1 else ""
+        text = f"{len(seeds[0])} seeds{pairs}. With few seeds intervals are wide, as they should be."
+    elif min(map(len, seeds)) == 1:
+        text = "a single seed is assumed to vary as the other side's do."
+    else:
+        text = "seeds are not in pairs: train both sides with the same ones for narrower intervals."
+    return [f"Intervals and tests allow for new training seeds as well as for new identities; {text}"]

@@ -250,8 +250,8 @@ class KernelDistance(SuiteMetric):
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all rows; the interval is a jackknife over identities."""
-        value = kernel_distance(real.samples, fake.samples)
-        return pair_score(value, kernel_distance_leave_one_out(real.samples, fake.samples), None)
+        pair = real.samples, fake.samples
+        return pair_score(kernel_distance(*pair), kernel_distance_leave_one_out(*pair), None)
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,8 @@ def same_person_similarity(photos: ArrayLike | Any, owners: ArrayLike) -> float 
     whose = np.asarray(owners)
     if whose.shape != (len(unit),):
         raise BenchError(f"owners: expected one of each of {len(unit)} photos, got {list(whose.shape)}.")
-    means = []
-    for person in np.unique(whose):
-        own = unit[whose == person]
-        if len(own) > 1:
-            means.append(_alike(own) / (len(own) * (len(own) - 1)))
+    people = (unit[whose == person] for person in np.unique(whose))
+    means = [_alike(own) / (len(own) * (len(own) - 1)) for own in people if len(own) > 1]
     return float(np.median(means)) if means else None
 
 
@@ -332,7 +329,7 @@ class Consistency(SuiteMetric):
 
 @dataclass(frozen=True)
 class ConsistencyAUC(SuiteMetric):
-    """Chance that two takes of one person are more alike than takes of two people.
+    """Chance that the two faces of one person are more alike than faces of two people.
 
     Range: 0..1; guessing .5.
     Direction: higher is better.
@@ -356,9 +353,8 @@ class ConsistencyAUC(SuiteMetric):
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all pairs of a first and a second take; the interval is a jackknife over identities."""
-        takes = _repeat_faces(fake)
-        value = verification_auc(*takes)
-        return pair_score(value, verification_auc_leave_one_out(*takes), UNIT)
+        pair = _repeat_faces(fake)
+        return pair_score(verification_auc(*pair), verification_auc_leave_one_out(*pair), UNIT)
 
 
 def _repeat_faces(fake: Features) -> tuple[Matrix, Matrix]:

@@ -368,8 +368,7 @@ class InterIdentitySimilarity(SuiteMetric):
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         pair = fake.embeddings, real.embeddings
-        value = inter_identity_similarity(*pair)
-        return pair_score(value, inter_identity_leave_one_out(*pair), SIGNED_UNIT)
+        return pair_score(inter_identity_similarity(*pair), inter_identity_leave_one_out(*pair), SIGNED_UNIT)
 
 
 @lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value

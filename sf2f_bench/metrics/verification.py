@@ -272,8 +272,7 @@ class VerificationAUC(SuiteMetric):
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         pair = fake.embeddings, real.embeddings
-        value = verification_auc(*pair)
-        return pair_score(value, verification_auc_leave_one_out(*pair), UNIT)
+        return pair_score(verification_auc(*pair), verification_auc_leave_one_out(*pair), UNIT)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
 
     whole: False for faces of another row, handed to other identities: only metrics of who is who.
     """
-    assert evaluation.benchmark.protocol == BENCH
+    assert evaluation.benchmark.protocol == BENCH, "protocols.paper.scoring scores the other protocol"
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:

@@ -1,7 +1,7 @@
 """Protocol `sf2f-paper/1`: evaluation as SF2F's code and supplement do it, its quirks kept and named.
 
 It allows a comparison in kind with published numbers; claims about a system should rest on `sf2f-bench/1`. The
-quirks, each also named where it is computed:
+quirks, beside those that `protocols.paper.metrics` names of single metrics:
 
 - Truth: the mean of the L2-normalised embeddings of ALL photos of an identity, not normalised again. No photo is
   held out.
@@ -9,7 +9,6 @@ quirks, each also named where it is computed:
   trained with it.
 - The classifier of the mutual-information score is VGGFace2's ResNet-50, fed red, green, blue though its weights
   expect blue, green, red (key "paper-classifier"); a benchmark that names no classifier uses its judge.
-- Recall in three fixed galleries by the order of the test list; identities past the third never enter.
 - Ten runs with ten random crops of the test voices, and their mean. The runs share the test identities, so their
   spread is no confidence interval.
 - A system without fuser is scored by the mean of the embeddings of the faces of up to 20 segments
