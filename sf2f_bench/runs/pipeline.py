@@ -301,8 +301,8 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         return
     made = generated(run, system, keys["faces"])
     if not records.add_existing(seed, keys["record"]):
-        costs = run.config.budget, run.device.type, seconds, training["seconds"]
-        provenance = Provenance(keys["record"], system.card, system.recipe, seed, *costs)
+        made_with = system.card, system.recipe, seed, run.config.budget, run.device.type
+        provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
         records.add_new(_scored(run, provenance, made, training["curve"]))
     if shuffles:
         _add_shuffled(run, system.card, made, seed, keys["record"], records)

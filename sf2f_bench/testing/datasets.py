@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -50,11 +51,13 @@ def check_dataset(dataset: Dataset, *, frontend: AudioFrontend | None = None, pe
     run_checks(f"data set {name}", DATASET_CHECKS, trial)
 
 
+@dataclass(frozen=True)
 class DatasetTrial:
     """A data set and how much of it is read."""
 
-    def __init__(self, dataset: Dataset, frontend: AudioFrontend, people: int) -> None:
-        self.dataset, self.frontend, self.people = dataset, frontend, people
+    dataset: Dataset
+    frontend: AudioFrontend
+    people: int
 
     def some(self) -> list[Identity]:
         """The people who are read."""
