@@ -128,7 +128,7 @@ def median_interval(values: ArrayLike, level: float = 0.95) -> Interval | None:
 
 
 def paired_difference(
-    a: ArrayLike, b: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 2000
+    a: ArrayLike, b: ArrayLike, rng: np.random.Generator, resamples: int = 2000
 ) -> tuple[float, Interval, float]:
     """Mean of a - b over the same identities, its bootstrap interval and a two-sided p-value.
 
@@ -142,7 +142,7 @@ def paired_difference(
             f"a paired comparison needs the same identities on both sides, got {len(left)} and {len(right)}."
         )
     difference = left - right
-    interval = mean_interval(difference, rng, level=level, resamples=resamples)
+    interval = mean_interval(difference, rng, resamples=resamples)
     if not difference.any():
         return 0.0, interval, 1.0
     p = exchange_test((left, right), lambda a, b, axis: np.mean(a - b, axis=axis), rng, resamples)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Basis = Literal["mean", "median", "pseudo-values", "replicates"]
 SIGNIFICANT = 0.05  # of q, below which a difference is shown
-POWER = 0.8
+LEVEL, POWER = 0.95, 0.8  # of intervals; of `Comparison.detectable`
 SMALLEST_TAIL = 1e-100
 
 
@@ -94,7 +94,7 @@ class Comparison:
     detectable: float | None
 
 
-def compare_scores(a: Measured, b: Measured, rng: np.random.Generator, level: float = 0.95) -> Comparison:
+def compare_scores(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
     """The difference of one metric between two systems, paired by identity.
 
     One seed each: the module's tests, which hold for these two trained models alone. Several seeds on one side at
@@ -108,8 +108,8 @@ def compare_scores(a: Measured, b: Measured, rng: np.random.Generator, level: fl
     Raises BenchError where the two do not pair.
     """
     if not _by_exchange(a, b):
-        return _by_errors(_effect(a, b), _errors_between(a, b), a.n, level)
-    return _by_sign_flip(a, b, rng, level) if a.basis == "mean" else _by_medians(a, b, rng, level)
+        return _by_errors(_effect(a, b), _errors_between(a, b), a.n)
+    return _by_sign_flip(a, b, rng) if a.basis == "mean" else _by_medians(a, b, rng)
 
 
 def p_by_errors(a: Measured, b: Measured) -> float | None:
@@ -122,9 +122,7 @@ def p_by_errors(a: Measured, b: Measured) -> float | None:
     return _p_value(_effect(a, b), _errors_between(a, b))
 
 
-def seeds_interval(
-    values: ArrayLike, bounds: Interval | None = None, level: float = 0.95
-) -> tuple[float, Interval]:
+def seeds_interval(values: ArrayLike, bounds: Interval | None = None) -> tuple[float, Interval]:
     """Mean of ``[S seeds, N identities]`` and its interval for new seeds and new identities, cut to `bounds`.
 
     ``reach^2 = t(S - 1)^2 V_seeds + t(N - 1)^2 max(0, V_identities - V_noise)``: V_seeds is the variance of the S
@@ -137,7 +135,7 @@ def seeds_interval(
         raise BenchError(f"an interval over seeds needs values [seeds >= 2, N], got {list(array.shape)}.")
     sample = Measured(array.mean(axis=1), array, "mean", array.shape[1], tuple(range(len(array))))
     mean = float(array.mean())
-    reach = _reach(_errors(sample), (1 - level) / 2)
+    reach = _reach(_errors(sample), (1 - LEVEL) / 2)
     return mean, around(mean, reach, bounds)
 
 
@@ -155,12 +153,12 @@ def _effect(a: Measured, b: Measured) -> float:
     return float(a.values.mean() - b.values.mean())
 
 
-def _by_sign_flip(a: Measured, b: Measured, rng: np.random.Generator, level: float) -> Comparison:
-    effect, interval, p = paired_difference(a.parts[0], b.parts[0], rng, level)
+def _by_sign_flip(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
+    effect, interval, p = paired_difference(a.parts[0], b.parts[0], rng)
     return Comparison(effect, interval, p, a.n, _detectable(_errors(a, b)))
 
 
-def _by_medians(a: Measured, b: Measured, rng: np.random.Generator, level: float) -> Comparison:
+def _by_medians(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
     """Both resample identities; scipy's permutation type "samples" exchanges an identity's two values."""
     pair = (a.parts[0], b.parts[0])
     if np.array_equal(*pair):
@@ -172,7 +170,7 @@ def _by_medians(a: Measured, b: Measured, rng: np.random.Generator, level: float
         vectorized=True,
         n_resamples=2000,
         batch=max(1, BATCH_ELEMENTS // a.n),
-        confidence_level=level,
+        confidence_level=LEVEL,
         method="percentile",
         rng=rng,
     )
@@ -186,8 +184,8 @@ def _median_difference(a: Array, b: Array, axis: int) -> Array:
     return np.asarray(np.median(a, axis=axis) - np.median(b, axis=axis))
 
 
-def _by_errors(effect: float, errors: Sequence[Error], n: int, level: float) -> Comparison:
-    interval = around(effect, _reach(errors, (1 - level) / 2), None)
+def _by_errors(effect: float, errors: Sequence[Error], n: int) -> Comparison:
+    interval = around(effect, _reach(errors, (1 - LEVEL) / 2), None)
     return Comparison(effect, interval, _p_value(effect, errors), n, _detectable(errors))
 
 

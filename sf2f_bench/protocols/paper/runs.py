@@ -23,8 +23,6 @@ from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.types import AudioFrontend, BenchError, FusesSegments, SpeechToFace
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_AT_ONCE = 1024
@@ -106,7 +104,7 @@ def predict(
     one_run = _fused_run if fuses else _averaged_run
     runs, shown = [], []
     for run in range(RUNS):
-        crops = _crops_of(store, names, system.frontend.segment_frames, run)
+        crops = _Crops(store, names, system.frontend.segment_frames, run)
         features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run))
         runs.append(features)
         shown.append(faces)
@@ -114,24 +112,20 @@ def predict(
     return stacked("fused" if fuses else "average", runs, shown[0])
 
 
-@dataclass(frozen=True, eq=False)
 class _Crops:
-    """What one run hears of every identity: segments ``[S_i, filters, frames]``, and which of them is heard alone."""
+    """What one run hears of every identity.
 
-    segments: list[FloatArray]
-    alone: NDArray[np.int64]  # [N]
+    segments: ``[S_i, filters, frames]`` each; alone: the number of the one that is also heard alone ``[N]``; single:
+    that one, ``[1, filters, frames]`` each.
+    """
 
-    @property
-    def single(self) -> list[FloatArray]:
-        """The segments heard alone: ``[1, filters, frames]`` each."""
-        return [segments[[row]] for segments, row in zip(self.segments, self.alone, strict=True)]
-
-
-def _crops_of(store: PreparedStore, names: Sequence[str], frames: int, run: int) -> _Crops:
-    segments = [random_segments(store.voices(name), frames, random_of("crops", run, name)) for name in names]
-    parts = zip(names, segments, strict=True)
-    alone = [random_of("one segment", run, name).integers(len(found)) for name, found in parts]
-    return _Crops(segments, np.array(alone))
+    def __init__(self, store: PreparedStore, names: Sequence[str], frames: int, run: int) -> None:
+        crops = ((name, random_of("crops", run, name)) for name in names)
+        self.segments = [random_segments(store.voices(name), frames, random) for name, random in crops]
+        parts = zip(names, self.segments, strict=True)
+        alone = [random_of("one segment", run, name).integers(len(found)) for name, found in parts]
+        self.alone = np.array(alone)
+        self.single = [found[[row]] for found, row in zip(self.segments, alone, strict=True)]
 
 
 class _Generator:
