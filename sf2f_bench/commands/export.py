@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("results", type=FOLDER, default=Path("results"))
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="FILE.parquet or FILE.csv."
-)
+@click.option("--out", type=FILE, required=True, help="FILE.parquet or FILE.csv.")
 @click.option("--per-identity", is_flag=True, help="One row for each identity and score, not for each score.")
 def export(results: Path, out: Path, per_identity: bool) -> None:
     """Write the numbers of all records in RESULTS as one tidy table, unrounded.
@@ -40,10 +39,8 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
     if not records:
         raise BenchError(f"{results} holds no record: run first, or name the folder of records")
     table = per_identity_table(records) if per_identity else tidy(records)
-    if out.suffix == ".parquet":
-        write_atomically(out, lambda path: table.to_parquet(path, index=False))
-    else:
-        write_atomically(out, lambda path: table.to_csv(path, index=False))
+    write = table.to_parquet if out.suffix == ".parquet" else table.to_csv
+    write_atomically(out, partial(write, index=False))
     click.echo(f"{out}: {len(table):,} rows of {len(records)} records")
 
 

@@ -68,9 +68,8 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     """
     benchmark = benchmark_of(config)
     machine = Machine.start(config.device, config.precision, config.deterministic, config.compile)
-    settings = ModelSettings(
-        benchmark.image_size, config.budget, machine.device.type, config.width, config.steps
-    )
+    size, kind = benchmark.image_size, machine.device.type
+    settings = ModelSettings(size, config.budget, kind, config.width, config.steps)
     names = dict.fromkeys((*benchmark.anchors, *_systems(config, benchmark)))  # each once
     rows = [build(name, settings) for name in names]
     systems = [row for row in rows if not isinstance(row, Anchor)]
@@ -150,9 +149,8 @@ def open_run(
     for name, error in missing.items():
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
-    evaluation = Evaluation(
-        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons
-    )
+    cache = config.cache / "features"
+    evaluation = Evaluation(benchmark, store, dataset, own, extractors, cache, judges, reasons)
     findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
@@ -303,16 +301,8 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         return
     made = generated(run, system, keys["faces"])
     if not records.add_existing(seed, keys["record"]):
-        provenance = Provenance(
-            keys["record"],
-            system.card,
-            system.recipe,
-            seed,
-            run.config.budget,
-            run.device.type,
-            wall_seconds=seconds,
-            train_seconds=training["seconds"],
-        )
+        made_with = system.card, system.recipe, seed, run.config.budget, run.device.type
+        provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
         records.add_new(_scored(run, provenance, made, training["curve"]))
     if shuffles:
         _add_shuffled(run, system.card, made, seed, keys["record"], records)
@@ -342,11 +332,7 @@ def _timed(make: Callable[[], Made]) -> tuple[Made, float]:
 
 
 def _scored(
-    run: Run,
-    provenance: Provenance,
-    answer: Any,
-    curve: Sequence[Mapping[str, Any]] = (),
-    whole: bool = True,
+    run: Run, provenance: Provenance, answer: Any, curve: Sequence[Mapping[str, Any]] = (), whole: bool = True
 ) -> Path:
     """Score an answer, or what the protocol generated, and save the record.
 
