@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -11,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from sf2f_bench.audit import duplicates
+from sf2f_bench.data.names import plain_name
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.metrics.retrieval import expected_recall
 from sf2f_bench.progress import first_few
@@ -113,13 +112,6 @@ def _shared_names(splits: Splits) -> Finding:
         else "No two splits hold people whose names differ only in case, accents or punctuation."
     )
     return Finding(check="overlap", text=text, alarm=alarm)
-
-
-def plain_name(name: str) -> str:
-    """A name without case, accents and punctuation; numbers that punctuation parts stay apart."""
-    letters = unicodedata.normalize("NFKD", name).casefold()
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return re.sub(r"(?<!\d)[\W_]+|[\W_]+(?!\d)", "", bare) or name
 
 
 def _seen_by_networks(test: Sequence[Identity], real: bool) -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sf2f_bench.audio import decode
+from sf2f_bench.audio.decode import AUDIO_SUFFIXES
 from sf2f_bench.faces import read_photo
+from sf2f_bench.faces.images import PHOTO_SUFFIXES
 from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
@@ -73,26 +75,66 @@ def has_files(folder: Path, suffixes: Collection[str]) -> bool:
     return next(_walk(str(folder), suffixes), None) is not None
 
 
+# Media of kinds that no data set here reads, or not in this place.
+MEDIA_SUFFIXES = (
+    AUDIO_SUFFIXES
+    | PHOTO_SUFFIXES
+    | {
+        *(".aif", ".aiff", ".amr", ".avi", ".mkv", ".mov", ".opus", ".sph", ".wma", ".wv"),
+        *(".avif", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".svg"),
+        *(".h5", ".mat", ".npy", ".npz", ".pickle", ".pkl", ".pt"),
+    }
+)
+
+
+def unread_files(folder: Path, suffixes: Collection[str]) -> list[tuple[Path, str]]:
+    """Media of other kinds than these in a folder, at any depth, each with the reason why it is not read."""
+    expected = ", ".join(sorted(suffixes))
+    found = files_in(folder, MEDIA_SUFFIXES - frozenset(suffixes))
+    return [(path, f"{path.suffix} is not read here, expected {expected}") for path in found]
+
+
 def _walk(folder: str, suffixes: Collection[str]) -> Iterator[str]:
-    """Hidden files are skipped: archives made on a Mac contain one for every photo."""
+    """Hidden files are skipped: archives made on a Mac contain one for every photo.
+
+    A broken link is a file: reading it says so.
+    """
     for entry in _entries(folder):
         suffix = os.path.splitext(entry.name)[1].lower()
-        if suffix in suffixes and not entry.name.startswith(".") and entry.is_file():
+        if suffix in suffixes and not entry.name.startswith("."):
             yield entry.path
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """All entries at any depth but folders; the listing tells their kind, so no file is opened."""
+def _entries(folder: str, within: Collection[str] = ()) -> Iterator[os.DirEntry[str]]:
+    """All entries at any depth but folders; the listing tells their kind, so no file is opened.
+
+    within: the true paths that links led through; a link back to one of them, or to a parent, has nothing new in it.
+    """
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except OSError:  # missing or unreadable: no files
         return
+    within = within or {os.path.realpath(folder)}
     for entry in entries:
-        if entry.is_dir():
-            yield from _entries(entry.path)
-        else:
+        if not _is_folder(entry):
             yield entry
+        elif not entry.is_symlink():
+            yield from _entries(entry.path, within)
+        elif not _leads_back(target := os.path.realpath(entry.path), folder, within):
+            yield from _entries(entry.path, {*within, target})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _leads_back(target: str, folder: str, within: Collection[str]) -> bool:
+    places = [*within, os.path.realpath(folder)]
+    return any(place == target or place.startswith(target.rstrip(os.sep) + os.sep) for place in places)
 
 
 def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
