@@ -108,21 +108,22 @@ def _walk(folder: str, suffixes: Collection[str]) -> Iterator[str]:
 def _entries(folder: str, within: Collection[str] = ()) -> Iterator[os.DirEntry[str]]:
     """All entries at any depth but folders; the listing tells their kind, so no file is opened.
 
-    within: the true paths that links led through; a link back to one of them, or to a parent, has nothing new in it.
+    within: true paths that links led through; a link back to one of them or to its parent leads to nothing new.
     """
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except OSError:  # missing or unreadable: no files
         return
-    within = within or {os.path.realpath(folder)}
     for entry in entries:
         if not _is_folder(entry):
             yield entry
         elif not entry.is_symlink():
             yield from _entries(entry.path, within)
-        elif not _leads_back(target := os.path.realpath(entry.path), folder, within):
-            yield from _entries(entry.path, {*within, target})
+        else:
+            target, passed = os.path.realpath(entry.path), {*within, os.path.realpath(folder)}
+            if not any(os.path.commonpath([target, place]) == target for place in passed):
+                yield from _entries(entry.path, {*passed, target})
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -130,11 +131,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def _leads_back(target: str, folder: str, within: Collection[str]) -> bool:
-    places = [*within, os.path.realpath(folder)]
-    return any(place == target or place.startswith(target.rstrip(os.sep) + os.sep) for place in places)
 
 
 def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
