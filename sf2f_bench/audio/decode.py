@@ -121,9 +121,9 @@ def _read_soundfile(path: Path) -> tuple[NDArray[Any], int]:
             while len(block := recording.read(SAMPLES_AT_ONCE, dtype=kind, always_2d=True)):
                 blocks.append(block)
     except (soundfile.LibsndfileError, OSError) as error:
-        kind = _kind_of(path)
+        what = _kind_of(path)
         raise MediaError(
-            f"{path}: {f'is {kind}' if kind else f'cannot be read as a recording ({error}); fetch it again'}."
+            f"{path}: {f'is {what}' if what else f'cannot be read as a recording ({error}); fetch it again'}."
         ) from error
     samples = np.concatenate(blocks)
     stated = max(stated, _stated_by_wav_header(path) or 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from sf2f_bench.audio import decode
 from sf2f_bench.audio.decode import AUDIO_SUFFIXES
 from sf2f_bench.faces import read_photo
-from sf2f_bench.faces.images import PHOTO_SUFFIXES
+from sf2f_bench.faces.images import PHOTO_SUFFIXES, photo_shape
 from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class PhotoFile:
     def image(self, size: int) -> ByteArray:
         """The photo as uint8 ``[3, size, size]``; raises MediaError for a bad file."""
         return read_photo(self.path, size)
+
+    def shape(self) -> tuple[int, int] | None:
+        """Width and height in the file, by its header; None where it cannot be read."""
+        return photo_shape(self.path)
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:

@@ -181,6 +181,32 @@ class TestPhotos:
         with pytest.raises(MediaError, match=r"face\.jpg: cannot be read as a photo"):
             PhotoFile("face", tmp_path / "face.jpg").image(64)
 
+    @pytest.mark.parametrize(
+        ("pixels", "suffix", "problem"),
+        [
+            (np.linspace(0, 1, 4096, dtype=np.float32), ".tif", "floating-point pixels"),
+            (np.full(4096, np.nan, np.float32), ".tif", "floating-point pixels"),
+            (np.linspace(0, 4095, 4096).astype(np.uint16), ".png", r"shows nothing .*12 bits in 16"),
+            (np.linspace(0, 4095, 4096).astype(np.uint16), ".tif", r"shows nothing .*12 bits in 16"),
+            (np.linspace(-10, 70_000, 4096).astype(np.int32), ".tif", "-10 to 70000, expected 0 to 65535"),
+            (np.zeros(4096, np.uint8), ".png", "shows nothing"),
+            (np.full(4096, 200, np.uint8), ".jpg", "shows nothing"),
+            (np.arange(1, dtype=np.uint8), ".png", "1x1 pixels, expected 8 or more"),
+            (np.arange(49, dtype=np.uint8), ".png", "7x7 pixels, expected 8 or more"),
+        ],
+    )
+    def test_a_picture_that_shows_nothing_or_has_an_unknown_scale(self, tmp_path, pixels, suffix, problem):
+        side = int(len(pixels) ** 0.5)
+        path = tmp_path / f"face{suffix}"
+        Image.fromarray(pixels.reshape(side, side)).save(path)
+        with pytest.raises(MediaError, match=rf"face{suffix}: .*{problem}"):
+            PhotoFile("face", path).image(64)
+
+    def test_a_flat_colour_shows_nothing(self, tmp_path):
+        Image.new("RGB", (64, 64), (255, 0, 90)).save(tmp_path / "face.png")
+        with pytest.raises(MediaError, match="shows nothing"):
+            PhotoFile("face", tmp_path / "face.png").image(64)
+
     def test_a_damaged_png_chunk(self, tmp_path):
         buffer = io.BytesIO()
         Image.new("RGB", (32, 32), "red").save(buffer, "png")

@@ -1,5 +1,7 @@
 """Metadata tables as people's programs save them: read rightly, or the damaged line is named."""
 
+# ruff: noqa: F811 - fixtures of other files are imported by name
+
 from __future__ import annotations
 
 import pytest
@@ -91,7 +93,7 @@ class TestWords:
         with pytest.raises(BenchError, match=r"identity 'a': .*expected .*where it is not known"):
             Identity("a", **facts)
 
-    def test_it_is_named_with_its_row(self, root):  # noqa: F811
+    def test_it_is_named_with_its_row(self, root):
         table = root / "meta_info" / "vox1_meta.csv"
         table.write_text(table.read_text().replace("Person_04\tf", "Person_04\tq"))
         with pytest.raises(BenchError, match=r"vox1_meta\.csv, row 5 .*'Person_04': gender 'q'"):
@@ -115,7 +117,7 @@ class TestTwice:
             ("Person_03", " ", r"row 4 .*has no VGGFace1 ID"),
         ],
     )
-    def test_one_name_or_id_in_two_rows_is_refused(self, root, old, new, problem):  # noqa: F811
+    def test_one_name_or_id_in_two_rows_is_refused(self, root, old, new, problem):
         table = root / "meta_info" / "vox1_meta.csv"
         table.write_text(table.read_text().replace(old, new))
         with pytest.raises(BenchError, match=problem):
@@ -127,7 +129,7 @@ class TestTwice:
 
 
 class TestNames:
-    def test_a_lost_dot_or_case_in_a_folder_s_name_suggests_the_pair(self, root):  # noqa: F811
+    def test_a_lost_dot_or_case_in_a_folder_s_name_suggests_the_pair(self, root):
         table = root / "meta_info" / "vox1_meta.csv"
         table.write_text(table.read_text().replace("Person_04", "Person_04_Jr."))
         faces = root / "vox1" / "masked_faces"
@@ -149,13 +151,13 @@ class TestNames:
             ),
         ]
 
-    def test_an_id_in_capitals_suggests_the_pair(self, root):  # noqa: F811
+    def test_an_id_in_capitals_suggests_the_pair(self, root):
         folder = root / "raw_wav" / "vox1" / "dev"
         (folder / "id10001").rename(folder / "ID10001")
         reasons = dict(read(root).left_out())
         assert "most likely id10001" in reasons["ID10001"]
 
-    def test_an_empty_split_says_who_was_left_out(self, root):  # noqa: F811
+    def test_an_empty_split_says_who_was_left_out(self, root):
         for folder, name in (("vox1", "Person_08"), ("vox1", "Person_18"), ("vox2", "Star_08")):
             faces = root / folder / "masked_faces"
             (faces / name).rename(faces / f"{name}.")
