@@ -162,7 +162,9 @@ class Finding(_Part):
     """A finding of `sf2f-bench audit`; `alarm`: numbers made from these data must not be believed as they are."""
 
     check: (
-        str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
+        # "overlap", "seen-by-networks", "duplicate-photos", "flat-photos", "photo-shapes", "duplicate-recordings",
+        # "balance", "gallery"
+        str
     )
     text: str
     alarm: bool = False

@@ -22,6 +22,7 @@ from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
+from sf2f_bench.exchange.channel_order import channel_order_note
 from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.progress import Reporter
@@ -112,10 +113,24 @@ def score_external(
     )
     key = record_key(opened, hash_of({"external": external.sha256, "name": name}))
     if not records.add_existing(0, key):
-        provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=external.notes)
+        notes = (*external.notes, *_channel_order(opened, external.answer))
+        provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=notes)
         records.add_new(_scored(opened, provenance, external.answer))
     _add_shuffled(opened, replace(card, version="1"), external.answer, 0, key, records)
     return records.read()
+
+
+def _channel_order(run: Run, answer: Answer) -> list[str]:
+    """A warning, also on the terminal, where the judge finds red and blue of a folder's faces exchanged."""
+    evaluation, faces = run.evaluation, answer.faces
+    if "judge" not in evaluation.extractors or faces is None:
+        return []
+    templates = evaluation.real("judge").embeddings
+    own = templates if answer.rows is None else templates[answer.rows]
+    note = channel_order_note(faces, own, lambda images: evaluation.embed("judge", images)[0])
+    if note:
+        run.reporter.say(note)
+    return [note] if note else []
 
 
 # ---------------------------------------------------------------- what all rows share
