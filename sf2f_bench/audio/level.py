@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from sf2f_bench.types import MediaError
 
-# Mean log energy of a recording, measured with both front ends (40 and 64 filters): LibriSpeech (160 recordings) 7.7 to
-# 13.5, VoxCeleb1 (10) 9.9 to 15.4, the synthetic world (700) 10.3 to 15.4. LibriSpeech at a tenth of its level has 3.6
-# to 8.8, amplified to a peak of 1 up to 15.0, to a peak of 4 and clipped up to 17.2; at a hundredth 2.7 to 5.2 where
-# speech is still found. Features that are normalised already have -1.0 to 1.2; samples at int16 scale clipped to -1..1
-# have 15.3 to 21.2, half of them 20 or more.
+# Mean log energy of a recording, lowest by 40 filters and highest by 64: LibriSpeech (160 recordings) 7.7 to 13.5,
+# VoxCeleb1 (10) 9.9 to 15.4, the synthetic world (700 by 40 filters, 150 by 64) 10.3 to 15.4. Of 40 of LibriSpeech:
+# at a tenth of their level 3.6 to 8.8, amplified to a peak of 1 up to 15.0, to a peak of 4 and clipped up to 17.2,
+# normalised already -1.0 to 0.5 (VoxCeleb's loudest would have 1.2), at int16 scale clipped to -1..1 15.3 to 21.2,
+# median 20 or more: one with long pauses can pass, so `decode` refuses float samples far outside -1..1 by
+# themselves.
 QUIETEST, LOUDEST = 3.0, 18.0
 
 
