@@ -12,7 +12,7 @@ from sf2f_bench.types import BenchError
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 def migrate(records: tuple[Path, ...]) -> None:
-    """Bring RECORDS (files, or folders of them) of schema 1 to schema 2, in place.
+    """Bring RECORDS (files, or folders of them) of schema 1 to schema 2 and add checksums of side files, in place.
 
     Schema 2 keeps what metrics, extractors and systems say of themselves. No number changes. Prints a line a record,
     and what is not installed here, which gets a default card. Killed at any moment, the same command goes on.

@@ -6,6 +6,7 @@ numbers mean: data, protocol, recipe, extractors and their weights, budget, seed
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,10 @@ from pydantic import (
     Field,
     FiniteFloat,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_serializer,
+    model_serializer,
     model_validator,
 )
 
@@ -198,6 +201,14 @@ class SideFiles(_Part):
     true_faces: str | None = None
     voices: str | None = None
     face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
+    sha256: dict[str, str] = Field(default_factory=dict)  # of each file, by its field here; empty: not sealed
+
+    @model_serializer(mode="wrap")
+    def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = serialise(self)
+        return (
+            content if self.sha256 else {name: value for name, value in content.items() if name != "sha256"}
+        )
 
 
 class RunRecord(_Part):
@@ -247,8 +258,13 @@ class RunRecord(_Part):
         return f"{name}{width}-seed{self.seed}-{key}"
 
     def comparable_part(self) -> dict[str, Any]:
-        """All but environment, cost and time: two runs of the same thing are equal here."""
-        return self.model_dump(mode="json", exclude=set(INCIDENTAL))
+        """All but environment, cost and time: two runs of the same thing are equal here.
+
+        Without the checksums too, for a training curve may hold times.
+        """
+        content = self.model_dump(mode="json", exclude=set(INCIDENTAL))
+        content["files"].pop("sha256", None)
+        return content
 
     def path_of(self, file: str) -> Path | None:
         """Where one of `SIDE_FILES` lies; None where there is none."""
@@ -321,13 +337,25 @@ def save(
         "true_faces": ("true-faces.png", true_faces, write_strip),
         "voices": ("voices.flac", voices, write_voices),
     }
-    names: dict[str, str | None] = dict.fromkeys(kept)
+    names: dict[str, Any] = dict.fromkeys(kept)
     for field, (ending, content, write_file) in kept.items():
         if content is not None:
             names[field] = f"{record.stem}.{ending}"
             write_file(folder / f"{record.stem}.{ending}", content)
+    names |= {"sha256": seals_of(folder, names)}
     written = record.model_copy(update={"files": record.files.model_copy(update=names)})
     return write(folder / f"{record.stem}.json", written.model_dump(mode="json"))
+
+
+def seals_of(folder: Path, names: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of each side file in `folder`, by its field. Raises BenchError for one that is missing or elsewhere."""
+    found = {}
+    for field in SIDE_FILES:
+        if name := names.get(field):
+            _check_side_file(folder, field, name)
+            with open(folder / name, "rb") as file:
+                found[field] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -365,7 +393,7 @@ def load(path: Path) -> RunRecord:
     record._folder = path.parent
     for field in SIDE_FILES:
         if name := getattr(record.files, field):
-            _check_side_file(path, field, name)
+            _check_side_file(path.parent, field, name, path)
     if not record.files.per_identity:
         raise BenchError(f"{path}: names no per-identity file; run again")
     return record
@@ -389,14 +417,18 @@ def parse(path: Path, content: object) -> RunRecord:
         raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
 
 
-def _check_side_file(path: Path, field: str, name: str) -> None:
-    """Raise unless the file lies in the record's own folder: a stranger's record could name any file it likes."""
+def _check_side_file(folder: Path, field: str, name: str, path: Path | None = None) -> None:
+    """Raise unless the file lies in the record's own folder: a stranger's record could name any file it likes.
+
+    path: of the record, for the message.
+    """
+    path = path or folder
     if not is_plain_name(name):
         raise BenchError(
             f"{path}: expected files.{field} to be the plain name of a file beside the record, got {name!a}; do not "
             "trust this record: get it again from whoever made it, or delete it"
         )
-    side = path.parent / name
+    side = folder / name
     if side.is_symlink():
         raise BenchError(f"{path}: its {field} file {name} is a link; copy the file itself beside the record")
     if not side.is_file():
