@@ -89,12 +89,24 @@ def validate(path: Path) -> ValidatedRecord:
     faults = []
     if path.stem != record.stem:
         faults.append(f"the file should be called {record.stem}.json after its system, seed and key")
-    for check in (_seals, _names, _cards, _own, _hashes, _tables, _relations, _curve, _strips):
+    faults += faults_of(record)
+    return ValidatedRecord(path, record, faults)
+
+
+def faults_of(record: RunRecord) -> list[str]:
+    """Every fault of a record that was read, in words; see `validate`."""
+    faults: list[str] = []
+    for check in (_seals, _names, _cards, _own, _hashes, _tables, _relations, _curve, _strips, _voices):
         try:
             faults += check(record)
-        except (BenchError, OSError, ValueError) as error:
+        except (BenchError, OSError, ValueError, ArithmeticError) as error:
             faults.append(f"{check.__name__.strip('_')}: a side file cannot be read ({error})")
-    return ValidatedRecord(path, record, faults)
+    return faults
+
+
+def _voices(record: RunRecord) -> Iterator[str]:
+    record.voices()
+    return iter(())
 
 
 def _seals(record: RunRecord) -> Iterator[str]:
