@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.commands.options import FOLDER, usable_records
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -33,17 +33,16 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
     if out.suffix not in (".parquet", ".csv"):
         raise BenchError(f"--out {out}: expected a name that ends in .parquet or .csv")
     from sf2f_bench.files import write_atomically
-    from sf2f_bench.results.records import load_all
+    from sf2f_bench.results.texts import csv_of
     from sf2f_bench.results.tidy import tidy
 
-    records = load_all(results, without=("reference",))
-    if not records:
-        raise BenchError(f"{results} holds no record: run first, or name the folder of records")
+    records = usable_records(results)
     table = per_identity_table(records) if per_identity else tidy(records)
     if out.suffix == ".parquet":
         write_atomically(out, lambda path: table.to_parquet(path, index=False))
     else:
-        write_atomically(out, lambda path: table.to_csv(path, index=False))
+        text = csv_of(table)
+        write_atomically(out, lambda path: path.write_text(text, encoding="utf-8"))
     click.echo(f"{out}: {len(table):,} rows of {len(records)} records")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sf2f_bench.commands.options import printable
 from sf2f_bench.types import BenchError
 
 
@@ -25,7 +26,7 @@ def migrate(records: tuple[Path, ...]) -> None:
     for path in paths:
         outcome = migrate_one(path)
         faulty += bool(outcome.fault)
-        click.echo(f"{path}: {outcome.text or f'NOT MIGRATED: {outcome.fault}'}")
+        click.echo(f"{printable(path)}: {outcome.text or f'NOT MIGRATED: {outcome.fault}'}")
         for name in outcome.unknown:
             click.echo(f"  - {name} is not installed here: it got a default card")
     if faulty:

@@ -40,11 +40,12 @@ def score_faults(
     people: pd.DataFrame,
     replicates: pd.DataFrame | None,
     own: bool = False,
+    resampled: bool = True,
 ) -> Iterator[str]:
     """The faults of one number, whose values or replicates are in `column` of the tables.
 
     own: a metric of this package, whose interval must be what `statistics.intervals` makes of these values. Of
-    another package's it need only be wide enough.
+    another package's it need only be wide enough. resampled: False: not where random resampling decides it.
     """
     yield from _in_bounds(column, score)
     if score.n > len(people):
@@ -59,6 +60,8 @@ def score_faults(
         return
     faults = list(_value(column, score, values, own))
     yield from faults
+    if not resampled and score.basis == "mean":
+        return
     if own and not faults:
         yield from _interval(column, score, values)
     elif score.basis in ("pseudo-values", "replicates"):

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -93,14 +93,19 @@ def validate(path: Path) -> ValidatedRecord:
     return ValidatedRecord(path, record, faults)
 
 
-def faults_of(record: RunRecord) -> list[str]:
-    """Every fault of a record that was read, in words; see `validate`."""
+def faults_of(record: RunRecord, resampled: bool = True) -> list[str]:
+    """Every fault of a record that was read, in words; see `validate`.
+
+    resampled: False: without intervals made anew by resampling, for those who use none.
+    """
     faults: list[str] = []
-    for check in (_seals, _names, _cards, _own, _hashes, _tables, _relations, _curve, _strips, _voices):
+    tables = partial(_tables, resampled=resampled)
+    for check in (_seals, _names, _cards, _own, _hashes, tables, _relations, _curve, _strips, _voices):
         try:
             faults += check(record)
         except (BenchError, OSError, ValueError, ArithmeticError) as error:
-            faults.append(f"{check.__name__.strip('_')}: a side file cannot be read ({error})")
+            faults.append(f"a side file cannot be read: {error}")
+    faults = list(dict.fromkeys(faults))
     return faults
 
 
@@ -152,13 +157,14 @@ def _hashes(record: RunRecord) -> Iterator[str]:
 # ---------------------------------------------------------------- numbers
 
 
-def _tables(record: RunRecord) -> Iterator[str]:
+def _tables(record: RunRecord, resampled: bool) -> Iterator[str]:
     people, replicates = record.per_identity(), record.replicates()
     yield from _people(record, people)
     columns = {score.column: score for score in record.scores}
     own = _own_cards(record.benchmark)
     for column, score in columns.items():
-        yield from score_faults(column, score, people, replicates, (score.metric, score.version) in own)
+        is_own = (score.metric, score.version) in own
+        yield from score_faults(column, score, people, replicates, is_own, resampled)
     yield from _unclaimed(people, "per-identity values", {"identity", *columns})
     if replicates is not None:
         yield from _unclaimed(replicates, "replicates", set(columns))

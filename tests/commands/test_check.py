@@ -48,8 +48,14 @@ def spoil(folder: Path, by: float) -> None:
     for score in record["scores"]:
         if score["metric"] == "cosine":
             score["value"] -= by
-            score["interval"] = None
-    path.write_text(json.dumps(record))
+            score["interval"] = [end - by for end in score["interval"]]
+    for side, name in record["files"].items():
+        if isinstance(name, str):
+            record["files"][side] = name.replace("-seed0-", "-seed77-")
+            (folder / name).rename(folder / record["files"][side])
+    del record["files"]["sha256"]
+    path.unlink()
+    (folder / path.name.replace("-seed0-", "-seed77-")).write_text(json.dumps(record))
     values = folder / record["files"]["per_identity"]
     frame = pd.read_parquet(values)
     for column in frame.columns:
