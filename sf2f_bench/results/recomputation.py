@@ -135,7 +135,7 @@ def _value(column: str, score: ScoreRecord, values: Vector, own: bool) -> Iterat
         return
     if score.basis == "replicates" and not own:
         return
-    reach, least_shift = SHIFT, 3 / score.n
+    reach, least_shift = float(SHIFT), 3 / score.n
     if score.basis == "pseudo-values":
         reach, least_shift = (BIAS, 0.1 / score.n) if own else (1, 1 / score.n)
     allowed = max(reach * _error(score, values), least_shift) + slack

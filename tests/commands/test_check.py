@@ -172,3 +172,26 @@ def test_the_documented_margins_are_those_of_the_cards():
             assert (amount, reason) == (wanted.replace("0.", "."), margin.reason), metric.name
             used.add(pattern)
     assert used == {pattern for pattern, _, _ in margins}
+
+
+FORGED = {
+    "a value beyond all": lambda content: content["scores"][0].update(value=1e300, interval=[1e300, 1e300]),
+    "a value with unedited identities": lambda content: content["scores"][0].update(
+        value=content["scores"][0]["value"] + 0.01
+    ),
+    "no ks": lambda content: content["benchmark"].update(ks=[]),
+}
+
+
+@pytest.mark.parametrize("side", ["new", "reference"])
+@pytest.mark.parametrize("how", FORGED)
+def test_what_is_not_valid_is_not_judged(new, tmp_path, how, side):
+    reference = shutil.copytree(new, tmp_path / "old")
+    (path,) = (new if side == "new" else reference).glob("sf2f-64*.json")
+    content = json.loads(path.read_text())
+    FORGED[how](content)
+    path.write_text(json.dumps(content))
+    done = said(new, "--against", reference)
+    assert done.exit_code == 2
+    assert path.name in "".join(done.output.split())
+    assert "no regression (" not in done.output
