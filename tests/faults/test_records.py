@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sf2f_bench.commands.main import main
+from sf2f_bench.commands.score import _row_name
 from sf2f_bench.results.records import load, load_all
 from sf2f_bench.results.texts import clean, csv_of
 from sf2f_bench.runs.migration import migrate
@@ -291,3 +292,19 @@ def test_braces_in_rules_are_texts(results, tmp_path, text):
     (tmp_path / "rules.toml").write_text(text)
     code, _ = said("check", results, "--against", results, "--rules", tmp_path / "rules.toml")
     assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("[/nope]", "[/nope]"),
+        ("[red]x", "[red]x"),
+        ("=1+1", "=1+1"),
+        ("a\nb\x1b[2J", "a b?[2J"),
+        ("\udcff", "?"),
+    ],
+)
+def test_a_name_on_the_command_line_is_one_that_can_be_printed(capsys, name, kept):
+    assert _row_name(name) == kept
+    assert ("the row is called" in capsys.readouterr().err) == (name != kept)
+    assert len(_row_name("x" * 300)) == 100
