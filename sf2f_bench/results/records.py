@@ -360,7 +360,7 @@ def seals_of(folder: Path, names: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False))
+    write_atomically(path, lambda temporary: temporary.write_bytes(frame.to_parquet(index=False)))
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -308,3 +308,11 @@ def test_a_name_on_the_command_line_is_one_that_can_be_printed(capsys, name, kep
     assert _row_name(name) == kept
     assert ("the row is called" in capsys.readouterr().err) == (name != kept)
     assert len(_row_name("x" * 300)) == 100
+
+
+def test_a_folder_whose_name_is_no_utf_8(results):
+    odd = results.rename(os.fsdecode(b"r\xffs"))
+    saved(record("sf2f-64"), odd, faces=True, curve=True)
+    assert said("export", odd, "--out", "t.csv")[0] == 0
+    assert said("report", odd)[0] == 0
+    assert len(pd.read_csv("t.csv")["system"].unique()) == 3
