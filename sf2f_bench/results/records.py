@@ -418,8 +418,8 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         reason = "too many levels" if isinstance(error, RecursionError) else clean(str(error), 200)
         raise BenchError(
-            f"{path}: expected the JSON of a result record, got {reason}; get it again from whoever made it, or run "
-            "again in another folder"
+            f"{path}: expected the JSON of a result record, got {reason}; get it again from whoever made it, or "
+            "delete it and run again"
         ) from error
 
 
