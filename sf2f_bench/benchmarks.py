@@ -49,9 +49,7 @@ class Benchmark:
     anchors: tuple[str, ...] = ANCHORS
     judge: str = "embedded-judge"
     training_loss: str = "embedded-perceptual"
-    further: tuple[str, ...] = (
-        "inception-2015",
-    )  # networks that score too, where their weights are installed
+    further: tuple[str, ...] = ("inception-2015",)  # networks that score too, where they are installed
     attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
     paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)
@@ -89,6 +87,7 @@ class Benchmark:
 # FaceNet, the training loss, was trained on VGGFace2, so the judge was trained on other data (MS-Celeb-1M).
 REAL_NETWORKS: dict[str, Any] = {
     "judge": "deepface:ArcFace",
+    "training_loss": "facenet-vggface2",
     "further": ("vggface2-resnet50", "deepface:Dlib", "inception-2015"),
     "attribute_judge": "deepface:attributes",
     "paper_classifier": "vggface2-resnet50-rgb",
@@ -113,7 +112,6 @@ BENCHMARKS = {
         Benchmark(
             "hq-voxceleb-64",
             "hq-voxceleb",
-            training_loss="facenet-vggface2",
             **REAL_NETWORKS,
             description="HQ-VoxCeleb's photos and VoxCeleb's recordings, the paper's split; needs --root",
         ),
@@ -121,7 +119,6 @@ BENCHMARKS = {
             "hq-voxceleb-128",
             "hq-voxceleb",
             image_size=128,
-            training_loss="facenet-vggface2",
             **REAL_NETWORKS,
             description="the same at 128 pixels",
         ),

@@ -174,14 +174,14 @@ def _fault(fault: Mapping[str, Any], given: Mapping[str, Any], file: Path | None
     origin = flag_of(name) if name in given else file
     if name not in FIELDS:
         return f"{unknown('setting', name, list(FIELDS))} ({origin})"
-    limits = {
-        limit: getattr(part, limit)
-        for part in FIELDS[name].metadata
-        for limit in LIMITS
-        if hasattr(part, limit)
-    }
     if fault["type"] in LIMIT_FAULTS:
-        allowed = "expected " + ", ".join(LIMITS[limit].format(value) for limit, value in limits.items())
+        limits = [
+            text.format(getattr(part, limit))
+            for part in FIELDS[name].metadata
+            for limit, text in LIMITS.items()
+            if hasattr(part, limit)
+        ]
+        allowed = f"expected {', '.join(limits)}"
     else:
         allowed = fault["msg"].removeprefix("Value error, ").replace("Input should be ", "expected ")
     return f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r} ({origin}): {allowed}"

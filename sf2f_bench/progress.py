@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -65,11 +65,8 @@ class Reporter:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(20), MofNCompleteColumn())
         times = (TimeRemainingColumn(), TextColumn("left"))
         words = (TextColumn("{task.fields[words]}", markup=False),) if self.console.width >= WIDE else ()
-        if self.console.is_terminal:
-            with Progress(*columns, *times, *words, console=self.console, transient=True) as progress:
-                bar = Bar(self.console, name, total, progress)
-                yield bar
-        else:
-            bar = Bar(self.console, name, total, None)
+        shown = Progress(*columns, *times, *words, console=self.console, transient=True)
+        with shown if self.console.is_terminal else nullcontext() as progress:
+            bar = Bar(self.console, name, total, progress)
             yield bar
         bar._line(f"{bar.done} done in {time.monotonic() - bar.started:.1f} s {bar.words}".rstrip())

@@ -31,7 +31,6 @@ from sf2f_bench.types import (
 
 FILE = "file:"  # begins the name of a module that was loaded from a file
 LONGEST = 300  # characters of an exception's own message
-AFTERWARDS = "then give the same command again (--traceback shows every call)"
 
 
 class Registry:
@@ -103,15 +102,11 @@ class Registry:
 
     def build(self, name: str, *arguments: Any) -> Any:
         """What the entry makes of the arguments. Raises BenchError where it fails or does not keep the contract."""
-        thing = self.call(name, self.get(name), *arguments)
-        self.check(name, thing)
-        return thing
+        return self.check(name, self.call(name, self.get(name), *arguments))
 
     def by_family(self, name: str) -> Any:
         """What the family of a name makes of it: ``deepface:Dlib`` is made by `deepface`; see `build`."""
-        thing = self.call(name, self.get(family_of(name)), name)
-        self.check(name, thing)
-        return thing
+        return self.check(name, self.call(name, self.get(family_of(name)), name))
 
     def call(self, name: str, target: Any, *arguments: Any) -> Any:
         """`target`, the entry of this name, called; its exceptions, and other parameters, as one line."""
@@ -126,12 +121,13 @@ class Registry:
                     f"{self.kind} {name}: {place_of(target)} cannot be made from {given}: {error}"
                 ) from error
 
-    def check(self, name: str, thing: Any, contract: type | None = None) -> None:
-        """Raise BenchError that names what a plug-in's object is missing of its contract, or of another one."""
+    def check(self, name: str, thing: Any, contract: type | None = None) -> Any:
+        """The plug-in's object; BenchError that names what it is missing of its contract, or of another one."""
         contract = contract or self.contract
         if (fault := self._fault(thing, members_of(contract))) is not None:
             remedy = f"change it, see {contract.__name__} in sf2f_bench.types"
             raise BenchError(f"{self.kind} {name}: {place_of(thing)} {fault}: {remedy}")
+        return thing
 
     def _fault(self, thing: Any, members: dict[str, Any]) -> str | None:
         if missing := [member for member in members if not hasattr(thing, member)]:
@@ -215,12 +211,11 @@ def place_of(thing: Any) -> str:
     """``Mine (mine.py:12)``: where a class or function, or the class of anything else, is defined."""
     if not hasattr(thing, "__qualname__"):
         thing = type(thing)
-    name = thing.__qualname__
     try:
-        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+        place = f"{_shown(str(inspect.getsourcefile(thing)))}:{inspect.getsourcelines(thing)[1]}"
     except (OSError, TypeError):
-        return f"{name} ({getattr(thing, '__module__', 'no module')})"
-    return f"{name} ({_shown(str(file))}:{line})"
+        place = getattr(thing, "__module__", "no module")
+    return f"{thing.__qualname__} ({place})"
 
 
 def family_of(name: str) -> str:
@@ -326,13 +321,13 @@ def fault_of(error: Exception) -> str | None:
     inside = f", in {method}" if method not in ("", "<module>") else ""
     text = " ".join(str(error).split())[:LONGEST]
     further = f" (raised at {beyond}, which this line called)" if beyond else ""
-    return f"{line}{inside}: {type(error).__name__}: {text}{further}; {_remedy(error)}, {AFTERWARDS}"
-
-
-def _remedy(error: Exception) -> str:
+    remedy = "correct this line of the plug-in"
     if isinstance(error, ModuleNotFoundError):
-        return f"install the package that brings {error.name}"
-    return "correct this line of the plug-in"
+        remedy = f"install the package that brings {error.name}"
+    return (
+        f"{line}{inside}: {type(error).__name__}: {text}{further}; {remedy}, then give the same command again "
+        "(--traceback shows every call)"
+    )
 
 
 def _plugin_packages() -> set[str]:

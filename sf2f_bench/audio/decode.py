@@ -22,6 +22,18 @@ AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".opus", ".webm"}
 # Containers round their stated duration to a packet or two, so only a larger gap means a truncated file.
 TRUNCATION_SECONDS = 0.2
 SAMPLES_AT_ONCE = 1 << 22
+# Programs that write a wav to a pipe leave its size at a large value: SoX at 0x7FFF_F000, FFmpeg at 0xFFFF_FFFF.
+STREAMED_BYTES = 0x7FFF_F000
+LARGEST_EMPTY_BYTES = 512  # of a recording without samples: its header
+OVERS = 8  # of float samples: formats overshoot 1 by a little, a file on the int16 scale by thousands
+OTHER_KINDS = {  # bytes at a place -> what a file is that libsndfile cannot read
+    (4, b"ftyp"): "an MPEG-4 file under a wrong name: rename it to .m4a",
+    (0, b"\x1aE\xdf\xa3"): "a Matroska file under a wrong name: rename it to .webm",
+    (0, b"version https://git-lfs"): "a pointer of Git LFS, not the file: fetch it with `git lfs pull`",
+    (0, b"<"): "a page of text, most likely a download's error message",
+    (0, b"PK"): "a zip archive: unpack it",
+    (0, b"\x1f\x8b"): "a gzip archive: unpack it",
+}
 UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe
 
 
@@ -29,8 +41,8 @@ def decode(path: Path | str) -> FloatArray:
     """A recording as float32 ``[T]`` at 16 kHz, mono, -1..1, every value a multiple of 1/32768.
 
     Higher rates are resampled (polyphase, scipy). Raises MediaError for a file that is missing, unreadable,
-    truncated, silent, sampled below 16 kHz or of several channels. An mp3 does not state its length, so a
-    truncated one is read as far as it goes.
+    truncated, silent, sampled below 16 kHz, of several channels, or with float samples far outside -1..1. An mp3 does
+    not state its length, so a truncated one is read as far as it goes.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,6 +64,11 @@ def decode(path: Path | str) -> FloatArray:
     mono = samples[:, 0]
     if not np.isfinite(mono).all():
         raise MediaError(f"{path}: holds samples that are not numbers (NaN or infinite); fetch it again.")
+    if mono.dtype != np.int16 and (peak := float(np.abs(mono).max())) > OVERS:
+        raise MediaError(
+            f"{path}: holds float samples up to {peak:,.0f}, expected -1..1: most likely they are on the int16 scale; "
+            "divide them by 32768."
+        )
     if rate != SAMPLE_RATE:
         mono = _resample(mono, rate)
     grid = mono if mono.dtype == np.int16 else to_int16(mono)
@@ -64,7 +81,9 @@ def stated_seconds(path: Path) -> float:
     """How long a recording is by its header, without decoding it; 0 where the header cannot be read."""
     try:
         if path.suffix.lower() in SOUNDFILE_SUFFIXES:
-            return float(soundfile.info(path).duration)
+            stated = float(soundfile.info(path).duration)
+            if stated or path.stat().st_size <= LARGEST_EMPTY_BYTES:
+                return stated
         with av.open(str(path)) as container:
             return (container.duration or 0) / av.time_base
     except (soundfile.LibsndfileError, av.FFmpegError, OSError):
@@ -94,7 +113,7 @@ def _read_soundfile(path: Path) -> tuple[NDArray[Any], int]:
         with soundfile.SoundFile(path) as recording:
             rate, channels = recording.samplerate, recording.channels
             stated = recording.frames
-            if stated == UNKNOWN_LENGTH:
+            if stated == UNKNOWN_LENGTH or (not stated and path.stat().st_size > LARGEST_EMPTY_BYTES):
                 return _read_container(path)
             kind = "int16" if recording.subtype == "PCM_16" else "float64"
             blocks = [np.zeros((0, channels), kind)]
@@ -102,11 +121,21 @@ def _read_soundfile(path: Path) -> tuple[NDArray[Any], int]:
             while len(block := recording.read(SAMPLES_AT_ONCE, dtype=kind, always_2d=True)):
                 blocks.append(block)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise MediaError(f"{path}: cannot be read as a recording ({error}); fetch it again.") from error
+        what = _kind_of(path)
+        raise MediaError(
+            f"{path}: {f'is {what}' if what else f'cannot be read as a recording ({error}); fetch it again'}."
+        ) from error
     samples = np.concatenate(blocks)
     stated = max(stated, _stated_by_wav_header(path) or 0)
     _refuse_truncated(path, len(samples) / rate, stated / rate)
     return samples, rate
+
+
+def _kind_of(path: Path) -> str | None:
+    """What a file is by its first bytes, where it is a known kind that is not a recording or has a wrong name."""
+    with path.open("rb") as stream:
+        head = stream.read(64)
+    return next((kind for (at, mark), kind in OTHER_KINDS.items() if head[at:].startswith(mark)), None)
 
 
 def _stated_by_wav_header(path: Path) -> int | None:
@@ -124,8 +153,7 @@ def _stated_by_wav_header(path: Path) -> int | None:
             if chunk[:4] == b"fmt ":
                 block_align = int.from_bytes(stream.read(size)[12:14], "little")
             elif chunk[:4] == b"data":
-                # A program that writes to a pipe leaves the size at its largest value.
-                return size // block_align if block_align and size < 0xFFFF_FF00 else None
+                return size // block_align if block_align and size < STREAMED_BYTES else None
             else:
                 stream.seek(size + size % 2, 1)
     return None

@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sf2f_bench.audio.decode import decode, to_int16
+from sf2f_bench.audio.level import check_level
 from sf2f_bench.audio.vad import PADDING_MS, keep_speech
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.types import SAMPLE_RATE, BenchError, MediaError
@@ -107,12 +108,14 @@ class LogFilterbank:
     def __call__(self, waveform: FloatArray) -> FloatArray:
         """float32 ``[T]`` at 16 kHz in -1..1 -> raw float32 ``[filters, frames]`` of its speech.
 
-        Raises MediaError where less than one window of speech is found.
+        Raises MediaError where less than one window of speech is found, or its level is that of no speech.
         """
-        return self.raw(waveform).astype(np.float32)
+        energies = self.raw(waveform)
+        check_level(energies)
+        return energies.astype(np.float32)
 
     def raw(self, waveform: FloatArray) -> NDArray[np.float64]:
-        """As `__call__`, in double precision."""
+        """As `__call__`, in double precision and of any level."""
         speech = keep_speech(to_int16(waveform), self.vad_mode, self.vad_frame_ms)
         if len(speech) < self.window:
             raise MediaError(

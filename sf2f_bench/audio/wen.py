@@ -18,6 +18,7 @@ import webrtcvad
 from numpy.typing import NDArray
 
 from sf2f_bench.audio.decode import to_int16
+from sf2f_bench.audio.level import check_level
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.types import SAMPLE_RATE, MediaError
 
@@ -73,7 +74,7 @@ class WenFilterbank:
     def __call__(self, waveform: FloatArray) -> FloatArray:
         """float32 ``[T]`` at 16 kHz in -1..1 -> float32 ``[64, frames]`` of its speech, frames >= 1000.
 
-        Raises MediaError where less than 1.25 s of speech is found.
+        Raises MediaError where less than 1.25 s of speech is found, or its level is that of no speech.
         """
         speech = keep_speech(to_int16(waveform))
         energies = log_energies(speech)
@@ -83,6 +84,7 @@ class WenFilterbank:
                 f"{len(speech) / SAMPLE_RATE:.2f} s of speech found in {len(waveform) / SAMPLE_RATE:.2f} s of sound, "
                 f"expected {SEGMENT_FRAMES * STEP / SAMPLE_RATE:g} s or more; leave the recording out."
             )
+        check_level(energies)
         centred = energies - energies.mean(axis=0)
         normalised = centred / (centred.std(axis=0) + np.finfo(np.float32).eps)
         frames = np.arange(max(LEAST_FRAMES, len(energies))) % len(energies)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.faces.images import is_flat
 from sf2f_bench.types import SPLITS
 
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """The photos of one split: places ``[M]``, SHA-256 of the pixels ``[M]``, perceptual hashes ``[M, 4]``."""
+    """The photos of one split: places ``[M]``, SHA-256 of the pixels ``[M]``, perceptual hashes ``[M, 4]``.
+
+    flat: those that show nothing, which would all be copies of each other; they are not among the others.
+    """
 
     places: list[Place]
     digests: list[bytes]
     hashes: NDArray[np.uint64] | None
+    flat: list[Place]
 
 
 def photos_of(store: PreparedStore, split: str, near: bool) -> Photos:
@@ -49,13 +54,18 @@ def photos_of(store: PreparedStore, split: str, near: bool) -> Photos:
     places: list[Place] = []
     digests: list[bytes] = []
     hashes: list[NDArray[np.uint64]] = []
+    flat: list[Place] = []
     for identity in store.identities(split):
         for number, image in enumerate(store.faces(identity.id)):
+            if is_flat(image):
+                flat.append(Place(split, identity.id, number))
+                continue
             places.append(Place(split, identity.id, number))
             digests.append(hashlib.sha256(image.tobytes()).digest())
             if near:
                 hashes.append(perceptual_hash(image))
-    return Photos(places, digests, np.stack(hashes) if near else None)
+    packed = np.array(hashes, np.uint64).reshape(len(hashes), HASH_SIDE**2 // 64)
+    return Photos(places, digests, packed if near else None, flat)
 
 
 def perceptual_hash(image: ByteArray) -> NDArray[np.uint64]:
@@ -77,10 +87,23 @@ def exact_pairs(one: Photos, other: Photos) -> list[tuple[Place, Place]]:
     ]
 
 
+def shared_within(photos: Photos) -> list[tuple[Place, Place]]:
+    """Photos of one split whose exact pixels another person of it has too, each with the first such photo."""
+    first: dict[bytes, Place] = {}
+    pairs = []
+    for place, digest in zip(photos.places, photos.digests, strict=True):
+        known = first.setdefault(digest, place)
+        if known.identity != place.identity:
+            pairs.append((known, place))
+    return pairs
+
+
 def near_pairs(one: Photos, other: Photos) -> list[tuple[Place, Place]]:
     """Photos of `one` that nearly equal a photo of `other`, each with the nearest; exact copies are left out."""
     assert one.hashes is not None, "hash the photos with near=True"
     assert other.hashes is not None, "hash the photos with near=True"
+    if not other.places:
+        return []
     exact = {place for place, _ in exact_pairs(one, other)}
     nearest, bits = nearest_hashes(one.hashes, other.hashes)
     return [

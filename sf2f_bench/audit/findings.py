@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -11,6 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from sf2f_bench.audit import duplicates
+from sf2f_bench.data.media import PhotoFile
+from sf2f_bench.data.names import plain_name
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.metrics.retrieval import expected_recall
 from sf2f_bench.progress import first_few
@@ -51,7 +51,7 @@ def audit(
     return (
         _shared_people(splits),
         _shared_names(splits),
-        *([] if store is None else [*_photos(store), _recordings(store)]),
+        *([] if store is None else [*_photos(store), *_photo_shapes(dataset, splits), _recordings(store)]),
         Finding(check="seen-by-networks", text=_seen_by_networks(test, dataset.card.real)),
         Finding(check="balance", text=_genders(test)),
         Finding(check="balance", text=_nationalities(test)),
@@ -115,13 +115,6 @@ def _shared_names(splits: Splits) -> Finding:
     return Finding(check="overlap", text=text, alarm=alarm)
 
 
-def plain_name(name: str) -> str:
-    """A name without case, accents and punctuation; numbers that punctuation parts stay apart."""
-    letters = unicodedata.normalize("NFKD", name).casefold()
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return re.sub(r"(?<!\d)[\W_]+|[\W_]+(?!\d)", "", bare) or name
-
-
 def _seen_by_networks(test: Sequence[Identity], real: bool) -> str:
     n, said = len(test), [person.seen_by for person in test]
     unknown = said.count(None)
@@ -156,7 +149,54 @@ def _photos(store: PreparedStore) -> list[Finding]:
         bits = f"at most {duplicates.NEAR_BITS} of 256 bits of a perceptual hash apart"
         how = f"the same picture ({bits}; cropped or mirrored copies are not found)"
         found.append(_copies("duplicate-photos", compared, how, alike))
-    return found
+    return [*found, *_shared_photos(photos), *_flat_photos(photos)]
+
+
+def _shared_photos(photos: Mapping[str, duplicates.Photos]) -> list[Finding]:
+    """Two people of a split with the same picture: an alarm in the test split, where nothing tells them apart."""
+    found = {split: duplicates.shared_within(photos[split]) for split in SPLITS}
+    parts = [
+        f"{len(pairs)} of the {split} split ({_examples([f'{a.identity} = {b.identity}' for a, b in pairs])})"
+        for split, pairs in found.items()
+        if pairs
+    ]
+    if not parts:
+        return []
+    text = (
+        f"Photos that two people of one split have in common: {_sentence(parts)} Find out whose they are: a person's "
+        "templates are made of them."
+    )
+    return [Finding(check="duplicate-photos", text=text, alarm=bool(found["test"]))]
+
+
+def _flat_photos(photos: Mapping[str, duplicates.Photos]) -> list[Finding]:
+    flat = [place for split in SPLITS for place in photos[split].flat]
+    if not flat:
+        return []
+    people = _examples(list(dict.fromkeys(place.identity for place in flat)))
+    text = f"{len(flat)} photos are flat pictures that show nobody ({people}): leave them out."
+    return [Finding(check="flat-photos", text=text, alarm=any(place.split == "test" for place in flat))]
+
+
+def _photo_shapes(dataset: Dataset, splits: Splits) -> list[Finding]:
+    """Photo files that are not square: they are squashed to a square, as the paper's code does."""
+    files = [
+        photo
+        for split in SPLITS
+        for person in splits[split]
+        for photo in dataset.photos(person.id)
+        if isinstance(photo, PhotoFile)
+    ]
+    shapes = [(photo, photo.shape()) for photo in files]
+    oblong = [(photo, *shape) for photo, shape in shapes if shape and shape[0] != shape[1]]
+    if not oblong:
+        return []
+    worst, width, height = max(oblong, key=lambda item: max(item[1:]) / min(item[1:]))
+    text = (
+        f"{len(oblong):,} of {len(files):,} photos are not square and were squashed to a square (most: {worst.key}, "
+        f"{width}x{height} pixels). Faces whose proportions differ from the others' are told apart by that: crop them."
+    )
+    return [Finding(check="photo-shapes", text=text)]
 
 
 def _recordings(store: PreparedStore) -> Finding:

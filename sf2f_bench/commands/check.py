@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sf2f_bench.gate.judgement import JudgedMetric, Judgement
 
-FILE = click.Path(dir_okay=False, path_type=Path)
 ROLES = {
     "judge": "by the judge",
     "training-loss": "by the network of the training loss",

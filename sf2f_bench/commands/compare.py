@@ -1,4 +1,4 @@
-"""`sf2f-bench compare`: is one system better than another, and how sure is that?"""
+"""`sf2f-bench compare`: whether one system is better than another, and how sure that is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sf2f_bench.commands.options import FOLDER, name_left_out
+from sf2f_bench.commands.options import FILE, FOLDER, name_left_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from sf2f_bench.results.compare import ComparedMetric, SystemComparison
     from sf2f_bench.types import Format
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -87,11 +85,8 @@ def _table(rows: Sequence[tuple[str, tuple[str, ...]]], gap: int) -> Table:
     padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
     table.add_column("", overflow="fold", min_width=14)
-    for heading in ("A", "B"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("A - B", no_wrap=True)
-    for heading in ("p", "q", "detect-\nable"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("A", "B", "A - B", "p", "q", "detect-\nable"):
+        table.add_column(heading, justify="left" if heading == "A - B" else "right", no_wrap=True)
     table.add_column("A is", min_width=10)
     for verdict, texts in rows:
         table.add_row(
@@ -150,12 +145,11 @@ def _of_seeds(comparison: SystemComparison) -> list[str]:
             "One training seed each: this compares these trained models, not the ways in which they were trained. "
             "Another seed may reverse any result; train each with three or more (`sf2f-bench run --seed 1`)."
         ]
-    said = "Intervals and tests allow for new training seeds as well as for new identities"
-    few = "With few seeds intervals are wide, as they should be."
-    if len(seeds) == 1:
-        return [f"{said}; {len(seeds[0])} seeds. {few}"]
-    if seeds[0] == seeds[1]:
-        return [f"{said}; {len(seeds[0])} seeds, in pairs. {few}"]
-    if min(map(len, seeds)) == 1:
-        return [f"{said}; a single seed is assumed to vary as the other side's do."]
-    return [f"{said}; seeds are not in pairs: train both sides with the same ones for narrower intervals."]
+    if len(seeds) == 1 or seeds[0] == seeds[1]:
+        pairs = ", in pairs" if len(seeds) > 1 else ""
+        text = f"{len(seeds[0])} seeds{pairs}. With few seeds intervals are wide, as they should be."
+    elif min(map(len, seeds)) == 1:
+        text = "a single seed is assumed to vary as the other side's do."
+    else:
+        text = "seeds are not in pairs: train both sides with the same ones for narrower intervals."
+    return [f"Intervals and tests allow for new training seeds as well as for new identities; {text}"]

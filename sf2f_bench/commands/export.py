@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import FOLDER, usable_records
+from sf2f_bench.commands.options import FILE, FOLDER, usable_records
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("results", type=FOLDER, default=Path("results"))
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="FILE.parquet or FILE.csv."
-)
+@click.option("--out", type=FILE, required=True, help="FILE.parquet or FILE.csv.")
 @click.option("--per-identity", is_flag=True, help="One row for each identity and score, not for each score.")
 def export(results: Path, out: Path, per_identity: bool) -> None:
     """Write the numbers of all records in RESULTS as one tidy table, unrounded.
@@ -39,10 +38,9 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
     records = usable_records(results)
     table = per_identity_table(records) if per_identity else tidy(records)
     if out.suffix == ".parquet":
-        write_atomically(out, lambda path: table.to_parquet(path, index=False))
+        write_atomically(out, partial(table.to_parquet, index=False))
     else:
-        text = csv_of(table)
-        write_atomically(out, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(out, partial(Path.write_text, data=csv_of(table), encoding="utf-8"))
     click.echo(f"{out}: {len(table):,} rows of {len(records)} records")
 
 

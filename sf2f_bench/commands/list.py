@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,12 +32,7 @@ def list_command(kind: str | None) -> None:
     With a KIND (models, metrics, extractors, datasets), describe each: version, licence, what a metric measures and
     which direction is better, whether the weights of an extractor are on this machine.
     """
-    details: dict[str, Callable[[], Iterator[str]]] = {
-        "models": _models,
-        "metrics": _metrics,
-        "extractors": _extractors,
-        "datasets": _datasets,
-    }
+    details = {"models": _models, "metrics": _metrics, "extractors": _extractors, "datasets": _datasets}
     for line in details[kind]() if kind else _names():
         click.echo(line)
 
@@ -66,14 +60,15 @@ def _names() -> Iterator[str]:
     yield "details of each: sf2f-bench list models, metrics, extractors or datasets"
 
 
-def _or_fault(name: str, lines: Callable[[], list[str]]) -> Iterator[str]:
-    """The lines on a plug-in; its fault where it has one, so that the others are listed."""
+def _described(names: Iterable[str], lines: Callable[[str], list[str]]) -> Iterator[str]:
+    """The lines on each plug-in; its fault where it has one, so that the others are listed."""
     from sf2f_bench.types import BenchError
 
-    try:
-        yield from lines()
-    except BenchError as error:
-        yield f"{name:<{WIDTH}}cannot be used: {error}"
+    for name in names:
+        try:
+            yield from lines(name)
+        except BenchError as error:
+            yield f"{name:<{WIDTH}}cannot be used: {error}"
 
 
 def _models() -> Iterator[str]:
@@ -90,8 +85,7 @@ def _models() -> Iterator[str]:
             *([f"  {card.reference}"] if card.reference else []),
         ]
 
-    for name in MODELS:
-        yield from _or_fault(name, partial(lines, name))
+    return _described(MODELS, lines)
 
 
 def _card_of(name: str) -> ModelCard:
@@ -135,7 +129,7 @@ def _metrics() -> Iterator[str]:
 def _extractors() -> Iterator[str]:
     from sf2f_bench.extractors.embedded import SPECS
     from sf2f_bench.extractors.weights import WeightFile, all_files, find
-    from sf2f_bench.registry import EXTRACTORS
+    from sf2f_bench.registry import EXTRACTORS, family_of
 
     files: dict[str, list[WeightFile]] = {}
     for file in all_files().values():
@@ -144,17 +138,11 @@ def _extractors() -> Iterator[str]:
 
     def lines(name: str) -> list[str]:
         if name in SPECS:
-            return [
-                f"{name:<{WIDTH}}version {SPECS[name].version}, licence Apache-2.0, shipped with sf2f-bench"
-            ]
-        missing = [file.name for file in files.get(name, []) if find(file) is None]
-        state = (
-            f"missing: {', '.join(missing)}"
-            if missing
-            else "weights found"
-            if name in files
-            else "no known file"
-        )
+            facts = f"version {SPECS[name].version}, licence Apache-2.0, shipped with sf2f-bench"
+            return [f"{name:<{WIDTH}}{facts}"]
+        state = "weights found" if name in files else "no known file"
+        if missing := [file.name for file in files.get(name, []) if find(file) is None]:
+            state = f"missing: {', '.join(missing)}"
         licences = "; ".join(dict.fromkeys(file.licence for file in files.get(name, [])))
         card = _extractor_card(name)
         return [
@@ -162,8 +150,10 @@ def _extractors() -> Iterator[str]:
             f"  licence: {licences or card.licence}; trained on: {card.trained_on}",
         ]
 
-    for name in sorted({*EXTRACTORS, *files} - _families(files)):
-        yield from _or_fault(name, partial(lines, name))
+    families = {
+        family_of(name) for name in files if ":" in name
+    }  # stand for several networks, such as deepface
+    yield from _described(sorted({*EXTRACTORS, *files} - families), lines)
     yield "sf2f-bench weights list shows the files: source, size, checksum; sf2f-bench weights fetch NAME gets one"
 
 
@@ -180,18 +170,13 @@ def _extractor_card(name: str) -> ExtractorCard:
         return extractor_card(name, ATTRIBUTE_JUDGES)
 
 
-def _families(files: Iterable[str]) -> set[str]:
-    """Names that stand for several networks, such as deepface."""
-    return {name.partition(":")[0] for name in files if ":" in name}
-
-
 def _version_of(name: str) -> str:
     """The extractor's own; of a family, that of the package which brings it."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from sf2f_bench.registry import EXTRACTORS
+    from sf2f_bench.registry import EXTRACTORS, family_of
 
-    family = name.partition(":")[0]
+    family = family_of(name)
     try:
         return str(getattr(EXTRACTORS.get(family), "VERSION", None) or version(family))
     except PackageNotFoundError:
@@ -211,5 +196,4 @@ def _datasets() -> Iterator[str]:
             f"  licence: {card.licence}",
         ]
 
-    for name in DATASETS:
-        yield from _or_fault(name, partial(lines, name))
+    return _described(DATASETS, lines)

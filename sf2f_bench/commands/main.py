@@ -153,22 +153,9 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
         click.echo(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}")
 
 
-OTHERS = (
-    associate,
-    audit,
-    check,
-    compare,
-    export,
-    export_voices,
-    list_command,
-    migrate,
-    new,
-    score,
-    validate,
-    weights,
-)
-for command in OTHERS:
-    main.add_command(command)
+OTHERS: tuple[click.Command, ...] = (associate, audit, check, compare, export, export_voices, list_command)
+for other in (*OTHERS, migrate, new, score, validate, weights):
+    main.add_command(other)
 
 
 if __name__ == "__main__":

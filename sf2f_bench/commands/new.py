@@ -12,25 +12,18 @@ import click
 from sf2f_bench.commands.options import FOLDER
 from sf2f_bench.types import BenchError
 
-FILES = {
-    "model": ("my_model.py", "test_my_model.py", "my_model.md"),
-    "anchor": ("my_anchor.py", "test_my_anchor.py"),
-    "metric": ("my_metric.py", "test_my_metric.py"),
-    "dataset": ("my_dataset.py", "test_my_dataset.py"),
-    "extractor": ("my_extractor.py", "test_my_extractor.py"),
+# The entry-point group, and the option of `run` that takes FILE.py:Class.
+KINDS = {
+    "model": ("sf2f_bench.models", "--models"),
+    "anchor": ("sf2f_bench.models", "--models"),
+    "metric": ("sf2f_bench.metrics", ""),
+    "dataset": ("sf2f_bench.datasets", ""),
+    "extractor": ("sf2f_bench.extractors", "--extractors"),
 }
-GROUPS = {  # entry-point group, and what it names in the file
-    "model": ("sf2f_bench.models", "{module}:{type}"),
-    "anchor": ("sf2f_bench.models", "{module}:{type}"),
-    "metric": ("sf2f_bench.metrics", "{module}:{module}s"),
-    "dataset": ("sf2f_bench.datasets", "{module}:{type}"),
-    "extractor": ("sf2f_bench.extractors", "{module}:{type}"),
-}
-OPTION = {"model": "--models", "anchor": "--models", "extractor": "--extractors"}  # that takes FILE.py:Class
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(list(FILES)))
+@click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("name")
 @click.option("--out", type=FOLDER, default=Path(), help="Where the files go.  [default: this folder]")
 def new(kind: str, name: str, out: Path) -> None:
@@ -43,11 +36,11 @@ def new(kind: str, name: str, out: Path) -> None:
     for path in written:
         click.echo(path)
     click.echo(f"to check it: pytest {written[1]}")
-    type_name = words[f"My{kind.title()}"]
-    if kind in OPTION:
-        click.echo(f"to use it:   sf2f-bench run --budget smoke {OPTION[kind]} {written[0]}:{type_name}")
-    group, target = GROUPS[kind]
-    entry = target.format(module=words[f"my_{kind}"], type=type_name)
+    module, type_name = words[f"my_{kind}"], words[f"My{kind.title()}"]
+    group, option = KINDS[kind]
+    if option:
+        click.echo(f"to use it:   sf2f-bench run --budget smoke {option} {written[0]}:{type_name}")
+    entry = f"{module}:{f'{module}s' if kind == 'metric' else type_name}"
     click.echo(f'in a package, to be found by name: [project.entry-points."{group}"] {name} = "{entry}"')
 
 
@@ -72,12 +65,13 @@ def names_of(kind: str, name: str) -> dict[str, str]:
 
 def write(kind: str, words: dict[str, str], out: Path) -> list[Path]:
     """Write the files with the user's names in them. Raises BenchError where one of them exists."""
-    paths = [out / _named(file, words) for file in FILES[kind]]
+    names = [f"my_{kind}.py", f"test_my_{kind}.py", *(["my_model.md"] if kind == "model" else [])]
+    paths = [out / _named(file, words) for file in names]
     if there := [str(path) for path in paths if path.exists()]:
         raise BenchError(f"{', '.join(there)} already exist: choose another name or folder")
     out.mkdir(parents=True, exist_ok=True)
     folder = files("sf2f_bench.templates")
-    for file, path in zip(FILES[kind], paths, strict=True):
+    for file, path in zip(names, paths, strict=True):
         path.write_text(_named(folder.joinpath(file).read_text(encoding="utf-8"), words), encoding="utf-8")
     return paths
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER
 
 
 @click.group()
@@ -43,7 +43,7 @@ def fetch(name: str, mirror: str | None) -> None:
 
 
 @weights.command(name="import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--model", help="The system that FILE was trained as, like sf2f-64-fuser.")
 @click.option("--cache", type=FOLDER, default=Path(".sf2f-bench"), show_default=True, help="With --model.")
 def import_weights(file: Path, model: str | None, cache: Path) -> None:
@@ -75,9 +75,8 @@ def verify() -> None:
         click.echo(f"{found.path}  {state}\n  sha256 {found.sha256 or 'none'}")
         wrong += found.wrong is not None
     if wrong:
-        raise BenchError(
-            f"{wrong} file{'s are' if wrong > 1 else ' is'} wrong: fetch them again or delete them"
-        )
+        files = "files are" if wrong > 1 else "file is"
+        raise BenchError(f"{wrong} {files} wrong: fetch them again or delete them")
 
 
 @weights.command(name="build-embedded")

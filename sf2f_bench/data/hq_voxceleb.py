@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import unicodedata
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sf2f_bench.data.media import AudioFile, PhotoFile, files_in, has_files, hash_files
+from sf2f_bench.data.media import AudioFile, PhotoFile, files_in, has_files, hash_files, unread_files
 from sf2f_bench.data.mel_pickles import MelFile
+from sf2f_bench.data.names import by_plain_name, composed, plain_name, suggestion
 from sf2f_bench.data.splits import limited, people_of
+from sf2f_bench.data.tables import read_table
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import SPLITS, BenchError, DatasetCard, DatasetSource, Identity
 
 FACE_FOLDERS = ("masked_faces", "origin_faces")  # the paper's choice first
@@ -20,6 +22,9 @@ METADATA_FOLDERS = (".", "meta_info", "metadata", "vox1", "vox2")
 RECORDING_SUFFIXES = (".wav", ".flac", ".m4a")
 FACES_FROM = "github.com/BAI-Yeqi/HQ-VoxCeleb, the data set's release by the authors of SF2F"
 SPEECH_FROM = "VoxCeleb by the Visual Geometry Group, Oxford (www.robots.ox.ac.uk/~vgg/data/voxceleb)"
+SPEAKER = re.compile(r"id\d{5}", re.IGNORECASE)
+NO_SPEECH = frozenset({*FACE_FOLDERS, *METADATA_FOLDERS[1:3], "mel_spectrograms"})
+DEEPEST = 3  # folders between a root and its speakers: vox2/dev/aac/ID
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Subset:
 
     name: str
     metadata: str
+    metadata_from: str
     person: str
     speaker: str
     gender: str
@@ -48,9 +54,15 @@ class Subset:
         places = (root / folder / self.metadata for folder in METADATA_FOLDERS)
         return next((path for path in places if path.is_file()), None)
 
-    def recordings(self, root: Path) -> Path:
-        """The folder of its recordings."""
-        return root / "raw_wav" / self.name
+    def speech_folders(self, root: Path) -> list[Path]:
+        """Every speaker's folder of recordings, as VoxCeleb's archives unpack.
+
+        In raw_wav/SUBSET, and ids of the metadata anywhere in the root: dev/aac/ID, wav/ID.
+        """
+        names, ids = (_listed(root, self, column) for column in (self.person, self.speaker))
+        own = _speaker_folders(root / "raw_wav" / self.name, names)
+        others = (folder for folder in _speaker_folders(root, ids) if folder.name in ids)
+        return list(dict.fromkeys([*own, *others]))
 
     def features(self, root: Path) -> Path:
         """The folder of its official features."""
@@ -58,8 +70,28 @@ class Subset:
 
 
 SUBSETS = (
-    Subset("vox1", "vox1_meta.csv", "VGGFace1 ID", "VoxCeleb1 ID", "Gender", "Nationality", "VGGFace1", None),
-    Subset("vox2", "full_vox2_meta.csv", "Name", "VoxCeleb2ID", "Gender_x", None, "VGGFace2", "Flag"),
+    Subset(
+        "vox1",
+        "vox1_meta.csv",
+        SPEECH_FROM,
+        "VGGFace1 ID",
+        "VoxCeleb1 ID",
+        "Gender",
+        "Nationality",
+        "VGGFace1",
+        None,
+    ),
+    Subset(
+        "vox2",
+        "full_vox2_meta.csv",
+        f"meta_info of {FACES_FROM}",
+        "Name",
+        "VoxCeleb2ID",
+        "Gender_x",
+        None,
+        "VGGFace2",
+        "Flag",
+    ),
 )
 
 
@@ -78,14 +110,15 @@ class HqVoxCeleb:
     """Data set `hq-voxceleb`, read from the user's folder `source.root`.
 
     ROOT/vox1|vox2/masked_faces/NAME/*.jpg (else origin_faces), ROOT/raw_wav/vox1|vox2/dev|test/ID/CLIP/*.wav
-    (or .m4a, .flac) or, where a subset has no recordings, the official features
-    ROOT/vox1|vox2/mel_spectrograms/NAME/*.pickle, and the two metadata files in ROOT or ROOT/meta_info.
+    (or .m4a, .flac; also with the folders of VoxCeleb's archives, see `Subset.speech_folders`) or, where a subset has
+    no recordings, the official features ROOT/vox1|vox2/mel_spectrograms/NAME/*.pickle, and the two metadata files in
+    ROOT or ROOT/meta_info.
     The split is the official one, by row of the metadata. Raises BenchError naming everything that is missing.
     """
 
     card = DatasetCard(
         name="hq-voxceleb",
-        version="1",
+        version="2",
         licence="photos and recordings belong to third parties; metadata of VoxCeleb CC BY 4.0",
         real=True,
         paired=True,
@@ -122,6 +155,9 @@ class HqVoxCeleb:
             "The metadata's row number decides the split (i % 10: 8 test, 9 val, else train), so a small "
             "selection of people can miss one: add people of such rows with both photos and speech."
         )
+        if self._left_out:
+            reasons = first_few([f"{name}: {reason}" for name, reason in self._left_out], 3, "; ")
+            advice += f" Left out: {len(self._left_out)} ({reasons})."
         return [person.identity for person in people_of(self._splits, split, advice)]
 
     def utterances(self, identity: str) -> Sequence[AudioFile | MelFile]:
@@ -141,8 +177,20 @@ class HqVoxCeleb:
         return [PhotoFile(path.name, path) for path in files_in(self._find(identity).faces, PHOTO_SUFFIXES)]
 
     def left_out(self) -> list[tuple[str, str]]:
-        """People who have a folder but cannot be used, each with the reason."""
-        return list(self._left_out)
+        """People who have a folder but cannot be used, and files of kinds that are not read, each with the reason."""
+        files = [
+            (name, f"{path}: {reason}")
+            for name, person in self._people.items()
+            for path, reason in [
+                *unread_files(person.faces, PHOTO_SUFFIXES),
+                *(
+                    found
+                    for folder in person.speech
+                    for found in unread_files(folder, _speech_suffixes(person.speech))
+                ),
+            ]
+        ]
+        return [*self._left_out, *files]
 
     def fingerprint(self) -> str:
         """A hash over the people of every split, their files' names and sizes."""
@@ -166,23 +214,55 @@ class HqVoxCeleb:
         speech = _speech_by_speaker(self.root, subset)
         people = []
         rows = _metadata(self.root, subset)
+        named = by_plain_name(faces)
         for number, row in enumerate(rows):
-            name, speaker = unicodedata.normalize("NFC", row[subset.person]), row[subset.speaker]
+            name, speaker = composed(row[subset.person]), row[subset.speaker]
             folders = speech.get(speaker) or speech.get(name) or ()
             if name not in faces and not folders:
                 continue  # the metadata lists all of VoxCeleb, the photos are a selection
             if reason := _unusable(faces.get(name), folders, name in taken):
-                self._left_out.append((name, reason))
+                self._left_out.append((name, reason if name in faces else reason + _alike(name, named)))
                 continue
-            nationality = row[subset.nationality] if subset.nationality else None
-            identity = Identity(
-                name, gender=row[subset.gender], nationality=nationality, seen_by=seen_by(subset, row)
-            )
+            identity = _identity(subset, row, name, number)
             people.append(Celebrity(identity, split_of_row(number), speaker, faces[name], folders))
-        listed = {unicodedata.normalize("NFC", row[subset.person]) for row in rows}
-        strangers = sorted(set(faces) - listed)
-        self._left_out += [(name, f"not a person of {subset.metadata}") for name in strangers]
+        self._left_out += _strangers(subset, rows, faces, speech)
         return sorted(people, key=lambda person: person.identity.id)
+
+
+def _identity(subset: Subset, row: Mapping[str, str], name: str, number: int) -> Identity:
+    """What a metadata row says of a person. Raises BenchError with the row for a word that means nothing."""
+    nationality = row[subset.nationality] if subset.nationality else None
+    try:
+        seen = seen_by(subset, row)
+        return Identity(name, gender=row[subset.gender], nationality=nationality, seen_by=seen)
+    except BenchError as error:
+        raise BenchError(f"{subset.metadata}, row {number + 1} below the header: {error}") from error
+
+
+def _alike(name: str, folders: Mapping[str, str]) -> str:
+    """Where a person without photos has a folder of nearly their name, that."""
+    likely = folders.get(plain_name(name))
+    return f" under this name, but a folder {likely}: rename it" if likely else ""
+
+
+def _strangers(
+    subset: Subset,
+    rows: Sequence[Mapping[str, str]],
+    faces: Mapping[str, Path],
+    speech: Mapping[str, Sequence[Path]],
+) -> list[tuple[str, str]]:
+    """Folders of faces and speech that no metadata row names; with the row that most likely means them."""
+    names = {composed(row[subset.person]) for row in rows}
+    speakers = {row[subset.speaker] for row in rows}
+    people, ids = by_plain_name(names), by_plain_name(speakers)
+    found = [
+        (name, f"not a person of {subset.metadata}{suggestion(name, people)}")
+        for name in sorted(set(faces) - names)
+    ]
+    for name in sorted(set(speech) - names - speakers):
+        if likely := suggestion(name, {**people, **ids}):
+            found.append((name, f"not a speaker of {subset.metadata}{likely}"))
+    return found
 
 
 def split_of_row(number: int) -> str:
@@ -198,7 +278,12 @@ def seen_by(subset: Subset, row: Mapping[str, str]) -> str | None:
     """
     if subset.seen_flag is None:
         return subset.seen_by
-    return {"1": subset.seen_by, "0": ""}.get(row.get(subset.seen_flag) or "")
+    flag = (row.get(subset.seen_flag) or "").strip()
+    if flag not in ("1", "0", ""):
+        raise BenchError(
+            f"{subset.seen_flag} {flag!r}: expected 1 (in the training split of {subset.seen_by}) or 0"
+        )
+    return {"1": subset.seen_by, "0": ""}.get(flag)
 
 
 def _root_of(source: DatasetSource) -> Path:
@@ -220,15 +305,29 @@ def _subsets_present(root: Path) -> list[Subset]:
         if not with_faces:
             missing.append(f"{subset.name}/{FACE_FOLDERS[0]}/NAME/*.jpg: the photos, from {FACES_FROM}")
         if subset.metadata_path(root) is None:
-            missing.append(f"{subset.metadata}: names, ids and the split, in meta_info of {FACES_FROM}")
-        if not subset.recordings(root).is_dir() and not subset.features(root).is_dir():
+            missing.append(f"{subset.metadata}: names, ids and the split, in {subset.metadata_from}")
+        if not subset.speech_folders(root) and not subset.features(root).is_dir():
             missing.append(
                 f"raw_wav/{subset.name}/dev|test/ID/CLIP/*.wav: the recordings, from {SPEECH_FROM}; or the "
                 f"features {subset.name}/mel_spectrograms/NAME/*.pickle that the SF2F code made of them"
             )
     if missing:
-        raise BenchError(f"missing from hq-voxceleb in {root}:\n  " + "\n  ".join(missing))
+        found = first_few(sorted(path.relative_to(root).as_posix() for path in _folders(root, 2)), 12)
+        inside = [path for path in _folders(root, 1) if any(subset.face_folders(path) for subset in SUBSETS)]
+        advice = f"; is {inside[0]} the root?" if inside else ""
+        raise BenchError(
+            f"missing from hq-voxceleb in {root} (folders found: {found or 'none'}{advice}):\n  "
+            + "\n  ".join(missing)
+        )
     return with_faces
+
+
+def _folders(root: Path, depth: int) -> Iterator[Path]:
+    """Sub-folders down to a depth."""
+    for path in _folders_by_name(root).values():
+        yield path
+        if depth > 1:
+            yield from _folders(path, depth - 1)
 
 
 def _face_folder_of(root: Path, subsets: list[Subset]) -> str:
@@ -241,42 +340,57 @@ def _face_folder_of(root: Path, subsets: list[Subset]) -> str:
 
 
 def _metadata(root: Path, subset: Subset) -> list[dict[str, str]]:
-    """The rows of a subset's metadata, in order: the order decides the split."""
+    """The rows of a subset's metadata, in order: the order decides the split.
+
+    Raises BenchError where two rows have one name or one id: they would share recordings or photos, in two splits.
+    """
     path = subset.metadata_path(root)
     assert path is not None, "_subsets_present has found it"
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        header = stream.readline()
-        stream.seek(0)
-        rows = list(csv.DictReader(stream, delimiter="\t" if "\t" in header else ","))
-    needed = [
-        subset.person,
-        subset.speaker,
-        subset.gender,
-        *([subset.nationality] if subset.nationality else []),
-    ]
-    absent = [column for column in needed if not rows or rows[0].get(column) is None]
-    if absent:
-        raise BenchError(
-            f"{path}: expected rows with the columns {', '.join(needed)}; not found: {', '.join(absent)}. "
-            f"Take the file from meta_info of {FACES_FROM}."
-        )
+    nationality = [subset.nationality] if subset.nationality else []
+    columns = [subset.person, subset.speaker, subset.gender, *nationality]
+    rows = read_table(path, columns, f"Take the file from {subset.metadata_from}.")
+    for column, other in ((subset.person, subset.speaker), (subset.speaker, subset.person)):
+        first: dict[str, int] = {}
+        for number, row in enumerate(rows):
+            name = composed(row[column])
+            if not name or name in first:
+                what = f"the same {column} {name!r} as row {first[name] + 1}" if name else f"no {column}"
+                raise BenchError(
+                    f"{path}, row {number + 1} below the header ({other} {row[other]!r}): has {what}; expected each "
+                    "person once. Mend the row, but remove none: the row's number decides the split."
+                )
+            first[name] = number
     return rows
+
+
+def _listed(root: Path, subset: Subset, column: str) -> Set[str]:
+    """A column of a subset's metadata; empty without the file."""
+    return {composed(row[column]) for row in _metadata(root, subset)} if subset.metadata_path(root) else set()
 
 
 def _speech_by_speaker(root: Path, subset: Subset) -> dict[str, tuple[Path, ...]]:
     """Folders of speech by VoxCeleb id (recordings) or by name (features, where there are no recordings)."""
     found: dict[str, tuple[Path, ...]] = {}
-    for half in ("dev", "test"):
-        for speaker, folder in _folders_by_name(subset.recordings(root) / half).items():
-            found[speaker] = (*found.get(speaker, ()), folder)
+    for folder in subset.speech_folders(root):
+        speaker = composed(folder.name)
+        found[speaker] = (*found.get(speaker, ()), folder)
     return found or {name: (folder,) for name, folder in _folders_by_name(subset.features(root)).items()}
 
 
+def _speaker_folders(place: Path, names: Set[str], depth: int = DEEPEST) -> Iterator[Path]:
+    """Folders named after a VoxCeleb id or one of `names` (of VoxCeleb1's first release), below `depth` others."""
+    for name, folder in sorted(_folders_by_name(place).items()):
+        if SPEAKER.fullmatch(name) or name in names:
+            yield folder
+        elif depth and name not in NO_SPEECH:
+            yield from _speaker_folders(folder, names, depth - 1)
+
+
 def _folders_by_name(parent: Path) -> dict[str, Path]:
-    """Sub-folders by their name in composed Unicode: a Mac's file system returns names decomposed."""
+    """Sub-folders by their name in composed Unicode."""
     if not parent.is_dir():
         return {}
-    return {unicodedata.normalize("NFC", path.name): path for path in parent.iterdir() if path.is_dir()}
+    return {composed(path.name): path for path in parent.iterdir() if path.is_dir()}
 
 
 def _unusable(faces: Path | None, speech: tuple[Path, ...], taken: bool) -> str | None:
@@ -284,10 +398,20 @@ def _unusable(faces: Path | None, speech: tuple[Path, ...], taken: bool) -> str 
     if taken:
         return "has photos and speech in vox1 already; one person cannot be two identities"
     if faces is None or not has_files(faces, PHOTO_SUFFIXES):
-        return "has speech but no photo"
+        return "has speech but no photo" + _others_in([faces] if faces else [], PHOTO_SUFFIXES)
     if not any(has_files(folder, {*RECORDING_SUFFIXES, ".pickle"}) for folder in speech):
-        return "has photos but no speech"
+        return "has photos but no speech" + _others_in(speech, _speech_suffixes(speech))
     return None
+
+
+def _others_in(folders: Sequence[Path], suffixes: Collection[str]) -> str:
+    """The files of other kinds in the folders of a person, in words; nothing where there are none."""
+    names = [path.name for folder in folders for path, _ in unread_files(folder, suffixes)]
+    return f" (expected {', '.join(sorted(suffixes))}, found {first_few(names, 3)})" if names else ""
+
+
+def _speech_suffixes(speech: tuple[Path, ...]) -> tuple[str, ...]:
+    return (".pickle",) if speech and _holds_features(speech) else RECORDING_SUFFIXES
 
 
 def _holds_features(speech: tuple[Path, ...]) -> bool:

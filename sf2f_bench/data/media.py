@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sf2f_bench.audio import decode
+from sf2f_bench.audio.decode import AUDIO_SUFFIXES
 from sf2f_bench.faces import read_photo
+from sf2f_bench.faces.images import PHOTO_SUFFIXES, photo_shape
 from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
@@ -61,6 +63,10 @@ class PhotoFile:
         """The photo as uint8 ``[3, size, size]``; raises MediaError for a bad file."""
         return read_photo(self.path, size)
 
+    def shape(self) -> tuple[int, int] | None:
+        """Width and height in the file, by its header; None where it cannot be read."""
+        return photo_shape(self.path)
+
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """The files of these suffixes (lower case, with dot) at any depth of a folder, sorted as paths are."""
@@ -73,26 +79,62 @@ def has_files(folder: Path, suffixes: Collection[str]) -> bool:
     return next(_walk(str(folder), suffixes), None) is not None
 
 
+# Media of kinds that no data set here reads, or not in this place.
+MEDIA_SUFFIXES = (
+    AUDIO_SUFFIXES
+    | PHOTO_SUFFIXES
+    | {
+        *(".aif", ".aiff", ".amr", ".avi", ".mkv", ".mov", ".opus", ".sph", ".wma", ".wv"),
+        *(".avif", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".svg"),
+        *(".h5", ".mat", ".npy", ".npz", ".pickle", ".pkl", ".pt"),
+    }
+)
+
+
+def unread_files(folder: Path, suffixes: Collection[str]) -> list[tuple[Path, str]]:
+    """Media of other kinds than these in a folder, at any depth, each with the reason why it is not read."""
+    expected = ", ".join(sorted(suffixes))
+    found = files_in(folder, MEDIA_SUFFIXES - frozenset(suffixes))
+    return [(path, f"{path.suffix} is not read here, expected {expected}") for path in found]
+
+
 def _walk(folder: str, suffixes: Collection[str]) -> Iterator[str]:
-    """Hidden files are skipped: archives made on a Mac contain one for every photo."""
+    """Hidden files are skipped: archives made on a Mac contain one for every photo.
+
+    A broken link is a file: reading it says so.
+    """
     for entry in _entries(folder):
         suffix = os.path.splitext(entry.name)[1].lower()
-        if suffix in suffixes and not entry.name.startswith(".") and entry.is_file():
+        if suffix in suffixes and not entry.name.startswith("."):
             yield entry.path
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """All entries at any depth but folders; the listing tells their kind, so no file is opened."""
+def _entries(folder: str, within: Collection[str] = ()) -> Iterator[os.DirEntry[str]]:
+    """All entries at any depth but folders; the listing tells their kind, so no file is opened.
+
+    within: true paths that links led through; a link back to one of them or to its parent leads to nothing new.
+    """
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except OSError:  # missing or unreadable: no files
         return
     for entry in entries:
-        if entry.is_dir():
-            yield from _entries(entry.path)
-        else:
+        if not _is_folder(entry):
             yield entry
+        elif not entry.is_symlink():
+            yield from _entries(entry.path, within)
+        else:
+            target, passed = os.path.realpath(entry.path), {*within, os.path.realpath(folder)}
+            if not any(os.path.commonpath([target, place]) == target for place in passed):
+                yield from _entries(entry.path, {*passed, target})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def hash_files(entries: Iterable[tuple[str, Path]]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sf2f_bench.audio import LogFilterbank
+from sf2f_bench.audio.level import check_level
 from sf2f_bench.data.array_pickles import PickledArray, load_arrays
 from sf2f_bench.types import MediaError
 
@@ -29,13 +30,21 @@ class MelFile:
     path: Path
 
     def log_filterbank(self, frontend: AudioFrontend) -> FloatArray:
-        """Raw features float32 ``[40, frames]``; raises MediaError for any front end but SF2F's."""
+        """Raw features float32 ``[40, frames]``.
+
+        Raises MediaError for any front end but SF2F's, and for features of a level that no speech has.
+        """
         if frontend.id != LogFilterbank().id:
             raise MediaError(
                 f"{self.path}: holds features of SF2F's front end, not of {frontend.id}; "
                 "give the recordings (raw_wav) instead."
             )
-        return read_mel_pickle(self.path)
+        features = read_mel_pickle(self.path)
+        try:
+            check_level(features)
+        except MediaError as error:
+            raise MediaError(f"{self.path}: {error}") from error
+        return features
 
 
 def read_mel_pickle(path: Path) -> FloatArray:

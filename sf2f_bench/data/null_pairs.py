@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from sf2f_bench.audio.decode import AUDIO_SUFFIXES, stated_seconds
-from sf2f_bench.data.media import AudioFile, PhotoFile, files_in, hash_files
+from sf2f_bench.data.media import AudioFile, PhotoFile, files_in, hash_files, unread_files
 from sf2f_bench.data.splits import limited, people_of
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
+from sf2f_bench.progress import first_few
 from sf2f_bench.types import BenchError, DatasetCard, DatasetSource, Identity
 
 FEWEST_PAIRS = 10  # so that every split gets its share
@@ -34,15 +35,15 @@ class Pair:
 class NullPairs:
     """Data set `null-pairs`: any folder of voices and any folder of faces, paired by chance.
 
-    source: `voices` holds SPEAKER/*.wav (or flac, mp3, m4a) or flat files named SPEAKER-CHAPTER-NUMBER as
-    LibriSpeech's are; `faces` holds PERSON/*.jpg (or png, pgm); `seed` shuffles both. No voice and no face
-    is in two splits; train 50 %, val 10 %, test 40 % of the pairs. Any score above chance here is an error of the
-    measurement. Raises BenchError for missing folders and too few people.
+    source: `voices` holds SPEAKER/*.wav (or flac, mp3, m4a) or, at any depth, files named SPEAKER-CHAPTER-NUMBER as
+    LibriSpeech's are (SUBSET/SPEAKER/CHAPTER/*.flac); `faces` holds PERSON/*.jpg (or png, pgm); `seed` shuffles both.
+    No voice and no face is in two splits; train 50 %, val 10 %, test 40 % of the pairs. Any score above chance here is
+    an error of the measurement. Raises BenchError for missing folders and too few people.
     """
 
     card = DatasetCard(
         name="null-pairs",
-        version="1",
+        version="2",
         licence="that of the voices and faces given",
         real=True,
         paired=False,
@@ -52,7 +53,7 @@ class NullPairs:
     )
 
     def __init__(self, source: DatasetSource) -> None:
-        voices, faces = _folders_of(source)
+        voices, faces = self._voices, self._faces = _folders_of(source)
         self._left_out: list[tuple[str, str]] = []
         speakers = _files_by_owner(
             voices,
@@ -61,12 +62,13 @@ class NullPairs:
             "one folder per speaker, or files named SPEAKER-CHAPTER-NUMBER",
             _speaker_of,
         )
-        persons = _files_by_owner(faces, PHOTO_SUFFIXES, PhotoFile, "one folder per person", lambda name: "")
+        persons = _files_by_owner(faces, PHOTO_SUFFIXES, PhotoFile, "one folder per person", lambda path: "")
         pairs = self._pair(speakers, persons, source.seed)
         if len(pairs) < FEWEST_PAIRS:
             raise BenchError(
                 f"null-pairs: expected at least {FEWEST_PAIRS} speakers in {voices} and {FEWEST_PAIRS} people "
                 f"in {faces}, which give {len(pairs)} pairs ({len(self._left_out)} left out): add people."
+                f"{_deeper(voices, speakers, 'voices')}{_deeper(faces, persons, 'faces')}"
             )
         train = round(TRAIN_SHARE * len(pairs))
         val = train + round(VAL_SHARE * len(pairs))
@@ -87,8 +89,13 @@ class NullPairs:
         return self._find(identity).photos
 
     def left_out(self) -> list[tuple[str, str]]:
-        """Speakers that cannot be used, each with the reason."""
-        return list(self._left_out)
+        """Speakers that cannot be used, and files of kinds that are not read, each with the reason."""
+        unread = [
+            found
+            for folder, suffixes in ((self._voices, AUDIO_SUFFIXES), (self._faces, PHOTO_SUFFIXES))
+            for found in unread_files(folder, suffixes)
+        ]
+        return [*self._left_out, *(("", f"{path}: {reason}") for path, reason in unread)]
 
     def fingerprint(self) -> str:
         """A hash over who is paired with whom in which split, and the files' names and sizes."""
@@ -140,28 +147,44 @@ def _folders_of(source: DatasetSource) -> tuple[Path, Path]:
 
 
 def _files_by_owner(
-    folder: Path, suffixes: Collection[str], kind: type[File], names: str, flat_owner: Callable[[str], str]
+    folder: Path, suffixes: Collection[str], kind: type[File], names: str, owner_in: Callable[[Path], str]
 ) -> dict[str, list[File]]:
-    """Files by the name of the folder of `folder` that they are in, or by what their own name says.
+    """Files by the owner that their own name states, or by the folder of `folder` that they are in.
 
-    names: how owners must be told, for errors; flat_owner: the owner of a file that is in no folder, "" for none.
+    names: how owners must be told, for errors; owner_in: the owner stated by a path within `folder`, "" for none.
     """
     found: dict[str, list[File]] = {}
     for path in files_in(folder, suffixes):
         inside = path.relative_to(folder)
-        owner = inside.parts[0] if len(inside.parts) > 1 else flat_owner(inside.name)
+        owner = owner_in(inside) or (inside.parts[0] if len(inside.parts) > 1 else "")
         if not owner:
             raise BenchError(f"{path}: expected {names}; it is not clear whose file this is.")
         found.setdefault(owner, []).append(kind(inside.as_posix(), path))
     if not found:
-        raise BenchError(f"{folder}: expected files ({', '.join(sorted(suffixes))}), found none.")
+        others = first_few([path.name for path, _ in unread_files(folder, suffixes)])
+        came = f"none, but {others}" if others else "none"
+        raise BenchError(f"{folder}: expected files ({', '.join(sorted(suffixes))}), found {came}.")
     return found
 
 
-def _speaker_of(name: str) -> str:
-    """Of a flat file: its name up to the first hyphen."""
-    speaker, hyphen, _ = name.partition("-")
-    return speaker if hyphen else ""
+def _speaker_of(path: Path) -> str:
+    """Of a file named SPEAKER-...: SPEAKER, where the file is in no folder or in one of that name at any depth."""
+    speaker, hyphen, _ = path.name.partition("-")
+    return speaker if hyphen and (len(path.parts) == 1 or speaker in path.parts[:-1]) else ""
+
+
+def _deeper(folder: Path, owners: Mapping[str, Sequence[File]], what: str) -> str:
+    """Advice where people seem to be one folder deeper than they were looked for; else nothing."""
+    if len(owners) >= FEWEST_PAIRS:
+        return ""
+    for owner, files in owners.items():
+        inner = {file.path.relative_to(folder).parts[1] for file in files if file.key.count("/") > 1}
+        if len(inner) >= FEWEST_PAIRS:
+            return (
+                f" {owner} counts as one, and has {len(inner)} folders ({first_few(sorted(inner), 3)}): if each is "
+                f"somebody's, name --{what} {folder / owner}."
+            )
+    return ""
 
 
 def _shuffled(names: Iterable[str], random: np.random.Generator) -> list[str]:

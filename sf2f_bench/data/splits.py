@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import TypeVar
@@ -13,11 +14,20 @@ Member = TypeVar("Member")
 
 
 def check_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
-    """Raise BenchError, naming the identities, where two splits share one.
+    """Raise BenchError, naming the identities, where two splits share one or a split has one twice.
 
-    A system that heard or saw a test identity in training is scored on its memory.
+    A system that heard or saw a test identity in training is scored on its memory; of two people under one id, one
+    would get the other's recordings.
     """
-    members = {split: set(ids) for split, ids in splits.items()}
+    members: dict[str, set[str]] = {}
+    for split, ids in splits.items():
+        counts = Counter(ids)
+        if twice := sorted(name for name, count in counts.items() if count > 1):
+            raise BenchError(
+                f"split {split!r} has {len(twice)} identities twice ({first_few(twice)}); expected an id for each "
+                "person: give each its own, or merge them"
+            )
+        members[split] = set(counts)
     for one, other in combinations(members, 2):
         if shared := sorted(members[one] & members[other]):
             raise BenchError(

@@ -97,11 +97,8 @@ class AttributeProbe:
         """Fitted on first use: a run with nothing to score never waits for it."""
         photos, owners = _training_photos(self._evaluation, self._key)
         fits = {"gender": (_gender_model, self._genders), "age": (_age_model, self._ages)}
-        return {
-            name: fit(photos, known[owners], owners)
-            for name, (fit, known) in fits.items()
-            if name in self.attributes
-        }
+        chosen = {name: fits[name] for name in self.attributes}
+        return {name: fit(photos, known[owners], owners) for name, (fit, known) in chosen.items()}
 
 
 def _training_photos(evaluation: Evaluation, key: str) -> tuple[FloatArray, FloatArray]:
@@ -118,13 +115,10 @@ def _gender_model(photos: FloatArray, genders: FloatArray, owners: FloatArray) -
     from sklearn.model_selection import StratifiedGroupKFold
 
     known = np.isin(genders, WORDS["gender"])
+    photos, genders, owners = photos[known], genders[known].astype(str), owners[known]
     # Deterministic: lbfgs has no random start, and the folds are not shuffled.
-    search = {"C": STRENGTHS}
-    model = LogisticRegression(max_iter=5000)
-    folds = StratifiedGroupKFold(FOLDS)
-    return _fitted(
-        model, search, folds, "neg_log_loss", photos[known], genders[known].astype(str), owners[known]
-    )
+    model, folds = LogisticRegression(max_iter=5000), StratifiedGroupKFold(FOLDS)
+    return _fitted(model, {"C": STRENGTHS}, folds, "neg_log_loss", photos, genders, owners)
 
 
 def _age_model(photos: FloatArray, ages: FloatArray, owners: FloatArray) -> Any:
@@ -132,9 +126,8 @@ def _age_model(photos: FloatArray, ages: FloatArray, owners: FloatArray) -> Any:
     from sklearn.model_selection import GroupKFold
 
     known = np.isfinite(ages)
-    search = {"alpha": STRENGTHS}
-    score = "neg_mean_absolute_error"
-    return _fitted(Ridge(), search, GroupKFold(FOLDS), score, photos[known], ages[known], owners[known])
+    photos, ages, owners, score = photos[known], ages[known], owners[known], "neg_mean_absolute_error"
+    return _fitted(Ridge(), {"alpha": STRENGTHS}, GroupKFold(FOLDS), score, photos, ages, owners)
 
 
 def _fitted(
@@ -187,11 +180,8 @@ def judged(evaluation: Evaluation, judge: AttributeJudge, faces: ByteArray) -> d
     if not path.exists():
         rows = sorted(first.values())
         verdicts = _asked(judge, faces if len(rows) == len(faces) else faces[rows])
-        by_digest = {
-            name: dict(zip((digests[row] for row in rows), values, strict=True))
-            for name, values in verdicts.items()
-        }
-        write_json(path, by_digest)
+        asked = [digests[row] for row in rows]
+        write_json(path, {name: dict(zip(asked, values, strict=True)) for name, values in verdicts.items()})
     kept = json.loads(path.read_text(encoding="utf-8"))
     return {name: [values[digest] for digest in digests] for name, values in kept.items()}
 
@@ -203,9 +193,8 @@ def _asked(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:
         if len(values) != len(faces):
             raise BenchError(f"{judge.id}: {len(values)} verdicts on {name} for {len(faces)} faces.")
         if strange := sorted({str(value) for value in values if value not in WORDS.get(name, (value,))}):
-            raise BenchError(
-                f"{judge.id}: {name} must be one of {WORDS[name]}, it says {', '.join(strange)}."
-            )
+            said = ", ".join(strange)
+            raise BenchError(f"{judge.id}: {name} must be one of {WORDS[name]}, it says {said}.")
         if name == "age" and not np.isfinite(values).all():
             raise BenchError(f"{judge.id}: an age must be a finite number of years, it says NaN or infinity.")
     return verdicts
@@ -267,39 +256,25 @@ def judge_error(
     found: dict[str, tuple[float, tuple[float, float], int]] = {}
     for metric, score in attribute_scores(evaluation, judge, truth):
         assert score.interval is not None
-        low, high = score.interval
-        wrong = (
-            (1 - score.value, (1 - high, 1 - low)) if metric.higher_is_better else (score.value, (low, high))
-        )
-        found[metric.attribute] = (*wrong, score.n)
+        value, (low, high) = score.value, score.interval
+        if metric.higher_is_better:  # a share of right verdicts
+            value, low, high = 1 - value, 1 - high, 1 - low
+        found[metric.attribute] = value, (low, high), score.n
     return found
 
 
 def notes(evaluation: Evaluation, judge: AttributeJudge) -> tuple[str, ...]:
     """One sentence for each attribute, for a record: how often the judge errs on true photos, and against what."""
-    return tuple(
-        _note(evaluation, judge, name, *found) for name, found in judge_error(evaluation, judge).items()
-    )
-
-
-def _note(
-    evaluation: Evaluation,
-    judge: AttributeJudge,
-    attribute: str,
-    value: float,
-    interval: tuple[float, float],
-    n: int,
-) -> str:
-    low, high = interval
-    if attribute == "age":
-        error = f"errs by {value:.1f} ({low:.1f} to {high:.1f}) years in age"
-    else:
-        error = f"is wrong on {attribute} for {value:.1%} ({low:.1%} to {high:.1%})"
-    guessed = sum(known is None for known in known_of(evaluation, attribute))
-    against = (
-        f"; for {guessed} of {len(evaluation.identities)} people, of whom it is not known, the judge's own verdict on "
-        "their other photos is the reference"
-        if guessed
-        else ""
-    )
-    return f"On one true photo each of {n} people {judge.id} {error}{against}."
+    found = []
+    for attribute, (value, (low, high), n) in judge_error(evaluation, judge).items():
+        if attribute == "age":
+            text = f"errs by {value:.1f} ({low:.1f} to {high:.1f}) years in age"
+        else:
+            text = f"is wrong on {attribute} for {value:.1%} ({low:.1%} to {high:.1%})"
+        if guessed := sum(known is None for known in known_of(evaluation, attribute)):
+            text += (
+                f"; for {guessed} of {len(evaluation.identities)} people, of whom it is not known, the judge's own "
+                "verdict on their other photos is the reference"
+            )
+        found.append(f"On one true photo each of {n} people {judge.id} {text}.")
+    return tuple(found)

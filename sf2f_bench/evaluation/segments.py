@@ -22,9 +22,8 @@ def evaluation_segments(recordings: Sequence[FloatArray], frames: int = SEGMENT_
     recordings; what is left at a recording's end is dropped. Where no recording is as long as a window, each
     is repeated until it fills one. Raises BenchError where there is no recording.
     """
-    return cut_segments(
-        recordings, segment_places([len(recording) for recording in recordings], frames), frames
-    )
+    places = segment_places([len(recording) for recording in recordings], frames)
+    return cut_segments(recordings, places, frames)
 
 
 def segment_places(lengths: Sequence[int], frames: int) -> list[tuple[int, int]]:

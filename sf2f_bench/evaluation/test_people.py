@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,13 +160,9 @@ class Evaluation:
         tensors = self._remember(("test-photos", key), lambda: self._photos(key, others))
         names = tuple(identity.id for identity in self.identities)
         starts = np.flatnonzero(np.diff(tensors["owners"], prepend=-1))
-        features = Features(
-            names,
-            tensors["templates"],
-            tensors["photos"][starts],
-            tensors.get("probabilities"),
-            recognises=self.extractors[key].recognises,
-        )
+        recognises, probabilities = self.extractors[key].recognises, tensors.get("probabilities")
+        pictures = tensors["photos"][starts]
+        features = Features(names, tensors["templates"], pictures, probabilities, recognises=recognises)
         if key != "judge":
             return features
         return replace(
@@ -237,32 +232,34 @@ def strata_of(identities: Sequence[Identity]) -> dict[str, tuple[str | None, ...
         "A": tuple(None if person.age is None else f"{int(person.age // 10)}0s" for person in identities),
     }
     together = zip(*known.values(), strict=True)
-    known["GNA"] = tuple(
-        None if None in parts else " ".join(str(part) for part in parts) for parts in together
-    )
+    known["GNA"] = tuple(None if None in parts else " ".join(map(str, parts)) for parts in together)
     return {letter: labels for letter, labels in known.items() if any(label is not None for label in labels)}
 
 
 def take(features: Features, rows: np.ndarray) -> Features:
-    """The features of some identities: `rows` is bool ``[N]``."""
+    """The features of some identities; rows: bool ``[N]``, or their numbers in the order wanted, repeats allowed."""
+    numbers = np.arange(len(features.identities))[rows]
 
     def cut(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else values[rows]
+        return None if values is None else values[numbers]
 
     photos, owners = features.photos, features.owners
     if photos is not None and owners is not None:
-        kept = rows[owners]
-        photos, owners = photos[kept], (np.cumsum(rows) - 1)[owners[kept]]
+        places = [np.flatnonzero(owners == number) for number in numbers]
+        photos = photos[np.concatenate(places)]
+        owners = np.repeat(np.arange(len(numbers)), [len(place) for place in places])
     return replace(
         features,
-        identities=tuple(compress(features.identities, rows)),
-        embeddings=features.embeddings[rows],
+        identities=tuple(features.identities[number] for number in numbers),
+        embeddings=features.embeddings[numbers],
         samples=cut(features.samples),
         probabilities=cut(features.probabilities),
-        repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, rows],
+        repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, numbers],
         photos=photos,
         owners=owners,
-        strata={letter: tuple(compress(labels, rows)) for letter, labels in features.strata.items()},
+        strata={
+            letter: tuple(labels[number] for number in numbers) for letter, labels in features.strata.items()
+        },
     )
 
 
@@ -272,7 +269,7 @@ def generate_faces(
     normalise: Callable[[Tensor], Tensor],
     device: torch.device,
     generator: torch.Generator,
-    advance: Callable[[int], None],
+    advance: Callable[[int], None] = lambda count: None,
 ) -> ByteArray:
     """A system's faces for raw segments ``[S_i, filters, frames]``: uint8 ``[N, 3, H, W]``.
 
@@ -289,10 +286,8 @@ def generate_faces(
             made = generate(normalise(voices), generator=generator)
             right = isinstance(made, Tensor) and made.dtype == torch.uint8 and made.ndim == 4
             if not right or made.shape[:2] != (len(chosen), 3):
-                wanted = f"uint8 [{len(chosen)}, 3, H, W]"
-                raise BenchError(
-                    f"generate() must return {wanted}, it gave {described(made)}: {place_of(generate)}"
-                )
+                came = f"uint8 [{len(chosen)}, 3, H, W], it gave {described(made)}"
+                raise BenchError(f"generate() must return {came}: {place_of(generate)}")
             for row, face in zip(chosen, made.cpu().numpy(), strict=True):
                 faces[row] = face
             advance(len(chosen))

@@ -21,6 +21,10 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".w
 # Left, top, right, bottom as shares of the picture: the face within a VGGFace-style photo.
 VGG_BOX = (0.235, 0.195, 0.765, 0.915)
 
+SMALLEST_SIDE = 8  # pixels
+# Levels of 255 between a photo's darkest and brightest pixel; real photos (422) have 154 or more at 64 pixels.
+FLAT_LEVELS = 16
+
 Images = TypeVar("Images", "Tensor", np.ndarray)
 
 
@@ -28,7 +32,8 @@ def read_photo(path: Path | str, size: int) -> ByteArray:
     """A photo as RGB uint8 ``[3, size, size]``, resized bilinearly with antialiasing, aspect not kept.
 
     Turned upright by its EXIF orientation; transparency is laid on white, the background of the
-    masked faces of HQ-VoxCeleb. Raises MediaError for a file that is missing, truncated or no picture.
+    masked faces of HQ-VoxCeleb. Raises MediaError for a file that is missing, truncated or no picture, and for a
+    picture that shows nothing: of a few pixels, flat, black, or with pixels that are not 8 or 16 whole bits.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,21 +41,58 @@ def read_photo(path: Path | str, size: int) -> ByteArray:
     try:
         with Image.open(path) as photo:
             colour = _to_rgb(ImageOps.exif_transpose(photo))
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}") from error
     # Pillow's decoders raise all of these on damaged files; SyntaxError is a broken PNG's.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: cannot be read as a photo ({error}); fetch it again.") from error
+    if min(colour.size) < SMALLEST_SIDE:
+        raise MediaError(
+            f"{path}: {colour.width}x{colour.height} pixels, expected {SMALLEST_SIDE} or more a side; leave it out."
+        )
+    extrema = np.array(colour.getextrema())  # [3, 2]: of each channel the lowest and highest level
+    if np.ptp(extrema, axis=1).max() < FLAT_LEVELS:
+        raise MediaError(
+            f"{path}: shows nothing (in each channel all pixels lie within {FLAT_LEVELS} of 256 levels): an empty "
+            "picture, or 12 bits in 16; leave it out, or save it with 8 bits a channel."
+        )
     resized = colour.resize((size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
 
 
+def photo_shape(path: Path) -> tuple[int, int] | None:
+    """Width and height of a photo by its header, as the file has them; None where it cannot be read."""
+    try:
+        with Image.open(path) as photo:
+            return photo.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def is_flat(image: ByteArray) -> bool:
+    """Whether uint8 ``[3, H, W]`` shows nothing: all of its pixels nearly alike."""
+    levels = image.astype(np.int16)
+    return bool(np.ptp(levels, axis=(-2, -1)).max() < FLAT_LEVELS)
+
+
 def _to_rgb(photo: Image.Image) -> Image.Image:
-    """Any mode of Pillow to RGB: transparency on white, 16-bit grey scaled to 8 bits."""
+    """Any mode of Pillow to RGB: transparency on white, 16-bit grey scaled to 8 bits.
+
+    Raises MediaError, without the file's name, for floats and for whole numbers beyond 16 bits: their scale is unknown.
+    """
     if photo.has_transparency_data:
         layer = photo.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     if photo.mode.startswith("I"):
-        photo = Image.fromarray((np.asarray(photo).clip(0, 65_535) // 257).astype(np.uint8))
+        levels = np.asarray(photo)
+        if levels.min() < 0 or levels.max() > 65_535:
+            raise MediaError(
+                f"has pixels of {levels.min()} to {levels.max()}, expected 0 to 65535; save it with 8 bits a channel."
+            )
+        photo = Image.fromarray((levels // 257).astype(np.uint8))
+    if photo.mode == "F":
+        raise MediaError("has floating-point pixels, whose scale is unknown; save it with 8 bits a channel.")
     return photo.convert("RGB")
 
 

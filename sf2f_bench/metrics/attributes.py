@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sf2f_bench.metrics.common import UNIT
-from sf2f_bench.statistics.intervals import mean_interval
+from sf2f_bench.metrics.common import UNIT, mean_of_known
 from sf2f_bench.types import BenchError, Margin, MetricCard, Score
+
+if TYPE_CHECKING:
+    from sf2f_bench.metrics.arrays import Matrix
+    from sf2f_bench.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,9 @@ class WordAgreement:
         self, reference: Sequence[str | None], judged: Sequence[str], rng: np.random.Generator
     ) -> Score:
         """One word an identity on both sides; None where nothing is known: that identity does not take part."""
-        known = np.array([word is not None for word in reference], bool)
-        same = np.array(
-            [a == b for a, b in zip(reference, _aligned(self.name, reference, judged), strict=True)]
-        )
-        return _mean_of_known(self.name, self.min_n, same.astype(np.float64), known, UNIT, rng)
+        pairs = zip(reference, _aligned(self.name, reference, judged), strict=True)
+        same = [np.nan if word is None else float(word == verdict) for word, verdict in pairs]
+        return _mean_of_known(self, np.array(same, np.float64), UNIT, rng)
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,11 @@ class AgeDifference:
         difference = np.abs(years - np.asarray(_aligned(self.name, reference, judged), np.float64))
         if not np.isfinite(difference[~np.isnan(years)]).all():
             raise BenchError(f"{self.name}: the judge gave an age that is no finite number.")
-        return _mean_of_known(self.name, self.min_n, difference, ~np.isnan(years), None, rng)
+        return _mean_of_known(self, difference, None, rng)
 
 
 AttributeMetric = WordAgreement | AgeDifference
-METRICS: tuple[AttributeMetric, ...] = (
-    WordAgreement("gender"),
-    WordAgreement("ethnicity"),
-    AgeDifference(),
-)
+METRICS: tuple[AttributeMetric, ...] = (WordAgreement("gender"), WordAgreement("ethnicity"), AgeDifference())
 
 
 def _aligned(name: str, reference: Sequence[object], judged: Sequence[object]) -> Sequence[object]:
@@ -127,16 +124,9 @@ def _aligned(name: str, reference: Sequence[object], judged: Sequence[object]) -
 
 
 def _mean_of_known(
-    name: str,
-    min_n: int,
-    values: np.ndarray,
-    known: np.ndarray,
-    bounds: tuple[float, float] | None,
-    rng: np.random.Generator,
+    metric: AttributeMetric, values: Matrix, bounds: Interval | None, rng: np.random.Generator
 ) -> Score:
-    """The mean over the identities that take part; the others are NaN in `per_identity`."""
-    n = int(known.sum())
-    if n < min_n:
-        raise BenchError(f"{name} needs at least {min_n} people of whom it is known, got {n}.")
-    part = values[known]
-    return Score(float(part.mean()), n, mean_interval(part, rng, bounds), np.where(known, values, np.nan))
+    """`mean_of_known`; BenchError where too few identities are known."""
+    if (n := np.count_nonzero(~np.isnan(values))) < metric.min_n:
+        raise BenchError(f"{metric.name} needs at least {metric.min_n} people of whom it is known, got {n}.")
+    return mean_of_known(values, rng, bounds)

@@ -1,9 +1,9 @@
-"""What the metrics share: their check of the features, and the ways from values to a `Score` with its interval."""
+"""What the metrics share: their defaults, their check of the features, and the ways from values to a `Score`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -34,23 +34,51 @@ def card_of(metric: object) -> MetricCard:
     return getattr(metric, "card", None) or MetricCard()
 
 
-def check(metric: object, real: Features, fake: Features) -> int:
-    """The number of identities; BenchError unless both sides hold the same ones and what the metric needs."""
-    known = cast("Metric", metric)
-    n = len(real.identities)
-    if real.identities != fake.identities:
-        raise BenchError(
-            f"{known.name}: the true side ({n}) and the generated side ({len(fake.identities)}) must hold the "
-            "same identities in the same order."
-        )
-    if n < known.min_n:
-        raise BenchError(f"{known.name} needs at least {known.min_n} identities, got {n}.")
-    if missing := missing_needs(known, real, fake):
-        raise BenchError(f"{known.name} needs {', '.join(sorted(missing))}, missing from these features.")
-    for side, array in (("true", real.embeddings), ("generated", fake.embeddings)):
-        if len(array) != n:
-            raise BenchError(f"{known.name}: {n} identities but {len(array)} embeddings on the {side} side.")
-    return n
+@dataclass(frozen=True)
+class SuiteMetric:
+    """A metric of this package: the defaults of `Metric`, and the check of the features before `_score`.
+
+    Attributes that a metric does not state are these: version 1, higher is better, it needs an order, two identities.
+    """
+
+    version = 1
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction."""
+        return True
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See `Metric`."""
+        return ("ranking",)
+
+    @property
+    def min_n(self) -> int:
+        """The fewest identities."""
+        return 2
+
+    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Compare row by row; BenchError unless both sides hold the same identities and what the metric needs."""
+        known, n = cast("Metric", self), len(real.identities)
+        if real.identities != fake.identities:
+            raise BenchError(
+                f"{known.name}: the true side ({n}) and the generated side ({len(fake.identities)}) must hold the "
+                "same identities in the same order."
+            )
+        if n < known.min_n:
+            raise BenchError(f"{known.name} needs at least {known.min_n} identities, got {n}.")
+        if missing := missing_needs(known, real, fake):
+            raise BenchError(f"{known.name} needs {', '.join(sorted(missing))}, missing from these features.")
+        for side, array in (("true", real.embeddings), ("generated", fake.embeddings)):
+            if len(array) != n:
+                raise BenchError(
+                    f"{known.name}: {n} identities but {len(array)} embeddings on the {side} side."
+                )
+        return self._score(real, fake, rng)
+
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        raise NotImplementedError
 
 
 OF_TRUE_SIDE = ("photos", "training_photos", "G", "N", "A", "GNA")  # other needs are of the generated side
@@ -69,12 +97,12 @@ def mean_score(values: Matrix, rng: np.random.Generator, bounds: Interval | None
     return Score(float(values.mean()), len(values), mean_interval(values, rng, bounds), values)
 
 
-def mean_of_known(values: Matrix, rng: np.random.Generator) -> Score:
-    """The mean of per-identity values ``[N]`` in 0..1 over those that are not NaN; NaN with n = 0 if all are."""
+def mean_of_known(values: Matrix, rng: np.random.Generator, bounds: Interval | None = UNIT) -> Score:
+    """The mean of per-identity values ``[N]`` over those that are not NaN; NaN with n = 0 if all are."""
     known = values[~np.isnan(values)]
     if not known.size:
         return Score(np.nan, 0)
-    return Score(float(known.mean()), len(known), mean_interval(known, rng, UNIT), values)
+    return replace(mean_score(known, rng, bounds), per_identity=values)
 
 
 def pair_score(value: float, leave_one_out: Matrix, bounds: Interval | None) -> Score:

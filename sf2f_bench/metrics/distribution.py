@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices
-from sf2f_bench.metrics.common import AT_LEAST_ZERO, OWN_UNIT, check, pair_score, sample_score
+from sf2f_bench.metrics.common import AT_LEAST_ZERO, OWN_UNIT, SuiteMetric, pair_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _row_and_column_sums(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix]:
 
 
 @dataclass(frozen=True)
-class FrechetDistance:
+class FrechetDistance(SuiteMetric):
     """Frechet distance of the generated faces' features from the true photos'.
 
     The interval is of what n identities give on average, bias included.
@@ -191,12 +191,11 @@ class FrechetDistance:
     beside the kernel distance, which is not biased.
     """
 
-    name: str = "frechet-distance"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("samples",)
-    min_n: int = 4
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "frechet-distance"
+    higher_is_better = False
+    needs = ("samples",)
+    min_n = 4
+    card = MetricCard(
         "frechet-distance",
         "distribution",
         heading="Frechet",
@@ -212,15 +211,15 @@ class FrechetDistance:
         caveat=f"{FRECHET_CAVEAT}; the kernel distance is not, and its extrapolation to infinite n is less so.",
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all rows; the interval is from half-samples of the identities, both sides together."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         true, generated = np.asarray(real.samples, np.float64), np.asarray(fake.samples, np.float64)
         return sample_score(lambda kept: frechet_distance(true[kept], generated[kept]), n, AT_LEAST_ZERO)
 
 
 @dataclass(frozen=True)
-class KernelDistance:
+class KernelDistance(SuiteMetric):
     """Unbiased kernel distance of the generated faces' features from the true photos'.
 
     KID with a subset size of n, which needs no subsets.
@@ -231,12 +230,11 @@ class KernelDistance:
     Pitfall: it is small in absolute terms, and others print it times 100 or 1000: look at the unit.
     """
 
-    name: str = "kernel-distance"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("samples",)
-    min_n: int = 3
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "kernel-distance"
+    higher_is_better = False
+    needs = ("samples",)
+    min_n = 3
+    card = MetricCard(
         "kernel-distance",
         "distribution",
         heading="kernel distance x1000",
@@ -250,15 +248,14 @@ class KernelDistance:
         plotted=True,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all rows; the interval is a jackknife over identities."""
-        check(self, real, fake)
-        value = kernel_distance(real.samples, fake.samples)
-        return pair_score(value, kernel_distance_leave_one_out(real.samples, fake.samples), None)
+        pair = real.samples, fake.samples
+        return pair_score(kernel_distance(*pair), kernel_distance_leave_one_out(*pair), None)
 
 
 @dataclass(frozen=True)
-class ExtrapolatedFrechetDistance:
+class ExtrapolatedFrechetDistance(SuiteMetric):
     """Frechet distance extrapolated to infinite n by a straight line in 1 / n.
 
     It takes away most of the plain distance's bias, and with it most of what makes values at unlike n
@@ -271,12 +268,11 @@ class ExtrapolatedFrechetDistance:
     Pitfall: where n is far below the number of features it takes off none of the bias that matters.
     """
 
-    name: str = "frechet-distance/extrapolated"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("samples",)
-    min_n: int = 20  # ten in the smallest subsample
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "frechet-distance/extrapolated"
+    higher_is_better = False
+    needs = ("samples",)
+    min_n = 20  # ten in the smallest subsample
+    card = MetricCard(
         "extrapolated-frechet-distance",
         "distribution",
         heading="Frechet, n to infinity",
@@ -287,8 +283,8 @@ class ExtrapolatedFrechetDistance:
         order={"likeness": 4, "further": 1},
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over subsamples of identities; the interval is an infinitesimal jackknife over identities."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         value, leave_one_out = frechet_extrapolated(real.samples, fake.samples, rng)
         return Score(value, n) if leave_one_out is None else pair_score(value, leave_one_out, None)

@@ -6,7 +6,7 @@ All by cosines of an extractor that tells people apart; lengths of embeddings do
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.special import entr
@@ -17,7 +17,7 @@ from sf2f_bench.metrics.common import (
     AT_LEAST_ONE,
     SIGNED_UNIT,
     UNIT,
-    check,
+    SuiteMetric,
     everybody_and_halves,
     mean_score,
     pair_score,
@@ -102,11 +102,8 @@ def same_person_similarity(photos: ArrayLike | Any, owners: ArrayLike) -> float 
     whose = np.asarray(owners)
     if whose.shape != (len(unit),):
         raise BenchError(f"owners: expected one of each of {len(unit)} photos, got {list(whose.shape)}.")
-    means = []
-    for person in np.unique(whose):
-        own = unit[whose == person]
-        if len(own) > 1:
-            means.append(_alike(own) / (len(own) * (len(own) - 1)))
+    people = (unit[whose == person] for person in np.unique(whose))
+    means = [_alike(own) / (len(own) * (len(own) - 1)) for own in people if len(own) > 1]
     return float(np.median(means)) if means else None
 
 
@@ -159,7 +156,7 @@ def is_copied(
 
 
 @dataclass(frozen=True)
-class Diversity:
+class Diversity(SuiteMetric):
     """Mean cosine distance between the generated faces of different people.
 
     Range: 0..2; 0 where all faces are one, at most n / (n - 1).
@@ -169,12 +166,10 @@ class Diversity:
     Pitfall: noise is diverse: compare with the true photos' value, and read it beside precision.
     """
 
-    name: str = "diversity"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("embeddings", "samples")
-    min_n: int = 3
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "diversity"
+    needs = ("embeddings", "samples")
+    min_n = 3
+    card = MetricCard(
         "diversity",
         "diversity",
         heading="diversity",
@@ -185,15 +180,13 @@ class Diversity:
         alarm=COLLAPSED,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over pairs; the interval is a jackknife over identities."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         value = mean_distance(fake.embeddings)
         return pair_score(value, mean_distance_leave_one_out(fake.embeddings), (0.0, 2.0))
 
 
 @dataclass(frozen=True)
-class EffectiveFaces:
+class EffectiveFaces(SuiteMetric):
     """Vendi score of the generated faces, the effective number of unlike faces.
 
     The interval is of what n faces give on average.
@@ -205,12 +198,10 @@ class EffectiveFaces:
     value.
     """
 
-    name: str = "effective-faces"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("embeddings", "samples")
-    min_n: int = 4
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "effective-faces"
+    needs = ("embeddings", "samples")
+    min_n = 4
+    card = MetricCard(
         "effective-faces",
         "diversity",
         heading="effective faces",
@@ -223,16 +214,16 @@ class EffectiveFaces:
         heading_with_n=True,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Of all generated faces; the interval is from half-samples."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         faces = np.asarray(fake.embeddings, np.float64)
         plain = sample_score(lambda kept: effective_number(faces[kept]), n, AT_LEAST_ONE)
         return relative_score(plain, AT_LEAST_ONE)
 
 
 @dataclass(frozen=True)
-class DistinctFaces:
+class DistinctFaces(SuiteMetric):
     """Share of people whose generated face could not be taken for any other person's.
 
     A generated face is distinct where its largest cosine to another person's generated face is below the similarity
@@ -250,12 +241,10 @@ class DistinctFaces:
     Pitfall: it falls as n grows: more people, more doubles. Compare at equal n.
     """
 
-    name: str = "distinct-faces"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("embeddings", "samples", "photos")
-    min_n: int = 4
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "distinct-faces"
+    needs = ("embeddings", "samples", "photos")
+    min_n = 4
+    card = MetricCard(
         "distinct-faces",
         "diversity",
         heading="distinct faces",
@@ -266,9 +255,9 @@ class DistinctFaces:
         heading_with_n=True,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean of 0 or 1 over identities."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         threshold = same_person_similarity(real.photos, cast("Matrix", real.owners))
         if threshold is None:
             return Score(np.nan, n)
@@ -277,7 +266,7 @@ class DistinctFaces:
 
 
 @dataclass(frozen=True)
-class CopiedFaces:
+class CopiedFaces(SuiteMetric):
     """Share of generated faces nearer to a training photo than 99 % of the true test photos are.
 
     The interval holds training photos and threshold fixed.
@@ -289,12 +278,10 @@ class CopiedFaces:
     Pitfall: it sees whole faces by the extractor's eye and misses copies of parts.
     """
 
-    name: str = "copied-faces"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("embeddings", "samples", "photos", "training_photos")
-    min_n: int = 2
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "copied-faces"
+    higher_is_better = False
+    needs = ("embeddings", "samples", "photos", "training_photos")
+    card = MetricCard(
         "copied-faces",
         "diversity",
         heading="copied faces",
@@ -305,15 +292,14 @@ class CopiedFaces:
         smooth=False,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean of 0 or 1 over identities; the interval is a bootstrap over them."""
-        check(self, real, fake)
         copied = is_copied(fake.embeddings, real.photos, real.training_photos)
         return mean_score(copied.astype(np.float64), rng, UNIT)
 
 
 @dataclass(frozen=True)
-class Consistency:
+class Consistency(SuiteMetric):
     """Mean cosine between the two faces generated from different recordings of one person.
 
     Range: -1..1.
@@ -324,12 +310,9 @@ class Consistency:
     the two together.
     """
 
-    name: str = "consistency"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("takes",)
-    min_n: int = 2
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "consistency"
+    needs = ("takes",)
+    card = MetricCard(
         "consistency",
         "diversity",
         heading="consistency",
@@ -340,15 +323,13 @@ class Consistency:
         smooth=False,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over identities; the interval is a bootstrap over them."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         return mean_score(cosine_similarity(*_repeat_faces(fake)), rng, None)
 
 
 @dataclass(frozen=True)
-class ConsistencyAUC:
-    """Chance that two takes of one person are more alike than takes of two people.
+class ConsistencyAUC(SuiteMetric):
+    """Chance that the two faces of one person are more alike than faces of two people.
 
     Range: 0..1; guessing .5.
     Direction: higher is better.
@@ -357,12 +338,10 @@ class ConsistencyAUC:
     a consistency of 1: read the two together.
     """
 
-    name: str = "consistency-auc"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("takes",)
-    min_n: int = 3
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "consistency-auc"
+    needs = ("takes",)
+    min_n = 3
+    card = MetricCard(
         "consistency-auc",
         "diversity",
         heading="consistency AUC",
@@ -372,12 +351,10 @@ class ConsistencyAUC:
         order={"distribution": 9},
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all pairs of a first and a second take; the interval is a jackknife over identities."""
-        check(self, real, fake)
-        takes = _repeat_faces(fake)
-        value = verification_auc(*takes)
-        return pair_score(value, verification_auc_leave_one_out(*takes), UNIT)
+        pair = _repeat_faces(fake)
+        return pair_score(verification_auc(*pair), verification_auc_leave_one_out(*pair), UNIT)
 
 
 def _repeat_faces(fake: Features) -> tuple[Matrix, Matrix]:

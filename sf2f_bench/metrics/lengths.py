@@ -43,9 +43,7 @@ class AtLength:
     def card(self) -> MetricCard:
         """The metric's own, as a point of the curve; the longer the speech, the longer it stays in a table."""
         whole = card_of(self.metric)
-        before = len(SECONDS) - sum(
-            point < self.seconds for point in SECONDS
-        )  # points from here to all speech
+        before = sum(point >= self.seconds for point in SECONDS)  # points from here to all speech
         return replace(
             whole,
             parameters={**whole.parameters, "seconds": self.seconds},

@@ -16,7 +16,7 @@ from sf2f_bench.metrics.arrays import Matrix, aligned, slices
 from sf2f_bench.metrics.common import (
     AT_LEAST_ZERO,
     UNIT,
-    check,
+    SuiteMetric,
     everybody_and_halves,
     relative_score,
     set_means,
@@ -114,9 +114,8 @@ def _radii(rows: Matrix, k: int, sets: Membership) -> Matrix:
     radii = np.empty(sets.shape)
     for part in slices(len(rows), WHOLE_ROWS):
         squared = _squared_distances(rows[part], rows)
-        squared[np.arange(len(squared)), np.arange(part.start, part.stop)] = (
-            np.inf
-        )  # no face is its own neighbour
+        # No face is its own neighbour.
+        squared[np.arange(len(squared)), np.arange(part.start, part.stop)] = np.inf
         radii[:, part] = _kth_member(squared, k, sets, HEAD)
     return radii
 
@@ -140,7 +139,7 @@ def _squared_distances(a: Matrix, b: Matrix) -> Matrix:
 
 
 @dataclass(frozen=True)
-class ManifoldShare:
+class ManifoldShare(SuiteMetric):
     """Precision, recall, density or coverage of the generated faces among the true photos, by k nearest neighbours.
 
     "precision": share of generated faces in the true faces' region; "recall": share of true faces in the generated
@@ -160,9 +159,7 @@ class ManifoldShare:
 
     side: Side
     k: int = NEIGHBOURS
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("samples",)
+    needs = ("samples",)
 
     @property
     def name(self) -> str:
@@ -190,9 +187,9 @@ class ManifoldShare:
             smooth=False,
         )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over generated faces (precision, density) or true faces (recall, coverage)."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         values = getattr(_neighbourhoods(real, fake, self.k), self.side)  # [1 + halves, n]
         if self.side != "density":
             return share_score(values, rng)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned
-from sf2f_bench.metrics.common import UNIT, check, mean_of_known, mean_score
+from sf2f_bench.metrics.common import UNIT, SuiteMetric, mean_of_known, mean_score
 from sf2f_bench.metrics.retrieval import RECALL_MARGIN, expected_recall, ranks, ranks_of
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
     from sf2f_bench.metrics.retrieval import Counts
 
 
-STRATA = {
-    "G": (9, 7),
-    "N": (6, 1),
-    "A": (5, 0),
-    "GNA": (8, 2),
-}  # priorities of recall and of matching 1:2 within it
+# Priorities of recall and of matching 1:2 within it.
+STRATA = {"G": (9, 7), "N": (6, 1), "A": (5, 0), "GNA": (8, 2)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +79,7 @@ def expected_recall_within(within: StratumRanks, gallery_size: int, k: int) -> M
 
 
 @dataclass(frozen=True)
-class Matching:
+class Matching(SuiteMetric):
     """How often the generated face is nearer to the right person than to N - 1 others.
 
     Expected over ALL choices of the others, ties by expectation: recall@1 with galleries of N. With a stratum
@@ -99,8 +95,6 @@ class Matching:
 
     candidates: int  # N, the right one included
     stratum: str | None = None
-    version: int = 1
-    higher_is_better: bool = True
 
     @property
     def name(self) -> str:
@@ -141,17 +135,17 @@ class Matching:
             smooth=False,
         )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over the identities included; the interval is a bootstrap over them. NaN with n = 0 for none."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         if self.stratum:
-            return _score_within(real, fake, rng, self.stratum, self.candidates, 1)
+            return RecallWithin(1, self.candidates, self.stratum)._score(real, fake, rng)
         better, ties = ranks_of(real, fake, "cosine")
         return mean_score(expected_recall(better, ties, n, self.candidates, 1), rng, UNIT)
 
 
 @dataclass(frozen=True)
-class RecallWithin:
+class RecallWithin(SuiteMetric):
     """Recall@k in galleries of the probe's own stratum, expected over all of them.
 
     Identities whose stratum is smaller than the gallery or not known are excluded.
@@ -166,8 +160,6 @@ class RecallWithin:
     k: int
     gallery_size: int
     stratum: str
-    version: int = 1
-    higher_is_better: bool = True
 
     @property
     def name(self) -> str:
@@ -200,20 +192,13 @@ class RecallWithin:
             smooth=False,
         )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over the identities included; the interval is a bootstrap over them. NaN with n = 0 for none."""
-        check(self, real, fake)
-        return _score_within(real, fake, rng, self.stratum, self.gallery_size, self.k)
+        within = _ranks_within(real, fake, self.stratum)
+        return mean_of_known(expected_recall_within(within, self.gallery_size, self.k), rng)
 
 
 @lru_cache(maxsize=1)  # all metrics of one stratum come one after the other
 def _ranks_within(real: Features, fake: Features, stratum: str) -> StratumRanks:
     """`ranks_within` of the generated faces among the true identities."""
     return ranks_within(fake.embeddings, real.embeddings, real.strata[stratum])
-
-
-def _score_within(
-    real: Features, fake: Features, rng: np.random.Generator, stratum: str, gallery_size: int, k: int
-) -> Score:
-    """Recall@k in galleries of the probe's own stratum."""
-    return mean_of_known(expected_recall_within(_ranks_within(real, fake, stratum), gallery_size, k), rng)

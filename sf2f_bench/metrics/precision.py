@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, matrix, slices, unit_rows
 from sf2f_bench.metrics.closeness import TIE_TOLERANCE
-from sf2f_bench.metrics.common import UNIT, check, mean_of_known
+from sf2f_bench.metrics.common import UNIT, SuiteMetric, mean_of_known
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _counts_above(cosines: Matrix, thresholds: Matrix) -> Labels:
 
 
 @dataclass(frozen=True)
-class MeanAveragePrecision:
+class MeanAveragePrecision(SuiteMetric):
     """Mean average precision of finding ALL photos of the person among everybody's photos.
 
     Range: 0..1; chance depends on the numbers of photos.
@@ -96,12 +96,9 @@ class MeanAveragePrecision:
     Pitfall: compare with the chance row of the same table only.
     """
 
-    name: str = "map/photos"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("ranking", "photos")
-    min_n: int = 2
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "map/photos"
+    needs = ("ranking", "photos")
+    card = MetricCard(
         "mean-average-precision",
         "identity",
         {"gallery": "photos"},
@@ -114,9 +111,9 @@ class MeanAveragePrecision:
         smooth=False,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over identities with a photo; the interval is a bootstrap over them."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         if real.owners is None or real.owners.min(initial=0) < 0 or real.owners.max(initial=0) >= n:
             raise BenchError(f"{self.name}: every photo needs the row of its owner, 0 to {n - 1}.")
         return mean_of_known(average_precisions(fake.embeddings, np.arange(n), real.photos, real.owners), rng)

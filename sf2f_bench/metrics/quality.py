@@ -11,19 +11,13 @@ import numpy as np
 from scipy.special import xlogy
 
 from sf2f_bench.metrics.arrays import matrix, slices
-from sf2f_bench.metrics.common import AT_LEAST_ONE, check, relative_score, sample_score
+from sf2f_bench.metrics.common import AT_LEAST_ONE, SuiteMetric, relative_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 512  # faces whose logarithms are held at once
-INFORMATION_NAMES = {"inception": "IS", "vggface2": "VGGFace Score"}  # published, by convention
-INFORMATION_MARGIN = Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True)
-INFORMATION_CAVEAT = (
-    "The mutual-information (MI) score cannot exceed the size of one part, "
-    "{part} here: compare it at equal n only."
-)
 SUM_TOLERANCE = 1e-2  # a softmax in half precision over thousands of classes is off by a few thousandths
 
 
@@ -84,7 +78,7 @@ def mutual_information(
 
 
 @dataclass(frozen=True)
-class MutualInformationScore:
+class MutualInformationScore(SuiteMetric):
     """Mutual-information score of the generated faces' class probabilities, a mean over shuffled parts.
 
     The interval is of what n faces give on average.
@@ -96,9 +90,7 @@ class MutualInformationScore:
     """
 
     parts: int = 5
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("probabilities",)
+    needs = ("probabilities",)
 
     @property
     def name(self) -> str:
@@ -118,25 +110,26 @@ class MutualInformationScore:
             "quality",
             {"parts": self.parts},
             heading="MI score",
-            headings=INFORMATION_NAMES,
+            headings={"inception": "IS", "vggface2": "VGGFace Score"},  # as published,
             format="size",
             bounds=(1.0, None),
-            margin=INFORMATION_MARGIN,
+            margin=Margin(0.1, "it counts kinds of faces: a tenth of them", relative=True),
             decides=("judge",),
             shown=("training-loss",),
             tables={"likeness": 7, "training-loss": 7, "further": 6},
             order={"likeness": 2, "training-loss": 2, "further": 3},
             plotted=True,
-            caveat=INFORMATION_CAVEAT,
+            caveat="The mutual-information (MI) score cannot exceed the size of one part, {part} here: compare it at "
+            "equal n only.",
         )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over the parts with their standard deviation; the interval is from half-samples.
 
         One permutation of the identities decides the parts: a half-sample keeps its order and is cut into as many
         parts, which are half as large.
         """
-        n = check(self, real, fake)
+        n = len(real.identities)
         order = rng.permutation(n)
         place = np.argsort(order)  # of each identity in the shuffled order
         score = mutual_information(fake.probabilities, self.parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -25,7 +25,7 @@ from sf2f_bench.metrics.closeness import (
     prepared,
     without_answers,
 )
-from sf2f_bench.metrics.common import SIGNED_UNIT, UNIT, check, mean_score, pair_score
+from sf2f_bench.metrics.common import SIGNED_UNIT, UNIT, SuiteMetric, mean_score, pair_score
 from sf2f_bench.statistics.intervals import median_interval
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
@@ -37,9 +37,8 @@ if TYPE_CHECKING:
 
 Similarity = Literal["cosine", "l1"]
 
-UNSURE_AT_MOST = (
-    1 / 512
-)  # share of a block's pairs; beyond it the whole block again is faster than pair by pair
+# Share of a block's pairs; beyond it the whole block again is faster than pair by pair.
+UNSURE_AT_MOST = 1 / 512
 SHOWN_KS = (1, 5)  # of recall@k, in tables beside the headline's
 RECALL_MARGIN = Margin(0.05, "half of what knowing the gender adds to chance at k = 10 of 100")
 
@@ -86,8 +85,8 @@ def _counts_of_cosines(left: Matrix, right: Matrix, above: Matrix, reach: Matrix
         rough_left = left[rows].astype(np.float32)
         for columns in slices(len(right), GALLERY_BLOCK):
             rough = without_answers(rough_left @ rough_right[columns].T, rows, columns)
-            sure, perhaps = _tests(rough, surely_above[rows], perhaps_reach[rows])
-            perhaps ^= sure
+            sure = rough > surely_above[rows][:, None]
+            perhaps = (rough >= perhaps_reach[rows][:, None]) ^ sure
             if np.count_nonzero(perhaps) > int(perhaps.size * UNSURE_AT_MOST):
                 block = without_answers(left[rows] @ right[columns].T, rows, columns)
                 yield rows, *_per_row(block, above[rows], reach[rows])
@@ -99,22 +98,14 @@ def _counts_of_cosines(left: Matrix, right: Matrix, above: Matrix, reach: Matrix
             yield rows, *(count + np.bincount(some, minlength=len(count)) for some in extra)
 
 
-def _tests(block: Any, above: Any, reach: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which entries of a block ``[rows, columns]`` are above, and which reach, their row's threshold."""
-    return block > above[:, None], block >= reach[:, None]
-
-
 def _per_row(block: Matrix, above: Matrix, reach: Matrix) -> tuple[Counts, Counts]:
     """How many columns are above, and how many reach, each row's threshold."""
-    is_above, reaches = _tests(block, above, reach)
+    is_above, reaches = block > above[:, None], block >= reach[:, None]
     return np.count_nonzero(is_above, axis=1), np.count_nonzero(reaches, axis=1)
 
 
 def recall_at_k(
-    probes: ArrayLike | Any,
-    gallery: ArrayLike | Any,
-    ks: Sequence[int],
-    similarity: Similarity = "cosine",
+    probes: ArrayLike | Any, gallery: ArrayLike | Any, ks: Sequence[int], similarity: Similarity = "cosine"
 ) -> dict[int, float]:
     """Fraction of probes whose right answer is among the k nearest gallery rows, for each k.
 
@@ -143,11 +134,18 @@ def expected_recall(better: ArrayLike, ties: ArrayLike, n: int, gallery_size: in
     size = n if gallery_size is None else gallery_size
     if not 1 <= size <= n:
         raise BenchError(f"a gallery of {size} cannot be drawn from {n} identities: choose 1 to {n}.")
-    if not 1 <= k <= size:
-        raise BenchError(f"a gallery of {size} cannot give recall@{k}: choose k from 1 to {size}.")
+    check_k(k, size)
     ahead, tied = _counts(better, ties, n)
     area = np.concatenate([[0.0], np.cumsum(_recall_by_number_ahead(n, size, k))])
     return np.clip((area[ahead + tied + 1] - area[ahead]) / (tied + 1), 0.0, 1.0)
+
+
+def check_k(k: int, gallery_size: int) -> None:
+    """Raise BenchError for a k that a gallery of this size cannot give."""
+    if not 1 <= k <= gallery_size:
+        raise BenchError(
+            f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
+        )
 
 
 def _recall_by_number_ahead(n: int, size: int, k: int) -> Matrix:
@@ -219,7 +217,7 @@ def inter_identity_leave_one_out(probes: ArrayLike | Any, gallery: ArrayLike | A
 
 
 @dataclass(frozen=True)
-class Recall:
+class Recall(SuiteMetric):
     """Recall@k, expected over all galleries of one size (None: all identities), ties by expectation.
 
     Range: 0..1; chance k / gallery size, knowing only the gender about twice that.
@@ -232,9 +230,6 @@ class Recall:
     gallery_size: int | None = None
     similarity: Similarity = "cosine"
     headline_k: int = 0  # the k of the verdicts, which has columns
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("ranking",)
 
     @property
     def name(self) -> str:
@@ -250,13 +245,21 @@ class Recall:
     @property
     def card(self) -> MetricCard:
         """Columns by cosine: at a few k in galleries of one size, at the headline's k in the full one."""
-        tables = self._tables()
-        is_headline = "training-loss" in tables
+        is_top, is_cosine = self.k == self.headline_k, self.similarity == "cosine"
+        is_headline = is_top and is_cosine and self.gallery_size is not None
+        tables, order = {}, {}
+        if is_headline:
+            tables = {"retrieval": 9, "training-loss": 9, "further": 0, "length": 14}
+            order = {"retrieval": 0, "training-loss": 0, "further": 4, "length": 4}
+        elif is_top and is_cosine:
+            tables, order = {"retrieval": 8}, {"retrieval": 1}
+        elif is_cosine and self.gallery_size and self.k in SHOWN_KS and self.k < self.headline_k:
+            tables, order = {"retrieval": self.k}, {"retrieval": 0}
         parameters = {"k": self.k, "gallery": self.gallery_size or "full"}
         return MetricCard(
             "recall",
             "identity",
-            parameters if self.similarity == "cosine" else {**parameters, "similarity": self.similarity},
+            parameters if is_cosine else {**parameters, "similarity": self.similarity},
             heading=self.name.replace("/", " "),
             bounds=UNIT,
             chance=min(1.0, self.k / self.gallery_size) if self.gallery_size else None,
@@ -265,33 +268,19 @@ class Recall:
             shown=("training-loss", "further") if is_headline else (),
             headline=is_headline,
             tables=tables,
-            order={"retrieval": 0, "training-loss": 0, "further": 4, "length": 4}
-            if is_headline
-            else dict.fromkeys(tables, 0 if self.gallery_size else 1),
+            order=order,
             smooth=False,
-            plotted=bool(tables) and self.k == self.headline_k,
+            plotted=is_top and is_cosine,
         )
 
-    def _tables(self) -> dict[str, int]:
-        is_top = self.k == self.headline_k
-        if self.similarity != "cosine":
-            return {}
-        if self.gallery_size is None:
-            return {"retrieval": 8} if is_top else {}
-        if is_top:
-            return {"retrieval": 9, "training-loss": 9, "further": 0, "length": 14}
-        return {"retrieval": self.k} if self.k in SHOWN_KS and self.k < self.headline_k else {}
-
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over identities; the interval is a bootstrap over them."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         better, ties = ranks_of(real, fake, self.similarity)
         values = expected_recall(better, ties, len(better), self.gallery_size, self.k)
         return mean_score(values, rng, UNIT)
 
 
 @dataclass(frozen=True)
-class MedianRank:
+class MedianRank(SuiteMetric):
     """Median rank of the right identity in the full gallery, ties at their mean rank.
 
     Range: 1..n; chance (n + 1) / 2.
@@ -301,12 +290,9 @@ class MedianRank:
     Pitfall: it grows with the number of test identities: compare at equal n only.
     """
 
-    name: str = "median-rank/full"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("ranking",)
-    min_n: int = 2
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "median-rank/full"
+    higher_is_better = False
+    card = MetricCard(
         "median-rank",
         "identity",
         {"gallery": "full"},
@@ -321,15 +307,14 @@ class MedianRank:
         plotted=True,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Median over identities; the interval is distribution-free, absent below six identities."""
-        check(self, real, fake)
         values = expected_ranks(*ranks_of(real, fake, "cosine"))
         return Score(float(np.median(values)), len(values), median_interval(values), values, "median")
 
 
 @dataclass(frozen=True)
-class MeanReciprocalRank:
+class MeanReciprocalRank(SuiteMetric):
     """Mean of 1 / rank in the full gallery, ties by expectation.
 
     Range: 0..1; chance (1 + 1/2 + ... + 1/n) / n.
@@ -339,12 +324,8 @@ class MeanReciprocalRank:
     Pitfall: the first ranks decide it, and it falls with the number of test identities: compare at equal n only.
     """
 
-    name: str = "mrr/full"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("ranking",)
-    min_n: int = 2
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "mrr/full"
+    card = MetricCard(
         "mean-reciprocal-rank",
         "identity",
         {"gallery": "full"},
@@ -357,14 +338,12 @@ class MeanReciprocalRank:
         plotted=True,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over identities; the interval is a bootstrap over them."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         return mean_score(reciprocal_ranks(*ranks_of(real, fake, "cosine")), rng, UNIT)
 
 
 @dataclass(frozen=True)
-class InterIdentitySimilarity:
+class InterIdentitySimilarity(SuiteMetric):
     """Mean cosine of a generated face to all OTHER identities, beside the cosine to the right one.
 
     Range: -1..1.
@@ -374,12 +353,11 @@ class InterIdentitySimilarity:
     Pitfall: low alone is no merit, noise is unlike everybody: what counts is the distance to the cosine.
     """
 
-    name: str = "inter-identity-similarity"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("embeddings",)
-    min_n: int = 3
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "inter-identity-similarity"
+    higher_is_better = False
+    needs = ("embeddings",)
+    min_n = 3
+    card = MetricCard(
         "inter-identity-similarity",
         "diversity",
         heading="cosine to others",
@@ -388,12 +366,9 @@ class InterIdentitySimilarity:
         tables={},
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over pairs; the interval is a jackknife over identities."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         pair = fake.embeddings, real.embeddings
-        value = inter_identity_similarity(*pair)
-        return pair_score(value, inter_identity_leave_one_out(*pair), SIGNED_UNIT)
+        return pair_score(inter_identity_similarity(*pair), inter_identity_leave_one_out(*pair), SIGNED_UNIT)
 
 
 @lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value

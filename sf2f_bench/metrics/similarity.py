@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned, unit_rows
-from sf2f_bench.metrics.common import OWN_UNIT, SIGNED_UNIT, check, mean_score
+from sf2f_bench.metrics.common import OWN_UNIT, SIGNED_UNIT, SuiteMetric, mean_score
 from sf2f_bench.types import Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def likeness_card(kind: str) -> MetricCard:
 
 
 @dataclass(frozen=True)
-class TrueIdentity:
+class TrueIdentity(SuiteMetric):
     """Mean "cosine", "l1" or "l2" of the generated face's embedding to the true identity's template.
 
     Range: -1..1 (cosine), 0 or more (l1, l2).
@@ -94,9 +94,7 @@ class TrueIdentity:
     """
 
     name: str
-    version: int = 1
-    needs: tuple[str, ...] = ("embeddings",)
-    min_n: int = 2
+    needs = ("embeddings",)
 
     @property
     def higher_is_better(self) -> bool:
@@ -116,8 +114,6 @@ class TrueIdentity:
             plotted=True,
         )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over identities; the interval is a bootstrap over them."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         values = SIMILARITIES[self.name](fake.embeddings, real.embeddings)
         return mean_score(values, rng, None)

@@ -18,7 +18,13 @@ from sf2f_bench.metrics.manifold import SIDES, ManifoldShare
 from sf2f_bench.metrics.matching import STRATA, Matching, RecallWithin
 from sf2f_bench.metrics.precision import MeanAveragePrecision
 from sf2f_bench.metrics.quality import MutualInformationScore
-from sf2f_bench.metrics.retrieval import InterIdentitySimilarity, MeanReciprocalRank, MedianRank, Recall
+from sf2f_bench.metrics.retrieval import (
+    InterIdentitySimilarity,
+    MeanReciprocalRank,
+    MedianRank,
+    Recall,
+    check_k,
+)
 from sf2f_bench.metrics.similarity import SIMILARITIES, TrueIdentity
 from sf2f_bench.metrics.verification import VerificationAUC, VerificationEqualErrorRate
 from sf2f_bench.protocols.names import headline_k
@@ -57,10 +63,7 @@ def identity_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[
             "gallery or more test identities."
         )
     for k in ks:
-        if not 1 <= k <= gallery_size:
-            raise BenchError(
-                f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
-            )
+        check_k(k, gallery_size)
     return _metrics(
         *(Recall(k, gallery_size, "cosine", top) for k in ks),
         *(Recall(k, gallery_size, "l1", top) for k in ks),

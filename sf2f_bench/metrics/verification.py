@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix
 from sf2f_bench.metrics.closeness import TIE_TOLERANCE, answers, closeness_blocks, prepared
-from sf2f_bench.metrics.common import UNIT, check, pair_score, sample_score
+from sf2f_bench.metrics.common import UNIT, SuiteMetric, pair_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -111,13 +111,8 @@ class EqualErrorRates:
         )
         # Outside the window no false accepts are counted, so that part of the curve is not known.
         inside = np.tile((matching - TIE_TOLERANCE > self.low) & (matching + TIE_TOLERANCE < self.high), 2)
-        curve = _rates(
-            false_accepts[inside],
-            true_accepts[inside],
-            len(rows),
-            starts=self.high == np.inf,
-            ends=self.low == -np.inf,
-        )
+        ends = self.high == np.inf, self.low == -np.inf
+        curve = _rates(false_accepts[inside], true_accepts[inside], len(rows), *ends)
         along = curve[0] + curve[1]
         if not along.size or not along.min() <= 1 <= along.max():
             return equal_error_rate(self.left[rows], self.right[rows])
@@ -138,9 +133,8 @@ class _PairsInWindow:
             places = (row + rows.start).astype(np.int32), (column + columns.start).astype(np.int32)
             found.append((block[row, column], *places))
             bits = np.packbits(block >= high, axis=1)
-            self.above_window[rows, columns.start // 8 :][:, : bits.shape[1]] = (
-                bits  # blocks begin at whole bytes
-            )
+            # Blocks begin at whole bytes.
+            self.above_window[rows, columns.start // 8 :][:, : bits.shape[1]] = bits
         cosines, probes, others = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(cosines)[::-1]
         self.probes, self.others = probes[order], others[order]
@@ -252,7 +246,7 @@ def _lost_to(block: Matrix, threshold: Matrix) -> Matrix:
 
 
 @dataclass(frozen=True)
-class VerificationAUC:
+class VerificationAUC(SuiteMetric):
     """Area under the ROC curve of matching against non-matching pairs by cosine.
 
     Range: 0..1; chance .5, knowing only the gender about .75.
@@ -261,12 +255,9 @@ class VerificationAUC:
     Pitfall: half of all strangers are of the other gender, so that gender alone reaches about .75.
     """
 
-    name: str = "verification-auc"
-    version: int = 1
-    higher_is_better: bool = True
-    needs: tuple[str, ...] = ("ranking",)
-    min_n: int = 3
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "verification-auc"
+    min_n = 3
+    card = MetricCard(
         "verification-auc",
         "verification",
         heading="verification AUC",
@@ -279,16 +270,13 @@ class VerificationAUC:
         plotted=True,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Over all pairs; the interval is a jackknife over identities."""
-        check(self, real, fake)
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         pair = fake.embeddings, real.embeddings
-        value = verification_auc(*pair)
-        return pair_score(value, verification_auc_leave_one_out(*pair), UNIT)
+        return pair_score(verification_auc(*pair), verification_auc_leave_one_out(*pair), UNIT)
 
 
 @dataclass(frozen=True)
-class VerificationEqualErrorRate:
+class VerificationEqualErrorRate(SuiteMetric):
     """Error rate of telling matching from non-matching pairs at the threshold where both kinds of error meet.
 
     Range: 0..1; guessing .5.
@@ -297,12 +285,10 @@ class VerificationEqualErrorRate:
     Pitfall: all N (N - 1) false pairs of all genders: published lists hold their own, often harder, pairs.
     """
 
-    name: str = "verification-eer"
-    version: int = 1
-    higher_is_better: bool = False
-    needs: tuple[str, ...] = ("ranking",)
-    min_n: int = 4  # half-samples of two
-    card: ClassVar[MetricCard] = MetricCard(
+    name = "verification-eer"
+    higher_is_better = False
+    min_n = 4  # half-samples of two
+    card = MetricCard(
         "verification-eer",
         "verification",
         heading="verification EER",
@@ -314,7 +300,7 @@ class VerificationEqualErrorRate:
         smooth=False,
     )
 
-    def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all pairs; 0..1, guessing .5; the interval is from half-samples of the identities."""
-        n = check(self, real, fake)
+        n = len(real.identities)
         return sample_score(EqualErrorRates(fake.embeddings, real.embeddings), n, UNIT)

@@ -59,6 +59,16 @@ def _further_title(_: Sequence[RunRecord], extractors: str) -> str:
 FURTHER_METRICS = TableSpec("more", _further_title, by="any extractor", main=True)
 
 
+@dataclass(frozen=True, eq=False)
+class TrainedSystem:
+    """A system to generate with: the store is prepared with its own front end, the seed is that of its training."""
+
+    system: SpeechToFace
+    store: PreparedStore
+    device: torch.device
+    seed: int
+
+
 class EvaluationProtocol(ABC, Generic[Generated]):
     """One versioned protocol: which faces it needs, how it scores them, and how its numbers are shown.
 
@@ -114,19 +124,9 @@ class EvaluationProtocol(ABC, Generic[Generated]):
 
     @abstractmethod
     def generate(
-        self,
-        evaluation: Evaluation,
-        system: SpeechToFace,
-        store: PreparedStore,
-        device: torch.device,
-        seed: int,
-        reporter: Reporter,
-        path: Path,
+        self, evaluation: Evaluation, trained: TrainedSystem, reporter: Reporter, path: Path
     ) -> None:
-        """Write the artefact of a trained system's faces of the test identities to `path`.
-
-        store: prepared with the system's own front end. seed: of the training.
-        """
+        """Write the artefact of a trained system's faces of the test identities to `path`."""
 
     @abstractmethod
     def load(self, path: Path) -> Generated:

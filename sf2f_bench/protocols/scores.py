@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from sf2f_bench.metrics.common import card_of
 from sf2f_bench.results import records
+from sf2f_bench.statistics.paired import Basis
 from sf2f_bench.types import MetricCard, Role, Score
 
 
@@ -16,16 +17,11 @@ class NamedMetric(Protocol):
     """What a record says of a metric."""
 
     @property
-    def name(self) -> str:  # noqa: D102
-        ...
-
+    def name(self) -> str: ...  # noqa: D102
     @property
-    def version(self) -> int:  # noqa: D102
-        ...
-
+    def version(self) -> int: ...  # noqa: D102
     @property
-    def higher_is_better(self) -> bool:  # noqa: D102
-        ...
+    def higher_is_better(self) -> bool: ...  # noqa: D102
 
 
 class Identified(Protocol):
@@ -36,8 +32,7 @@ class Identified(Protocol):
 
 def role_of(key: str) -> Role:
     """The role that a record states for an extractor: its key in `Evaluation.extractors`, or "further"."""
-    roles: dict[str, Role] = {"judge": "judge", "training-loss": "training-loss"}
-    return roles.get(key, "further")
+    return cast("Role", key) if key in ("judge", "training-loss") else "further"
 
 
 @dataclass
@@ -66,7 +61,7 @@ class Scores:
         """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
         self.cards[metric.name] = card_of(metric)
         column = records.column_of(metric.name, extractor.id if extractor else None)
-        basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = None
+        basis: Basis | None = None
         if result.per_identity is not None:
             basis, self.columns[column] = result.basis, result.per_identity
         elif result.replicates is not None:

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.protocols.protocol import TableSpec
 from sf2f_bench.results.numbers import NOTHING, value_and_error
-from sf2f_bench.results.records import ScoreRecord
-from sf2f_bench.results.selection import NO_CARD, Entry, Group, Zone, cached_per_group
+from sf2f_bench.results.records import NO_CARD, ScoreRecord
+from sf2f_bench.results.selection import Entry, Group, Zone, cached_per_group
 from sf2f_bench.types import MetricCard, Role
 
 Kind = Literal["system", "ablation", "anchor"]

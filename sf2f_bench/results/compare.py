@@ -17,11 +17,11 @@ from scipy import stats
 
 from sf2f_bench.files import seed_of
 from sf2f_bench.registry import unknown
-from sf2f_bench.results.records import check_side_files, load, load_all
+from sf2f_bench.results.records import NO_CARD, check_side_files, load, load_all
 from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
 from sf2f_bench.results.selection import Entry, Group, difference, groups
 from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
-from sf2f_bench.types import BenchError, Format, MetricCard
+from sf2f_bench.types import BenchError, Format
 
 Verdict = Literal["better", "worse", "no difference shown"]
 
@@ -68,7 +68,7 @@ class SystemComparison:
 
     def format_of(self, metric: str) -> Format:
         """How a metric's numbers are printed, as its card states it."""
-        return self.a.records[0].metrics.get(metric, MetricCard()).format
+        return self.a.records[0].metrics.get(metric, NO_CARD).format
 
     def frame(self) -> pd.DataFrame:
         """One row a metric, unrounded, with what decides its meaning."""

@@ -50,6 +50,7 @@ SCHEMA_VERSION = 2
 STRIPS: tuple[Literal["faces", "true_faces"], ...] = ("faces", "true_faces")
 SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
+NO_CARD = MetricCard()  # of a metric without one
 
 
 class _Part(BaseModel):
@@ -136,7 +137,7 @@ class ScoreRecord(_Part):
     basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = (
         None  # of paired tests; see `Score`
     )
-    _card: MetricCard = PrivateAttr(default_factory=MetricCard)
+    _card: MetricCard | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -156,7 +157,7 @@ class ScoreRecord(_Part):
     @property
     def card(self) -> MetricCard:
         """What the metric says of itself, from the record that the score stands in."""
-        return self._card
+        return self._card or NO_CARD
 
 
 class AbsentScore(_Part):
@@ -171,7 +172,9 @@ class Finding(_Part):
     """A finding of `sf2f-bench audit`; `alarm`: numbers made from these data must not be believed as they are."""
 
     check: (
-        str  # "overlap", "seen-by-networks", "duplicate-photos", "duplicate-recordings", "balance", "gallery"
+        # "overlap", "seen-by-networks", "duplicate-photos", "flat-photos", "photo-shapes", "duplicate-recordings",
+        # "balance", "gallery"
+        str
     )
     text: str
     alarm: bool = False
@@ -249,7 +252,7 @@ class RunRecord(_Part):
             if (score.metric, score.extractor) in seen:
                 raise ValueError(f"{score.metric} by {score.extractor} stands twice in one record")
             seen.add((score.metric, score.extractor))
-            score._card = self.metrics.get(score.metric, MetricCard())
+            score._card = self.metrics.get(score.metric)
         return self
 
     @field_serializer("metrics", "extractors")

@@ -12,14 +12,13 @@ from weakref import WeakKeyDictionary
 
 from sf2f_bench.protocols.catalogue import protocol_of_records
 from sf2f_bench.protocols.protocol import EvaluationProtocol
-from sf2f_bench.results.records import BenchmarkPart, RunRecord, ScoreRecord
+from sf2f_bench.results.records import NO_CARD, BenchmarkPart, RunRecord, ScoreRecord
 from sf2f_bench.types import BenchError, ExtractorCard, MetricCard, Purpose, with_width
 
 Made = TypeVar("Made")
 Zone = Literal["floor", "system", "ablation", "ceiling"]
 ZONES: tuple[Zone, ...] = ("floor", "system", "ablation", "ceiling")
 TRAINED: tuple[Zone, ...] = ("system", "ablation")
-NO_CARD = MetricCard()
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
+from sf2f_bench.exchange.channel_order import channel_order_note
 from sf2f_bench.exchange.faces_in import read_faces
 from sf2f_bench.files import hash_of, seed_of, write_json
 from sf2f_bench.progress import Reporter
@@ -68,9 +69,8 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     """
     benchmark = benchmark_of(config)
     machine = Machine.start(config.device, config.precision, config.deterministic, config.compile)
-    settings = ModelSettings(
-        benchmark.image_size, config.budget, machine.device.type, config.width, config.steps
-    )
+    size, kind = benchmark.image_size, machine.device.type
+    settings = ModelSettings(size, config.budget, kind, config.width, config.steps)
     names = dict.fromkeys((*benchmark.anchors, *_systems(config, benchmark)))  # each once
     rows = [build(name, settings) for name in names]
     systems = [row for row in rows if not isinstance(row, Anchor)]
@@ -113,10 +113,24 @@ def score_external(
     )
     key = record_key(opened, hash_of({"external": external.sha256, "name": name}))
     if not records.add_existing(0, key):
-        provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=external.notes)
+        notes = (*external.notes, *_channel_order(opened, external.answer))
+        provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=notes)
         records.add_new(_scored(opened, provenance, external.answer))
     _add_shuffled(opened, replace(card, version="1"), external.answer, 0, key, records)
     return records.read()
+
+
+def _channel_order(run: Run, answer: Answer) -> list[str]:
+    """A warning, also on the terminal, where the judge finds red and blue of a folder's faces exchanged."""
+    evaluation, faces = run.evaluation, answer.faces
+    if "judge" not in evaluation.extractors or faces is None:
+        return []
+    templates = evaluation.real("judge").embeddings
+    own = templates if answer.rows is None else templates[answer.rows]
+    note = channel_order_note(faces, own, lambda images: evaluation.embed("judge", images)[0])
+    if note:
+        run.reporter.say(note)
+    return [note] if note else []
 
 
 # ---------------------------------------------------------------- what all rows share
@@ -150,9 +164,8 @@ def open_run(
     for name, error in missing.items():
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
-    evaluation = Evaluation(
-        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons
-    )
+    cache = config.cache / "features"
+    evaluation = Evaluation(benchmark, store, dataset, own, extractors, cache, judges, reasons)
     findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
@@ -303,16 +316,8 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         return
     made = generated(run, system, keys["faces"])
     if not records.add_existing(seed, keys["record"]):
-        provenance = Provenance(
-            keys["record"],
-            system.card,
-            system.recipe,
-            seed,
-            run.config.budget,
-            run.device.type,
-            wall_seconds=seconds,
-            train_seconds=training["seconds"],
-        )
+        made_with = system.card, system.recipe, seed, run.config.budget, run.device.type
+        provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
         records.add_new(_scored(run, provenance, made, training["curve"]))
     if shuffles:
         _add_shuffled(run, system.card, made, seed, keys["record"], records)
@@ -342,11 +347,7 @@ def _timed(make: Callable[[], Made]) -> tuple[Made, float]:
 
 
 def _scored(
-    run: Run,
-    provenance: Provenance,
-    answer: Any,
-    curve: Sequence[Mapping[str, Any]] = (),
-    whole: bool = True,
+    run: Run, provenance: Provenance, answer: Any, curve: Sequence[Mapping[str, Any]] = (), whole: bool = True
 ) -> Path:
     """Score an answer, or what the protocol generated, and save the record.
 

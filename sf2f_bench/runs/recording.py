@@ -91,15 +91,11 @@ def save_record(
         notes=(*found.notes, *provenance.notes),
         audit=provenance.findings,
     )
+    columns = {name: _filled(column, len(names)) for name, column in found.columns.items()}
     return records.save(
         record,
         folder,
-        pd.DataFrame(
-            {
-                "identity": names,
-                **{name: _filled(column, len(names)) for name, column in found.columns.items()},
-            }
-        ),
+        pd.DataFrame({"identity": names, **columns}),
         pd.DataFrame(curve) if curve else None,
         faces[:shown] if shown and faces is not None else None,
         evaluation.true_photos[found.rows][:shown] if shown else None,
@@ -110,9 +106,8 @@ def save_record(
 
 def _voices(dataset: Dataset, names: Sequence[str]) -> list[FloatArray] | None:
     """The waveform ``[T]`` of each person's first readable recording; None where somebody has none."""
-    found = [_voice(dataset, name) for name in names]
-    heard = [voice for voice in found if voice is not None]
-    return heard if heard and len(heard) == len(found) else None
+    heard = [voice for name in names if (voice := _voice(dataset, name)) is not None]
+    return heard if heard and len(heard) == len(names) else None
 
 
 def _voice(dataset: Dataset, name: str) -> FloatArray | None:
@@ -203,10 +198,8 @@ def _environment(device: str) -> records.Environment:
 
 def _commit() -> str | None:
     """The commit of the checkout that this code runs from; None for an installed package."""
-    folder = Path(sf2f_bench.__file__).parents[1]
+    folder, command = Path(sf2f_bench.__file__).parents[1], ["git", "rev-parse", "HEAD"]
     if not (folder / ".git").exists():
         return None
-    asked = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return asked.stdout.strip() or None

@@ -23,7 +23,7 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
-from sf2f_bench.protocols.protocol import EvaluationProtocol
+from sf2f_bench.protocols.protocol import EvaluationProtocol, TrainedSystem
 from sf2f_bench.registry import DATASETS, extractor_named
 from sf2f_bench.results import records
 from sf2f_bench.training import Machine, TrainContext, Validation
@@ -90,15 +90,10 @@ class Run:
 def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
     """The benchmark's data set, where the user says it lies."""
     limits = benchmark.smoke_limits if config.budget == "smoke" else {}
-    source = DatasetSource(
-        _absolute(config.root), _absolute(config.voices), _absolute(config.faces), seed=0, limits=limits
-    )
-    return DATASETS.build(benchmark.dataset, source)
-
-
-def _absolute(folder: Path | None) -> Path | None:
-    """For the workers of a cluster, whose working folders are others."""
-    return folder and folder.absolute()
+    # Absolute for the workers of a cluster, whose working folders are others.
+    folders = (config.root, config.voices, config.faces)
+    root, voices, faces = (folder and folder.absolute() for folder in folders)
+    return DATASETS.build(benchmark.dataset, DatasetSource(root, voices, faces, limits=limits))
 
 
 def prepare_store(
@@ -111,16 +106,9 @@ def prepare_store(
 ) -> PreparedStore:
     """The prepared store of a data set, in `folder` or in the cache; finished shards are kept."""
     frontend = frontend or LogFilterbank()
-    key = store_key(dataset, frontend, benchmark.image_size)
-    return prepare(
-        dataset,
-        frontend,
-        benchmark.image_size,
-        folder or config.cache / "prepared" / key,
-        reporter,
-        config.jobs,
-        config.scheduler,
-    )
+    size = benchmark.image_size
+    folder = folder or config.cache / "prepared" / store_key(dataset, frontend, size)
+    return prepare(dataset, frontend, size, folder, reporter, config.jobs, config.scheduler)
 
 
 def prepared_stores(
@@ -177,9 +165,8 @@ def record_key(run: Run, faces: str) -> str:
     }
     extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
     extractors |= {judge.id: "attributes" for judge in run.evaluation.attribute_judges}
-    return hash_of(
-        {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
-    )
+    parts = {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
+    return hash_of(parts)
 
 
 def shuffled_key(record: str) -> str:
@@ -189,11 +176,8 @@ def shuffled_key(record: str) -> str:
 
 def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
     card = row.card  # its name, not its label: another title in tables is no other training
-    facts = {
-        "data": run.store.data_hash,
-        "system": with_width(card.name, card.width),
-        "version": card.version,
-    }
+    name = with_width(card.name, card.width)
+    facts = {"data": run.store.data_hash, "system": name, "version": card.version}
     if isinstance(row, Anchor):
         return hash_of(facts)
     base = base_of(row)
@@ -294,6 +278,6 @@ def generated(run: Run, system: SpeechToFace, key: str) -> Any:
     """What the protocol keeps of a trained system's faces of the test identities, generated once."""
     path = run.config.cache / "faces" / f"{key}.safetensors"
     if not path.exists():
-        store = run.store_for(system)
-        run.protocol.generate(run.evaluation, system, store, run.device, run.config.seed, run.reporter, path)
+        ready = TrainedSystem(system, run.store_for(system), run.device, run.config.seed)
+        run.protocol.generate(run.evaluation, ready, run.reporter, path)
     return run.protocol.load(path)

@@ -22,12 +22,11 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
     name, _, weights = name.partition("@")
     target = MODELS.get(name)
     if getattr(getattr(target, "card", None), "kind", None) == "anchor":
-        model = MODELS.call(name, target)
-        MODELS.check(name, model, Anchor)
+        model = MODELS.check(name, MODELS.call(name, target), Anchor)
     elif weights:
         model = _with_weights(name, target, settings, Path(weights))
     else:
-        model = _system(name, target, settings)
+        model = MODELS.check(name, MODELS.call(name, target, settings))
     if is_file(name) and model.card.name in MODELS.targets():
         raise BenchError(
             f"--models {name}: {model.card.name!r} is the name of an installed model; the table must not confuse the "
@@ -36,30 +35,25 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
     return model
 
 
-def _system(name: str, target: Any, settings: ModelSettings) -> SpeechToFace:
-    system = MODELS.call(name, target, settings)
-    MODELS.check(name, system)
-    return system
-
-
 def _with_weights(name: str, target: Any, settings: ModelSettings, file: Path) -> SpeechToFace:
     if not file.is_file():
         raise BenchError(
             f"--models {name}@{file}: there is no such file; `sf2f-bench weights import` writes one"
         )
     _, facts = load_tensors(file)
-    system = _system(name, target, replace(settings, width=facts.get("width") or settings.width))
+    settings = replace(settings, width=facts.get("width") or settings.width)
+    system: SpeechToFace = MODELS.check(name, MODELS.call(name, target, settings))
     if facts.get("model") != system.card.name:
         raise BenchError(
             f"{file} holds weights of {facts.get('model')}, not of {system.card.name}: name the system it was made for"
         )
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    sha256, source = hashlib.sha256(file.read_bytes()).hexdigest(), facts.get("source", file.name)
     system.weights = file  # type: ignore[attr-defined]
     system.recipe = {**system.recipe, "weights_sha256": sha256}
     system.card = replace(
         system.card,
         name=f"{system.card.name}@{sha256[:8]}",
-        trained_on=f"not trained here: {facts.get('source', file.name)}",
-        limits=f"weights of {facts.get('source', file.name)}. Not for identifying people",
+        trained_on=f"not trained here: {source}",
+        limits=f"weights of {source}. Not for identifying people",
     )
     return system

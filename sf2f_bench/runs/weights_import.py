@@ -74,17 +74,14 @@ def generator_state(content: Any, file: Path) -> dict[str, Tensor]:
     found = content
     if isinstance(content, Mapping) and isinstance(content.get(GENERATOR_ENTRY), Mapping):
         found = content[GENERATOR_ENTRY]
-    if (
-        not isinstance(found, Mapping)
-        or not found
-        or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items())
-    ):
+    parts = found.items() if isinstance(found, Mapping) else ()
+    if not parts or not all(isinstance(name, str) and isinstance(part, Tensor) for name, part in parts):
         entries = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else ""
         raise BenchError(
             f"{file.name} holds no generator: expected tensors by name, or these under "
             f"{GENERATOR_ENTRY!r}, found a {type(content).__name__} with {entries or 'no entries'}"
         )
-    return dict(found)
+    return dict(parts)
 
 
 def _read(file: Path) -> Any:
@@ -99,8 +96,7 @@ def _read(file: Path) -> Any:
         with safe_globals([(plain_dictionary, "collections.defaultdict"), *disregarded]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can fail in any way
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        if named:
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise BenchError(
                 f"{file.name} asks for {named[1]} and was not opened, because such a file can run code: "
                 "expected tensors and plain values; save the generator's state dict alone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 BATCH_ELEMENTS = 2**22  # resampled values held at once: 32 MiB
 BCA_LIMIT = 5_000  # BCa's own jackknife is quadratic; beyond, skewness no longer matters
 HALVES = 100  # half-samples of a statistic that no identity contributes to on its own
-FEW = 5  # identities' worth off a bound: fewer, and resampling does not see what it has not met
+# Identities' worth off a bound: with fewer, resampling does not see what it has not met.
+NEAR_BOUND_IDENTITIES = 5
 ROUNDING = 1e-12  # values closer than this (relatively) are one value
 
 
@@ -43,10 +45,9 @@ def mean_interval(
     """
     array = _vector(values, "values")
     mean, n = float(array.mean()), len(array)
-    known = _interval_without_spread(mean, n, _constant(array), bounds, level)
-    if known:
+    if known := _interval_without_spread(mean, n, _constant(array), bounds, level):
         return known
-    if bounds is not None and _worth_off_bound(mean, n, bounds) < FEW:
+    if bounds is not None and _worth_off_bound(mean, n, bounds) < NEAR_BOUND_IDENTITIES:
         return weighted_interval(array, rng, bounds, level, resamples)
     method = "BCa" if len(array) <= BCA_LIMIT else "percentile"
     interval = _bootstrap(array, rng, level, resamples, method)
@@ -127,7 +128,7 @@ def median_interval(values: ArrayLike, level: float = 0.95) -> Interval | None:
 
 
 def paired_difference(
-    a: ArrayLike, b: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 2000
+    a: ArrayLike, b: ArrayLike, rng: np.random.Generator, resamples: int = 2000
 ) -> tuple[float, Interval, float]:
     """Mean of a - b over the same identities, its bootstrap interval and a two-sided p-value.
 
@@ -141,23 +142,30 @@ def paired_difference(
             f"a paired comparison needs the same identities on both sides, got {len(left)} and {len(right)}."
         )
     difference = left - right
-    interval = mean_interval(difference, rng, level=level, resamples=resamples)
+    interval = mean_interval(difference, rng, resamples=resamples)
     if not difference.any():
         return 0.0, interval, 1.0
+    p = exchange_test((left, right), lambda a, b, axis: np.mean(a - b, axis=axis), rng, resamples)
+    return float(difference.mean()), interval, p
+
+
+def exchange_test(
+    pair: tuple[Vector, Vector],
+    statistic: Callable[..., Any],
+    rng: np.random.Generator,
+    resamples: int = 2000,
+) -> float:
+    """Two-sided p of ``statistic(a, b, axis)`` of ``[N]``, ``[N]``, each identity's two values exchanged at random."""
     test = stats.permutation_test(
-        (left, right),
-        _mean_difference,
+        pair,
+        statistic,
         permutation_type="samples",
         vectorized=True,
         n_resamples=resamples,
-        batch=max(1, BATCH_ELEMENTS // len(left)),
+        batch=max(1, BATCH_ELEMENTS // len(pair[0])),
         rng=rng,
     )
-    return float(difference.mean()), interval, float(test.pvalue)
-
-
-def _mean_difference(a: Vector, b: Vector, axis: int) -> Vector:
-    return np.mean(a - b, axis=axis)
+    return float(test.pvalue)
 
 
 def jackknife_interval(
@@ -173,11 +181,14 @@ def jackknife_interval(
     n = len(array)
     if n < 2:
         raise BenchError("a jackknife interval needs at least 2 identities, got 1.")
-    known = _interval_without_spread(value, n, _constant(array), bounds, level)
-    if known:
+    if known := _interval_without_spread(value, n, _constant(array), bounds, level):
         return known
     error = np.sqrt((n - 1) / n * np.sum((array - array.mean()) ** 2))
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
+    return around(value, float(stats.t.ppf((1 + level) / 2, n - 1) * error), bounds)
+
+
+def around(value: float, reach: float, bounds: Interval | None) -> Interval:
+    """``value +- reach``, cut to `bounds`."""
     low, high = bounds or (-np.inf, np.inf)
     return float(max(low, value - reach)), float(min(high, value + reach))
 
@@ -224,8 +235,7 @@ def half_sample_interval(
     array = _vector(replicates, "half-sample values")
     degrees = min(n, len(array)) - 1
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * half_sample_error(array, n)
-    low, high = bounds or (-np.inf, np.inf)
-    cut = float(max(low, value - reach)), float(min(high, value + reach))
+    cut = around(value, reach, bounds)
     known = _interval_without_spread(value, n, _constant(np.append(array, value)), bounds, level)
     return (min(cut[0], known[0]), max(cut[1], known[1])) if known else cut
 
@@ -238,14 +248,11 @@ def half_sample_error(replicates: ArrayLike, n: int) -> float:
 
 def _vector(values: ArrayLike, what: str) -> Vector:
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise BenchError(f"{what}: expected finite numbers [N], N >= 1, got {_describe(array)}.")
+    is_list = array.ndim == 1 and array.size > 0
+    if not is_list or not np.isfinite(array).all():
+        came = f"shape {list(array.shape)}{' with NaN or infinity' if is_list else ''}"
+        raise BenchError(f"{what}: expected finite numbers [N], N >= 1, got {came}.")
     return array
-
-
-def _describe(array: Vector) -> str:
-    shape = f"shape {list(array.shape)}"
-    return shape if array.ndim != 1 or array.size == 0 else f"{shape} with NaN or infinity"
 
 
 def _constant(array: Vector) -> bool:

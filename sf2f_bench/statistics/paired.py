@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from scipy import optimize, special, stats
 
-from sf2f_bench.statistics.intervals import BATCH_ELEMENTS, half_sample_error, half_samples, paired_difference
+from sf2f_bench.statistics.intervals import (
+    BATCH_ELEMENTS,
+    around,
+    exchange_test,
+    half_sample_error,
+    half_samples,
+    paired_difference,
+)
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
 
 Basis = Literal["mean", "median", "pseudo-values", "replicates"]
 SIGNIFICANT = 0.05  # of q, below which a difference is shown
-POWER = 0.8
+LEVEL, POWER = 0.95, 0.8  # of intervals; of `Comparison.detectable`
 SMALLEST_TAIL = 1e-100
 
 
@@ -87,7 +94,7 @@ class Comparison:
     detectable: float | None
 
 
-def compare_scores(a: Measured, b: Measured, rng: np.random.Generator, level: float = 0.95) -> Comparison:
+def compare_scores(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
     """The difference of one metric between two systems, paired by identity.
 
     One seed each: the module's tests, which hold for these two trained models alone. Several seeds on one side at
@@ -101,8 +108,8 @@ def compare_scores(a: Measured, b: Measured, rng: np.random.Generator, level: fl
     Raises BenchError where the two do not pair.
     """
     if not _by_exchange(a, b):
-        return _by_errors(_effect(a, b), _errors_between(a, b), a.n, level)
-    return _by_sign_flip(a, b, rng, level) if a.basis == "mean" else _by_medians(a, b, rng, level)
+        return _by_errors(_effect(a, b), _errors_between(a, b), a.n)
+    return _by_sign_flip(a, b, rng) if a.basis == "mean" else _by_medians(a, b, rng)
 
 
 def p_by_errors(a: Measured, b: Measured) -> float | None:
@@ -115,9 +122,7 @@ def p_by_errors(a: Measured, b: Measured) -> float | None:
     return _p_value(_effect(a, b), _errors_between(a, b))
 
 
-def seeds_interval(
-    values: ArrayLike, bounds: Interval | None = None, level: float = 0.95
-) -> tuple[float, Interval]:
+def seeds_interval(values: ArrayLike, bounds: Interval | None = None) -> tuple[float, Interval]:
     """Mean of ``[S seeds, N identities]`` and its interval for new seeds and new identities, cut to `bounds`.
 
     ``reach^2 = t(S - 1)^2 V_seeds + t(N - 1)^2 max(0, V_identities - V_noise)``: V_seeds is the variance of the S
@@ -130,9 +135,8 @@ def seeds_interval(
         raise BenchError(f"an interval over seeds needs values [seeds >= 2, N], got {list(array.shape)}.")
     sample = Measured(array.mean(axis=1), array, "mean", array.shape[1], tuple(range(len(array))))
     mean = float(array.mean())
-    reach = _reach(_errors(sample), (1 - level) / 2)
-    low, high = bounds or (-np.inf, np.inf)
-    return mean, (float(max(low, mean - reach)), float(min(high, mean + reach)))
+    reach = _reach(_errors(sample), (1 - LEVEL) / 2)
+    return mean, around(mean, reach, bounds)
 
 
 def _by_exchange(a: Measured, b: Measured) -> bool:
@@ -149,53 +153,40 @@ def _effect(a: Measured, b: Measured) -> float:
     return float(a.values.mean() - b.values.mean())
 
 
-def _by_sign_flip(a: Measured, b: Measured, rng: np.random.Generator, level: float) -> Comparison:
-    effect, interval, p = paired_difference(a.parts[0], b.parts[0], rng, level)
+def _by_sign_flip(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
+    effect, interval, p = paired_difference(a.parts[0], b.parts[0], rng)
     return Comparison(effect, interval, p, a.n, _detectable(_errors(a, b)))
 
 
-def _by_medians(a: Measured, b: Measured, rng: np.random.Generator, level: float) -> Comparison:
+def _by_medians(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
     """Both resample identities; scipy's permutation type "samples" exchanges an identity's two values."""
     pair = (a.parts[0], b.parts[0])
     if np.array_equal(*pair):
         return Comparison(0.0, (0.0, 0.0), 1.0, a.n, None)
-    batch = max(1, BATCH_ELEMENTS // a.n)
     bootstrap = stats.bootstrap(
         pair,
         _median_difference,
         paired=True,
         vectorized=True,
         n_resamples=2000,
-        batch=batch,
-        confidence_level=level,
+        batch=max(1, BATCH_ELEMENTS // a.n),
+        confidence_level=LEVEL,
         method="percentile",
         rng=rng,
     )
-    test = stats.permutation_test(
-        pair,
-        _median_difference,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=2000,
-        batch=batch,
-        rng=rng,
-    )
+    p = exchange_test(pair, _median_difference, rng)
     low, high = map(float, bootstrap.confidence_interval)
-    error = float(bootstrap.standard_error)
-    return Comparison(
-        _effect(a, b), (low, high), float(test.pvalue), a.n, _detectable([Error(error**2, a.n - 1)])
-    )
+    detectable = _detectable([Error(float(bootstrap.standard_error) ** 2, a.n - 1)])
+    return Comparison(_effect(a, b), (low, high), p, a.n, detectable)
 
 
 def _median_difference(a: Array, b: Array, axis: int) -> Array:
     return np.asarray(np.median(a, axis=axis) - np.median(b, axis=axis))
 
 
-def _by_errors(effect: float, errors: Sequence[Error], n: int, level: float) -> Comparison:
-    reach = _reach(errors, (1 - level) / 2)
-    return Comparison(
-        effect, (effect - reach, effect + reach), _p_value(effect, errors), n, _detectable(errors)
-    )
+def _by_errors(effect: float, errors: Sequence[Error], n: int) -> Comparison:
+    interval = around(effect, _reach(errors, (1 - LEVEL) / 2), None)
+    return Comparison(effect, interval, _p_value(effect, errors), n, _detectable(errors))
 
 
 # ---------------------------------------------------------------- variances

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from sf2f_bench.types import BenchError, Unavailable
 
 Subject = TypeVar("Subject")
-Rule = tuple[
-    Callable[[Any], bool], str, str
-]  # of a field: whether a value is right, what is expected, the remedy
+# Of a field: whether a value is right, what is expected, the remedy.
+Rule = tuple[Callable[[Any], bool], str, str]
 
 
 def run_checks(name: str, checks: Sequence[Callable[[Subject], None]], subject: Subject) -> None:
@@ -44,7 +43,7 @@ def expect_array(array: object, what: str, dtype: str, shape: Sequence[int | str
     kind = str(getattr(array, "dtype", type(array).__name__)).removeprefix("torch.")
     sizes = [*getattr(array, "shape", ())]
     right = len(sizes) == len(shape) and all(
-        isinstance(wanted, str) or size == wanted for size, wanted in zip(sizes, shape, strict=False)
+        isinstance(wanted, str) or size == wanted for size, wanted in zip(sizes, shape, strict=True)
     )
     expected = f"{what} {dtype} [{', '.join(map(str, shape))}]"
     expect(right and kind == dtype, expected, f"{kind} {sizes}", remedy)
@@ -72,10 +71,21 @@ def expect_fields(owner: Any, prefix: str, rules: Mapping[str, Rule]) -> None:
 
 
 def expect_card(card: object, kind: type, rules: Mapping[str, Rule]) -> None:
-    """Expect a card of this class whose fields keep the rules."""
+    """Expect a card of this class whose fields keep these rules, and the others what their types ask."""
     remedy = f"see sf2f_bench.types.{kind.__name__}"
     expect(isinstance(card, kind), f"card to be of class {kind.__name__}", type(card).__name__, remedy)
-    expect_fields(card, "card.", rules)
+    expect_fields(card, "card.", {**rules_by_type(kind), **rules})
+
+
+def rules_by_type(kind: type) -> dict[str, Rule]:
+    """Of the fields of a class that are strings, whole numbers, flags, or one of a few words."""
+    found: dict[str, Rule] = {}
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is Literal:
+            found[name] = one_of(get_args(hint))
+        elif hint in (str, int, bool):
+            found[name] = {str: TEXT, int: WHOLE, bool: FLAG}[hint]
+    return found
 
 
 # ---------------------------------------------------------------- rules of fields

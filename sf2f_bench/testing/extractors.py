@@ -13,8 +13,6 @@ from torch import Tensor
 
 from sf2f_bench.testing.checks import (
     FLAG,
-    TEXT,
-    WHOLE,
     WORDS,
     Rule,
     expect,
@@ -38,15 +36,12 @@ FIELDS: dict[str, Rule] = {
         "to be 64 hexadecimal digits",
         "hash the file of the weights",
     ),
-    "recognises": (FLAG[0], FLAG[1], "False: it tells pictures apart and not people"),
+    "recognises": (*FLAG[:2], "False: it tells pictures apart and not people"),
 }
 CARD: dict[str, Rule] = {
     "title": WORDS,
-    "order": WHOLE,
     "trained_on": WORDS,
     "licence": WORDS,
-    "convention": TEXT,
-    "synthetic": FLAG,
     "files": (
         lambda files: isinstance(files, tuple) and all(map(is_word, files)),
         "to be a tuple of file names",
@@ -85,8 +80,7 @@ def it_names_its_weights(trial: ExtractorTrial) -> None:
     """id and sha256 tell two networks apart; recognises says whether it knows people."""
     extractor = trial.extractor
     expect_fields(extractor, "", FIELDS)
-    digits = extractor.sha256[:8]
-    remedy = "put the first 8 digits of the hash into it"
+    digits, remedy = extractor.sha256[:8], "put the first 8 digits of the hash into it"
     expect(digits in extractor.id, f"the id to hold @{digits}", extractor.id, remedy)
 
 
@@ -131,9 +125,8 @@ def it_takes_faces_of_any_size_and_nothing_else(trial: ExtractorTrial) -> None:
     width = trial.extractor(trial.faces)[0].shape[1]
     large = torch.nn.functional.interpolate(trial.faces.float(), size=128).to(torch.uint8)
     wide = trial.extractor(large)[0]
-    expect_array(
-        wide, "embeddings of faces of 128 pixels as", "float32", [len(large), width], "resize inside"
-    )
+    what = "embeddings of faces of 128 pixels as"
+    expect_array(wide, what, "float32", [len(large), width], "resize inside")
     for wrong, what in ((trial.faces.float(), "float32 faces"), (trial.faces[:, :1], "faces of one channel")):
         expect_error(lambda wrong=wrong: trial.extractor(wrong), what, "check type and shape first")  # type: ignore[misc]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sf2f_bench.evaluation.test_people import take
 from sf2f_bench.types import Features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from sf2f_bench.types import FloatArray
 
     Matrix = NDArray[np.float64]
 
@@ -75,29 +73,8 @@ def probabilities_of(rows: Matrix) -> Matrix:
 
 
 def rows_of(features: Features, rows: NDArray[np.int64]) -> Features:
-    """The features of the people in these rows, in this order, repeated where a row is."""
-
-    def cut(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else np.asarray(values)[rows]
-
-    photos, owners = features.photos, features.owners
-    if photos is not None and owners is not None:
-        places = [np.flatnonzero(owners == row) for row in rows]
-        photos = np.concatenate([photos[place] for place in places])
-        owners = np.repeat(np.arange(len(rows)), [len(place) for place in places])
-    return locked(
-        replace(
-            features,
-            identities=tuple(features.identities[row] for row in rows),
-            embeddings=np.asarray(features.embeddings)[rows],
-            samples=cut(features.samples),
-            probabilities=cut(features.probabilities),
-            repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, rows],
-            photos=photos,
-            owners=owners,
-            strata={letter: tuple(labels[row] for row in rows) for letter, labels in features.strata.items()},
-        )
-    )
+    """The features of the people in these rows, in this order, repeated where a row is; read-only."""
+    return locked(take(features, rows))
 
 
 def locked(features: Features) -> Features:

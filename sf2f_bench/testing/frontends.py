@@ -77,12 +77,8 @@ def check_normalise(frontend: AudioFrontend, features: np.ndarray) -> None:
     """Value by value: training gives it ``[B, S, frames, filters]``, evaluation ``[B, S, filters, frames]``."""
     raw = torch.from_numpy(features)
     plain = frontend.normalise(raw)
-    expect(
-        isinstance(plain, torch.Tensor),
-        "normalise(tensor) to be a tensor",
-        type(plain).__name__,
-        "keep it one",
-    )
+    kind = type(plain).__name__
+    expect(isinstance(plain, torch.Tensor), "normalise(tensor) to be a tensor", kind, "keep it one")
     expect_array(plain, "normalise(tensor) to be", "float32", raw.shape, "keep type and shape")
     array = frontend.normalise(features)
     right = isinstance(array, np.ndarray) and np.allclose(array, plain.numpy(), atol=1e-5)

@@ -100,9 +100,7 @@ class TriedValidation(Validation):
 
 def check_tensors(state: Mapping[str, Tensor]) -> None:
     """Raise BenchError for a state dict that does not hold tensors by name."""
-    others = [
-        name for name, tensor in state.items() if not (isinstance(name, str) and torch.is_tensor(tensor))
-    ]
+    others = [name for name, part in state.items() if not (isinstance(name, str) and torch.is_tensor(part))]
     remedy = "return the networks' state_dict() and leave settings out of it"
     expect(not others, "state_dict() to hold tensors by name", f"other things under {others[:3]}", remedy)
 
@@ -142,17 +140,13 @@ class ModelTrial:
         machine = Machine.start("cpu")
         perceptual = EmbeddedExtractor("embedded-perceptual").module
         seen = TrainingData(self.store, system.frontend, SEED, machine.device, "val")
-        context = TriedContext(
+        place, silent, validation = (
             self.folder / folder,
-            system.card.name,
-            SEED,
-            machine,
-            perceptual,
             Reporter(silent=True),
-            0.0,
-            start,
             TriedValidation(seen, perceptual),
         )
+        name = system.card.name
+        context = TriedContext(place, name, SEED, machine, perceptual, silent, 0.0, start, validation)
         context.stop_after, self.last = stop_after, context
         system.fit(TrainingData(self.store, system.frontend, SEED, machine.device), context)
         return context
@@ -193,8 +187,8 @@ class ModelTrial:
     def generate(self, voices: Tensor, seed: int = 0, system: SpeechToFace | None = None) -> Tensor:
         """Faces of normalised voices, by the fitted model or another."""
         self._move_global_chance()
-        system = system or self.fitted[0]
-        return system.generate(voices.clone(), generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return (system or self.fitted[0]).generate(voices.clone(), generator=generator)
 
 
 def _key(system: SpeechToFace) -> str:
@@ -223,8 +217,7 @@ def recipe_can_be_hashed(trial: ModelTrial) -> None:
         json.dumps(dict(recipe), allow_nan=False)
     except (TypeError, ValueError) as error:
         expect(False, "a recipe of numbers, words, lists and dictionaries", error, "put plain values into it")
-    same = _key(trial.build()) == hash_of(dict(recipe))
-    remedy = "leave time and randomness out of it"
+    same, remedy = _key(trial.build()) == hash_of(dict(recipe)), "leave time and randomness out of it"
     expect(same, "the same recipe for the same settings", "another one", remedy)
 
 
@@ -240,14 +233,13 @@ def fit_goes_through(trial: ModelTrial) -> None:
     system, _ = trial.fitted
     check_tensors(system.state_dict())
     bad = [name for name, tensor in trial.state.items() if not torch.isfinite(tensor.float()).all()]
-    came = f"NaN or infinity in {bad[:3]}"
-    expect(not bad, "finite tensors after a few steps", came, "lower the learning rate")
+    remedy = "lower the learning rate"
+    expect(not bad, "finite tensors after a few steps", f"NaN or infinity in {bad[:3]}", remedy)
 
 
 def fit_leaves_the_recipe_alone(trial: ModelTrial) -> None:
     """The recipe is the key under which the trained model is looked for."""
-    same = _key(trial.fitted[0]) == _key(trial.build())
-    remedy = "do not write into self.recipe in fit"
+    same, remedy = _key(trial.fitted[0]) == _key(trial.build()), "do not write into self.recipe in fit"
     expect(same, "the recipe after fit to be that before", "another one", remedy)
 
 

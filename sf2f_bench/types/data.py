@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sf2f_bench.types.errors import BenchError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,9 +20,21 @@ SAMPLE_RATE = 16_000  # Hz
 SPLITS = ("train", "val", "test")
 
 
+GENDER_WORDS = {
+    "f": ("f", "female", "woman", "girl"),
+    "m": ("m", "male", "man", "boy"),
+    None: ("", "-", "?", "u", "na", "n/a", "nan", "none", "null", "unknown"),
+}
+NOT_KNOWN = ("", "-", "?", "n/a", "nan", "none", "null", "unknown")  # of nationality and age; "NA" is Namibia
+OLDEST = 125  # years
+
+
 @dataclass(frozen=True)
 class Identity:
-    """One person (or synthetic person) and what is known of them."""
+    """One person (or synthetic person) and what is known of them.
+
+    Spellings that tables use are made one: "Female " is "f", "nan" is None. Raises BenchError for any other word.
+    """
 
     id: str
     gender: str | None = None  # "f" or "m", as the metadata of VoxCeleb has it
@@ -28,6 +42,43 @@ class Identity:
     age: float | None = None  # years
     # Training sets of published networks that hold this person: "VGGFace2"; "": listed as in none; None: not known.
     seen_by: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, read in (("gender", _gender_of), ("nationality", _word_of), ("age", _age_of)):
+            try:
+                object.__setattr__(self, name, read(getattr(self, name)))
+            except ValueError as error:
+                raise BenchError(
+                    f"identity {self.id!r}: {name} {getattr(self, name)!r}: expected {error}, or nothing where it is "
+                    "not known"
+                ) from None
+
+
+def _gender_of(word: object) -> str | None:
+    plain = str(word).strip().casefold()
+    for gender, words in GENDER_WORDS.items():
+        if plain in words:
+            return gender
+    raise ValueError("f (female) or m (male)")
+
+
+def _word_of(word: object) -> str | None:
+    plain = str(word).strip()
+    return None if plain.casefold() in NOT_KNOWN else plain
+
+
+def _age_of(word: object) -> float | None:
+    if isinstance(word, float) and 0 < word <= OLDEST:
+        return word
+    if (plain := _word_of(word)) is None:
+        return None
+    try:
+        age = float(plain)
+    except ValueError:
+        age = 0.0
+    if not 0 < age <= OLDEST:
+        raise ValueError(f"years, 0 to {OLDEST}")
+    return age
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,22 @@ def test_other_pixels_are_another_record_and_a_fault_is_none(workplace):
     assert len({record.key for record in records_of(workplace)} - before) == 1
 
 
+def test_faces_with_red_and_blue_exchanged_are_named_and_scored_as_they_are(workplace):
+    swapped = workplace / "swapped"
+    for path in sorted((workplace / "faces").glob("*/0.png")):
+        (swapped / path.parent.name).mkdir(parents=True)
+        red, green, blue = Image.open(path).split()
+        Image.merge("RGB", (blue, green, red)).save(swapped / path.parent.name / "0.png")
+    options = ("--benchmark", "synthetic-64", "--name", "bgr", "--config", workplace / "run.toml")
+    done = command("score", swapped, *options)
+    assert done.exit_code == 0, done.stderr
+    assert "Red and blue are most likely exchanged" in " ".join(done.stderr.split())
+    (record,) = records_of(workplace, "bgr")
+    assert any("Red and blue" in note for note in record.notes)
+    (right,) = records_of(workplace)[-1:]
+    assert not any("Red and blue" in note for note in right.notes)
+
+
 def test_a_person_less_is_scored_with_partial_alone(workplace):
     person = workplace / "faces" / "test-0003"
     person.rename(workplace / "apart")

@@ -11,11 +11,13 @@ import pytest
 import soundfile
 from PIL import Image
 
-from sf2f_bench.audio import LogFilterbank, decode
+from sf2f_bench.audio import LogFilterbank, WenFilterbank, decode
+from sf2f_bench.audio.decode import stated_seconds
+from sf2f_bench.audio.level import check_level
 from sf2f_bench.data.media import AudioFile, PhotoFile
 from sf2f_bench.data.mel_pickles import MelFile, read_mel_pickle
 from sf2f_bench.types import SAMPLE_RATE, MediaError, Photo, Utterance
-from tests.unit.test_audio import tone, write_m4a
+from tests.unit.test_audio import buzz, tone, write_m4a
 
 
 def recording(folder, suffix, seconds=3.0):
@@ -53,13 +55,31 @@ class TestRecordings:
         with pytest.raises(MediaError, match=r"states 3\.00 s, 0\.50 s are there"):
             decode(path)
 
-    def test_a_wav_written_to_a_pipe_has_no_length_and_is_whole(self, tmp_path):
+    @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])  # the second is SoX's
+    def test_a_wav_written_to_a_pipe_has_no_length_and_is_whole(self, tmp_path, size):
         path = recording(tmp_path, ".wav")
-        content = bytearray(path.read_bytes())
-        struct.pack_into("<I", content, 4, 0xFFFFFFFF)
-        struct.pack_into("<I", content, 40, 0xFFFFFFFF)
+        whole, content = decode(path), bytearray(path.read_bytes())
+        struct.pack_into("<I", content, 4, min(size + 36, 0xFFFFFFFF))
+        struct.pack_into("<I", content, 40, size)
         path.write_bytes(content)
-        assert len(decode(path)) == 3 * SAMPLE_RATE
+        np.testing.assert_array_equal(decode(path), whole)
+        assert stated_seconds(path) == 3
+
+    @pytest.mark.parametrize(
+        ("head", "kind"),
+        [
+            (None, r"MPEG-4 file under a wrong name: rename it to \.m4a"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "pointer of Git LFS"),
+            (b"<!DOCTYPE html><html>", "page of text"),
+            (b"PK\x03\x04" + bytes(100), "zip archive"),
+        ],
+    )
+    def test_another_kind_of_file_under_the_name_of_a_wav_is_said(self, tmp_path, head, kind):
+        path = recording(tmp_path, ".m4a").rename(tmp_path / "a.wav")
+        if head:
+            path.write_bytes(head)
+        with pytest.raises(MediaError, match=rf"a\.wav: is a.*{kind}"):
+            decode(path)
 
     def test_a_flac_written_to_a_pipe_has_no_length_and_is_whole(self, tmp_path):
         path = recording(tmp_path, ".flac")
@@ -101,6 +121,23 @@ class TestRecordings:
         soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
         with pytest.raises(MediaError, match="not numbers"):
             decode(tmp_path / "a.wav")
+
+    @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+    def test_float_samples_on_the_int16_scale(self, tmp_path, subtype):
+        soundfile.write(tmp_path / "a.wav", buzz() * 32768, SAMPLE_RATE, subtype=subtype)
+        with pytest.raises(MediaError, match=r"a\.wav: holds float samples up to .* divide them by 32768"):
+            decode(tmp_path / "a.wav")
+
+    @pytest.mark.parametrize("frontend", [LogFilterbank(), WenFilterbank()])
+    def test_a_level_that_no_speech_has(self, tmp_path, frontend):
+        soundfile.write(tmp_path / "a.wav", np.clip(buzz() * 1e5, -1, 1), SAMPLE_RATE)
+        with pytest.raises(MediaError, match=r"a\.wav: the mean log energy is .*clipped nearly everywhere"):
+            AudioFile("a", tmp_path / "a.wav").log_filterbank(frontend)
+
+    @pytest.mark.parametrize("frontend", [LogFilterbank(), WenFilterbank()])
+    @pytest.mark.parametrize("gain", [0.3, 1.0, 3.0])
+    def test_a_quiet_and_a_loud_recording_are_read(self, frontend, gain):
+        assert frontend(np.clip(buzz(6.0) * gain, -1, 1)).size
 
     def test_missing(self, tmp_path):
         with pytest.raises(MediaError, match="no such file"):
@@ -144,6 +181,32 @@ class TestPhotos:
         with pytest.raises(MediaError, match=r"face\.jpg: cannot be read as a photo"):
             PhotoFile("face", tmp_path / "face.jpg").image(64)
 
+    @pytest.mark.parametrize(
+        ("pixels", "suffix", "problem"),
+        [
+            (np.linspace(0, 1, 4096, dtype=np.float32), ".tif", "floating-point pixels"),
+            (np.full(4096, np.nan, np.float32), ".tif", "floating-point pixels"),
+            (np.linspace(0, 4095, 4096).astype(np.uint16), ".png", r"shows nothing .*12 bits in 16"),
+            (np.linspace(0, 4095, 4096).astype(np.uint16), ".tif", r"shows nothing .*12 bits in 16"),
+            (np.linspace(-10, 70_000, 4096).astype(np.int32), ".tif", "-10 to 70000, expected 0 to 65535"),
+            (np.zeros(4096, np.uint8), ".png", "shows nothing"),
+            (np.full(4096, 200, np.uint8), ".jpg", "shows nothing"),
+            (np.arange(1, dtype=np.uint8), ".png", "1x1 pixels, expected 8 or more"),
+            (np.arange(49, dtype=np.uint8), ".png", "7x7 pixels, expected 8 or more"),
+        ],
+    )
+    def test_a_picture_that_shows_nothing_or_has_an_unknown_scale(self, tmp_path, pixels, suffix, problem):
+        side = int(len(pixels) ** 0.5)
+        path = tmp_path / f"face{suffix}"
+        Image.fromarray(pixels.reshape(side, side)).save(path)
+        with pytest.raises(MediaError, match=rf"face{suffix}: .*{problem}"):
+            PhotoFile("face", path).image(64)
+
+    def test_a_flat_colour_shows_nothing(self, tmp_path):
+        Image.new("RGB", (64, 64), (255, 0, 90)).save(tmp_path / "face.png")
+        with pytest.raises(MediaError, match="shows nothing"):
+            PhotoFile("face", tmp_path / "face.png").image(64)
+
     def test_a_damaged_png_chunk(self, tmp_path):
         buffer = io.BytesIO()
         Image.new("RGB", (32, 32), "red").save(buffer, "png")
@@ -174,10 +237,18 @@ class TestFeatureFiles:
 
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
     def test_features_of_every_protocol_are_read(self, tmp_path, protocol):
-        features = np.random.RandomState(0).randn(40, 130)
+        features = np.random.RandomState(0).randn(40, 130) + 11
         content = {"LogMel_Features": features, "spkid": "id00001", "clipid": "clip", "wavid": "00001"}
         found = MelFile("a", self.write(tmp_path, content, protocol)).log_filterbank(LogFilterbank())
         np.testing.assert_array_equal(found, features.astype(np.float32))
+
+    @pytest.mark.parametrize(
+        ("mean", "std", "word"), [(0, 1, "normalised already"), (20.1, 2, "clipped nearly everywhere")]
+    )
+    def test_features_of_a_level_that_no_speech_has(self, tmp_path, mean, std, word):
+        path = self.write(tmp_path, {"LogMel_Features": np.random.RandomState(0).randn(40, 130) * std + mean})
+        with pytest.raises(MediaError, match=rf"id00001_clip_00001\.pickle: the mean log energy is .*{word}"):
+            MelFile("a", path).log_filterbank(LogFilterbank())
 
     def test_features_written_by_an_older_numpy_are_read(self, tmp_path):
         path = self.write(tmp_path, {"LogMel_Features": np.ones((40, 5))}, protocol=3)
@@ -228,3 +299,16 @@ class TestFeatureFiles:
         path = self.write(tmp_path, {"LogMel_Features": np.ones((40, 5))})
         with pytest.raises(MediaError, match="recordings"):
             MelFile("a", path).log_filterbank(LogFilterbank(filters=64))
+
+
+def test_real_speech_has_a_level_of_speech(shared):
+    paths = [*sorted((shared / "real" / "librispeech").rglob("*.flac"))[::8]]
+    paths += sorted((shared / "real" / "voxceleb_voices").glob("*.wav"))
+    for path in paths:
+        for frontend in (LogFilterbank(), WenFilterbank()):
+            waveform = decode(path)
+            assert frontend(waveform).size
+            assert frontend(waveform / np.abs(waveform).max()).size
+        normalised = LogFilterbank().normalise(LogFilterbank().raw(waveform))
+        with pytest.raises(MediaError, match="normalised already"):
+            check_level(normalised)

@@ -270,7 +270,9 @@ def test_a_face_is_drawn_from_its_recording_alone(monkeypatch, tmp_path):
 
 
 def test_photos_are_read_at_the_benchmarks_size(tmp_path):
-    Image.new("RGB", (50, 40), (10, 200, 30)).save(tmp_path / "a.png")
+    photo = Image.new("RGB", (50, 40), (0, 190, 20))
+    photo.paste((20, 210, 40), (25, 0, 50, 40))
+    photo.save(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"no picture")
     sizes = []
 

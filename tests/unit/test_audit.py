@@ -19,6 +19,7 @@ from sf2f_bench.audit import duplicates
 from sf2f_bench.audit.findings import audit, plain_name, shares_people
 from sf2f_bench.data import prepared
 from sf2f_bench.data.hq_voxceleb import SUBSETS, seen_by, split_of_row
+from sf2f_bench.data.media import PhotoFile
 from sf2f_bench.data.prepared import PreparedStore, prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.faces import read_photo
@@ -271,6 +272,44 @@ class TestPhotos:
                 for line in other
             ]
             assert bits[row] == min(counts) == counts[nearest[row]]
+
+    @pytest.mark.parametrize(("split", "alarm"), [("test", True), ("train", False)])
+    def test_two_people_of_a_split_with_one_picture(self, audited, split, alarm):
+        copy = picture(1000 * SPLITS.index(split) + 11)  # the second photo of SPLIT-1
+        _, _, shared = of(audited(Planted(photos_of={f"{split}-0": [picture(77), copy]})), "duplicate-photos")
+        assert shared.alarm == alarm
+        assert f"1 of the {split} split ({split}-0 = {split}-1)" in shared.text
+
+    def test_flat_pictures_are_named_and_no_copies_of_each_other(self, audited):
+        flat = {
+            f"{split}-0": [np.full((3, SIZE, SIZE), 7, np.uint8), picture(n)]
+            for n, split in enumerate(SPLITS)
+        }
+        findings = audited(Planted(photos_of=flat))
+        assert all("none" in finding.text for finding in of(findings, "duplicate-photos"))
+        (finding,) = of(findings, "flat-photos")
+        assert finding.alarm
+        assert "3 photos are flat pictures that show nobody (train-0, val-0, test-0)" in finding.text
+
+    def test_photos_that_are_squashed_are_noted(self, audited, tmp_path):
+        (tmp_path / "files").mkdir()
+        for name, size in (("square", (64, 64)), ("oblong", (128, 64)), ("nearly", (64, 70))):
+            Image.fromarray(picture(5).transpose(1, 2, 0)).resize(size).save(
+                tmp_path / "files" / f"{name}.png"
+            )
+
+        class OnDisk(Planted):
+            def photos(self, identity):
+                if identity != "test-0":
+                    return super().photos(identity)
+                return [PhotoFile(path.name, path) for path in sorted((tmp_path / "files").iterdir())]
+
+        findings = audited(OnDisk())
+        (finding,) = of(findings, "photo-shapes")
+        assert not finding.alarm
+        assert finding.text.startswith("2 of 3 photos are not square")
+        assert "oblong.png, 128x64 pixels" in finding.text
+        assert not of(audited(Planted()), "photo-shapes")
 
 
 class TestRecordings:

@@ -66,6 +66,7 @@ class TestReadPhoto:
 
     def test_palette_and_cmyk_keep_their_colours(self, tmp_path):
         red = Image.new("RGB", (8, 8), (250, 10, 10))
+        red.paste("black", (6, 0, 8, 8))
         red.convert("P").save(tmp_path / "a.png")
         red.convert("CMYK").save(tmp_path / "a.jpg")
         for name in ("a.png", "a.jpg"):

@@ -8,35 +8,25 @@ from typing import TYPE_CHECKING
 
 from sf2f_bench.files import seed_of
 from sf2f_bench.protocols.names import BENCH
-from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
-from sf2f_bench.types import Answer, SpeechToFace
+from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec, TrainedSystem
+from sf2f_bench.types import Answer
 
 if TYPE_CHECKING:
-    import torch
-
     from sf2f_bench.benchmarks import Benchmark
-    from sf2f_bench.data.prepared import PreparedStore
     from sf2f_bench.evaluation.test_people import Evaluation
     from sf2f_bench.progress import Reporter
     from sf2f_bench.protocols.scores import NamedMetric, Scores
     from sf2f_bench.results.records import RunRecord
 
+NO_STRATA = "Matching, by the judge"
 STRATA = {"G": "gender", "N": "nationality", "A": "age", "GNA": "all three"}
 
 
 def _strata_title(records: Sequence[RunRecord], _: str) -> str:
-    known = {
-        card.parameters.get("stratum")
-        for record in records
-        for score in record.scores
-        if "strata" in ((card := score.card).tables or {})
-    }
+    cards = [score.card for record in records for score in record.scores]
+    known = {card.parameters.get("stratum") for card in cards if "strata" in (card.tables or {})}
     letters = ", ".join(f"{word} ({letter})" for letter, word in STRATA.items() if letter in known)
-    return (
-        f"Within strata: among people who share {letters}, by the judge"
-        if letters
-        else "Matching, by the judge"
-    )
+    return f"Within strata: among people who share {letters}, by the judge" if letters else NO_STRATA
 
 
 def _attributes_title(_: Sequence[RunRecord], judge: str) -> str:
@@ -89,24 +79,18 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         return all_metrics(benchmark, identities)
 
     def generate(
-        self,
-        evaluation: Evaluation,
-        system: SpeechToFace,
-        store: PreparedStore,
-        device: torch.device,
-        seed: int,
-        reporter: Reporter,
-        path: Path,
+        self, evaluation: Evaluation, trained: TrainedSystem, reporter: Reporter, path: Path
     ) -> None:
         """Faces from all segments, from less speech, and from two recordings apart."""
         import torch
 
         from sf2f_bench.protocols.bench.generation import FACES_PER_IDENTITY, generate, save
 
-        noise = torch.Generator(device=device).manual_seed(seed_of(seed, "generate"))
+        system, device = trained.system, trained.device
+        noise = torch.Generator(device=device).manual_seed(seed_of(trained.seed, "generate"))
         total = FACES_PER_IDENTITY * len(evaluation.identities)
         with reporter.bar(f"generate {system.card.label} (faces)", total) as bar:
-            save(generate(system, store, device, noise, bar.advance), path)
+            save(generate(system, trained.store, device, noise, bar.advance), path)
 
     def load(self, path: Path) -> Answer:
         """As `Answer`, with `shorter` and `repeat_faces`."""

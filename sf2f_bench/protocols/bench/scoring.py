@@ -42,9 +42,7 @@ def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> li
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
     found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
-    return (
-        found if key == "judge" else [metric for metric in found if set(metric.needs) <= OF_EVERY_EXTRACTOR]
-    )
+    return [metric for metric in found if key == "judge" or set(metric.needs) <= OF_EVERY_EXTRACTOR]
 
 
 def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
@@ -59,9 +57,7 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
 
     whole: False for faces of another row, handed to other identities: only metrics of who is who.
     """
-    assert evaluation.benchmark.protocol == BENCH, (
-        "sf2f_bench.protocols.paper.scoring scores the other protocol"
-    )
+    assert evaluation.benchmark.protocol == BENCH, "protocols.paper.scoring scores the other protocol"
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
     if answer.ranking is not None:
@@ -173,13 +169,14 @@ def _measure(metric: Metric, real: Features, fake: Features, rng: np.random.Gene
     if n < metric.min_n:
         return f"needs {metric.min_n} identities, there are {n}"
     if missing := missing_needs(metric, real, fake):
-        return " and ".join(
+        reasons = (
             MISSING.get(need, f"needs {need}, which this row does not give") for need in sorted(missing)
         )
+        return " and ".join(reasons)
     result = metric(real, fake, rng)
     _check(metric, result, n)
     if result.n < metric.min_n and result.value != result.value:
         return f"needs {metric.min_n} identities in strata that are large enough, there are {result.n}"
-    return (
-        result if np.isfinite(result.value) else f"came out as {result.value} on these {result.n} identities"
-    )
+    if not np.isfinite(result.value):
+        return f"came out as {result.value} on these {result.n} identities"
+    return result

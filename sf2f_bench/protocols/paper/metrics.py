@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sf2f_bench.metrics import distribution, quality, retrieval
+from sf2f_bench.metrics.arrays import slices
 from sf2f_bench.metrics.similarity import SIMILARITIES, likeness_card
 from sf2f_bench.protocols.names import headline_k
 from sf2f_bench.protocols.scores import NamedMetric
@@ -50,14 +51,17 @@ class PaperMetric(NamedMetric, Protocol):
         ...
 
 
-def words_of(suffix: str) -> str:
-    """``one segment`` of ``/one-segment``, for a heading."""
-    return suffix.removeprefix("/").replace("-", " ")
-
-
-def faces_of(suffix: str) -> dict[str, str | int | float]:
-    """The parameter "faces" of a metric whose name ends so."""
-    return {"faces": suffix.removeprefix("/")} if suffix else {}
+def _of_faces(card: MetricCard, suffix: str) -> MetricCard:
+    """The card of a metric whose name ends so: ``FID fused``, with the spread over the runs beside its values."""
+    faces = suffix.removeprefix("/")
+    words = f" {faces.replace('-', ' ')}" if suffix else ""
+    return replace(
+        card,
+        parameters={**card.parameters, **({"faces": faces} if suffix else {})},
+        heading=f"{card.heading}{words}",
+        headings={convention: f"{name}{words}" for convention, name in card.headings.items()},
+        error="spread",
+    )
 
 
 def gallery_count(identities: int, size: int) -> int:
@@ -103,45 +107,33 @@ class GalleryRecall:
     @property
     def card(self) -> MetricCard:
         """Columns of all faces at a few k, and of one segment and the mean voice at the headline's k."""
-        gallery = f"g{self.size}x{self.galleries}"
-        card = MetricCard(
-            "recall",
-            "identity",
-            {"k": self.k, "gallery": self.size, "galleries": self.galleries, **faces_of(self.suffix)},
-            heading=f"recall@{self.k} {words_of(self.suffix) or gallery}",
-            bounds=self.bounds,
-            chance=self.k / self.size,
-            margin=retrieval.RECALL_MARGIN,
-            tables={},
-            smooth=False,
-            error="spread",
-        )
-        if self.k != self.headline_k:
-            shown = not self.suffix and self.k in retrieval.SHOWN_KS and self.k < self.headline_k
-            return replace(card, tables={"retrieval": self.k}, order={"retrieval": 0}) if shown else card
-        place = ("", ONE_SEGMENT, MEAN_VOICE).index(self.suffix)
-        return replace(
-            card,
-            headline=not self.suffix,
-            decides=() if self.suffix else ("training-loss",),
-            tables={"retrieval": 9 - place},
-            order={"retrieval": place},
-            plotted=self.suffix != MEAN_VOICE,
+        is_top, shown = self.k == self.headline_k, self.k in retrieval.SHOWN_KS and self.k < self.headline_k
+        place = ("", ONE_SEGMENT, MEAN_VOICE).index(self.suffix) if is_top else 0
+        has_column = is_top or (shown and not self.suffix)
+        card = retrieval.Recall(self.k, self.size).card
+        return _of_faces(
+            replace(
+                card,
+                parameters={**card.parameters, "galleries": self.galleries},
+                heading=f"recall@{self.k}" + ("" if self.suffix else f" g{self.size}x{self.galleries}"),
+                headline=is_top and not self.suffix,
+                decides=("training-loss",) if is_top and not self.suffix else (),
+                tables={"retrieval": 9 - place if is_top else self.k} if has_column else {},
+                order={"retrieval": place} if has_column else {},
+                plotted=is_top and self.suffix != MEAN_VOICE,
+            ),
+            self.suffix,
         )
 
     def __call__(self, predictions: ArrayLike, truth: ArrayLike) -> Matrix:
         """``[N, D]``, ``[N, D]`` -> ``[galleries * size]``. Raises BenchError for fewer rows than that."""
         probes, answers = np.asarray(predictions), np.asarray(truth)
-        if min(len(probes), len(answers)) < self.galleries * self.size:
-            raise BenchError(
-                f"{self.name} needs {self.galleries * self.size} identities, got {min(len(probes), len(answers))}."
-            )
-        found = []
-        for start in range(0, self.galleries * self.size, self.size):
-            rows = slice(start, start + self.size)
-            better, ties = retrieval.ranks(probes[rows], answers[rows])
-            found.append(retrieval.expected_recall(better, ties, self.size, None, self.k))
-        return np.concatenate(found)
+        needed, n = self.galleries * self.size, min(len(probes), len(answers))
+        if n < needed:
+            raise BenchError(f"{self.name} needs {needed} identities, got {n}.")
+        galleries = slices(needed, self.size)
+        ranks = (retrieval.ranks(probes[rows], answers[rows]) for rows in galleries)
+        return np.concatenate([retrieval.expected_recall(*both, self.size, None, self.k) for both in ranks])
 
 
 @dataclass(frozen=True)
@@ -176,9 +168,9 @@ class PublishedSimilarity:
     @property
     def card(self) -> MetricCard:
         """Columns of all faces; those of one segment and of the mean voice stand in files alone."""
-        card = replace(likeness_card(self.kind), parameters=faces_of(self.suffix), error="spread")
+        card = _of_faces(likeness_card(self.kind), self.suffix)
         if self.suffix:
-            return replace(card, heading=f"{card.heading} {words_of(self.suffix)}", decides=(), shown=())
+            return replace(card, decides=(), shown=())
         place = tuple(SIMILARITIES).index(self.kind)
         return replace(card, tables={"likeness": (9, 7, 6)[place]}, order={"likeness": place}, plotted=True)
 
@@ -254,27 +246,21 @@ class MutualInformation:
     @property
     def card(self) -> MetricCard:
         """Its name in tables is that of the published network's score, where a published network gives it."""
-        fused = " fused" if self.suffix else ""
         priority, place = {
             (PARTS, ""): (8, 3),
             (PARTS, FUSED): (5, 5),
             (INCEPTION_PARTS, ""): (2, 8),
             (INCEPTION_PARTS, FUSED): (0, 9),
         }[self.parts, self.suffix]
-        return MetricCard(
-            "mutual-information",
-            "quality",
-            {"parts": self.parts, **faces_of(self.suffix)},
-            heading=f"MI score{fused}",
-            headings={convention: f"{name}{fused}" for convention, name in quality.INFORMATION_NAMES.items()},
-            format="size",
-            bounds=(1.0, None),
-            margin=quality.INFORMATION_MARGIN,
+        card = quality.MutualInformationScore(self.parts).card
+        return replace(
+            _of_faces(card, self.suffix),
+            decides=(),
+            shown=(),
             tables={"likeness": priority},
             order={"likeness": place},
-            error="spread",
             plotted=self.parts == PARTS and not self.suffix,
-            caveat=quality.INFORMATION_CAVEAT.replace("one part", f"one of {self.parts} parts"),
+            caveat=card.caveat.replace("one part", f"one of {self.parts} parts"),
         )
 
     def __call__(self, probabilities: ArrayLike, rng: np.random.Generator) -> tuple[float, float]:
@@ -312,23 +298,12 @@ class PublishedFrechetDistance:
     @property
     def card(self) -> MetricCard:
         """Called FID, because Inception gives it."""
-        fused = " fused" if self.suffix else ""
-        return MetricCard(
-            "frechet-distance",
-            "distribution",
-            faces_of(self.suffix),
-            heading=f"Frechet{fused}",
-            headings={
-                convention: f"{name}{fused}" for convention, name in distribution.FRECHET_NAMES.items()
-            },
-            format="size",
-            bounds=(0.0, None),
-            margin=distribution.FRECHET_MARGIN,
+        return replace(
+            _of_faces(distribution.FrechetDistance.card, self.suffix),
             shown=() if self.suffix else ("judge", "further"),
             tables={"likeness": 1 if self.suffix else 3},
             order={"likeness": 7 if self.suffix else 6},
-            error="spread",
-            heading_with_n=True,
+            plotted=False,
             caveat=f"{distribution.FRECHET_CAVEAT}.",
         )
 
@@ -346,10 +321,7 @@ def similarity_metrics(
     """
     galleries = gallery_count(identities, gallery_size)
     for k in ks:
-        if not 1 <= k <= gallery_size:
-            raise BenchError(
-                f"a gallery of {gallery_size} cannot give recall@{k}: choose k from 1 to {gallery_size}."
-            )
+        retrieval.check_k(k, gallery_size)
     return [
         *(GalleryRecall(k, gallery_size, galleries, suffix, headline_k(ks)) for k in ks),
         *(PublishedSimilarity(kind, suffix) for kind in SIMILARITIES),
@@ -398,12 +370,10 @@ def quality_over_runs(
     """
     runs = np.asarray(probabilities)
     found = np.array([metric(rows, rng) for rows in runs])  # [R, 2]
-    (mean, deviation), spreads = found.mean(axis=0), found.std(axis=0)
-    n, repeated = runs.shape[1], len(runs) > 1
-    return (
-        Score(float(mean), n, spread=float(spreads[0]) if repeated else None),
-        Score(float(deviation), n, spread=float(spreads[1]) if repeated else None),
-    )
+    spreads = found.std(axis=0).tolist() if len(runs) > 1 else (None, None)
+    means = zip(found.mean(axis=0).tolist(), spreads, strict=True)
+    score, deviation = (Score(mean, runs.shape[1], spread=spread) for mean, spread in means)
+    return score, deviation
 
 
 def frechet_over_runs(metric: PublishedFrechetDistance, photos: ArrayLike, faces: ArrayLike) -> Score:

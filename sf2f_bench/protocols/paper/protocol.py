@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sf2f_bench.protocols.names import BENCH, CLASSIFIER, INCEPTION, PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
-from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec
-from sf2f_bench.types import Answer, ModelCard, Role, SpeechToFace
+from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec, TrainedSystem
+from sf2f_bench.types import Answer, ModelCard, Role
 
 if TYPE_CHECKING:
-    import torch
-
     from sf2f_bench.benchmarks import Benchmark
-    from sf2f_bench.data.prepared import PreparedStore
     from sf2f_bench.evaluation.test_people import Evaluation
     from sf2f_bench.progress import Reporter
     from sf2f_bench.protocols.paper.runs import Predictions
@@ -95,10 +92,8 @@ class PaperProtocol(EvaluationProtocol["Predictions"]):
         """What the numbers of the published evaluation carry along."""
         part = records[0].benchmark
         classifier, score = _classifier_of(records)
-        loss = min(
-            (s.extractor or "" for r in records for s in r.scores if s.extractor_role == "training-loss"),
-            default="none",
-        )
+        by_loss = (s for record in records for s in record.scores if s.extractor_role == "training-loss")
+        loss = min((score.extractor or "" for score in by_loss), default="none")
         found = [
             f"{PAPER} repeats the published evaluation, for comparison with published numbers in kind; judge systems "
             f"by {BENCH}. The network of the training loss ({loss}) scores recall and distances here, as FaceNet does "
@@ -134,21 +129,14 @@ class PaperProtocol(EvaluationProtocol["Predictions"]):
         return {"extractors": dict(extractors), "predictions": PREDICTIONS_VERSION}
 
     def generate(
-        self,
-        evaluation: Evaluation,
-        system: SpeechToFace,
-        store: PreparedStore,
-        device: torch.device,
-        seed: int,
-        reporter: Reporter,
-        path: Path,
+        self, evaluation: Evaluation, trained: TrainedSystem, reporter: Reporter, path: Path
     ) -> None:
         """Features of the faces of ten runs, and the first run's faces for the report."""
         from sf2f_bench.protocols.paper.runs import predict
 
-        total = RUNS * len(evaluation.identities)
+        system, total = trained.system, RUNS * len(evaluation.identities)
         with reporter.bar(f"generate {system.card.label} (identities, {RUNS} runs)", total) as bar:
-            predict(evaluation, system, device, seed, bar.advance, store).save(path)
+            predict(evaluation, system, trained.device, trained.seed, bar.advance, trained.store).save(path)
 
     def load(self, path: Path) -> Predictions:
         """What the extractors made of the faces."""

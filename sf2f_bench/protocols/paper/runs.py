@@ -17,13 +17,12 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import cut_segments, segment_places
 from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
 from sf2f_bench.files import load_tensors, save_tensors, seed_of
+from sf2f_bench.metrics.arrays import slices
 from sf2f_bench.protocols.names import CLASSIFIER, INCEPTION, JUDGE, PAPER, RUNS, TRAINING_LOSS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.types import AudioFrontend, BenchError, FusesSegments, SpeechToFace
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_AT_ONCE = 1024
@@ -51,11 +50,8 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write everything into one safetensors file, atomically."""
-        tensors = {
-            f"{kind} {name}": torch.from_numpy(value)
-            for kind in KINDS
-            for name, value in getattr(self, kind).items()
-        }
+        arrays = {f"{kind} {name}": value for kind in KINDS for name, value in getattr(self, kind).items()}
+        tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
         if self.faces is not None:
             tensors["faces"] = torch.from_numpy(self.faces)
         save_tensors(path, tensors, {"mode": self.mode})
@@ -81,12 +77,8 @@ def random_segments(recordings: Sequence[FloatArray], frames: int, random: np.ra
     recording is as long as a window, each is repeated from a random frame on.
     """
     lengths = [len(recording) for recording in recordings]
-    places = [
-        (recording, int(random.integers(max(lengths[recording] - frames + 1, 1))))
-        if lengths[recording] >= frames
-        else (recording, int(random.integers(lengths[recording])))
-        for recording, _ in segment_places(lengths, frames)
-    ]
+    starts = [length - frames + 1 if length >= frames else length for length in lengths]
+    places = [(which, int(random.integers(starts[which]))) for which, _ in segment_places(lengths, frames)]
     return cut_segments(recordings, places, frames)
 
 
@@ -112,7 +104,7 @@ def predict(
     one_run = _fused_run if fuses else _averaged_run
     runs, shown = [], []
     for run in range(RUNS):
-        crops = _crops_of(store, names, system.frontend.segment_frames, run)
+        crops = _Crops(store, names, system.frontend.segment_frames, run)
         features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run))
         runs.append(features)
         shown.append(faces)
@@ -120,26 +112,20 @@ def predict(
     return stacked("fused" if fuses else "average", runs, shown[0])
 
 
-@dataclass(frozen=True, eq=False)
 class _Crops:
-    """What one run hears of every identity: segments ``[S_i, filters, frames]``, and which of them is heard alone."""
+    """What one run hears of every identity.
 
-    segments: list[FloatArray]
-    alone: NDArray[np.int64]  # [N]
+    segments: ``[S_i, filters, frames]`` each; alone: the number of the one that is also heard alone ``[N]``; single:
+    that one, ``[1, filters, frames]`` each.
+    """
 
-    @property
-    def single(self) -> list[FloatArray]:
-        """The segments heard alone: ``[1, filters, frames]`` each."""
-        return [segments[[row]] for segments, row in zip(self.segments, self.alone, strict=True)]
-
-
-def _crops_of(store: PreparedStore, names: Sequence[str], frames: int, run: int) -> _Crops:
-    segments = [random_segments(store.voices(name), frames, random_of("crops", run, name)) for name in names]
-    alone = [
-        random_of("one segment", run, name).integers(len(found))
-        for name, found in zip(names, segments, strict=True)
-    ]
-    return _Crops(segments, np.array(alone))
+    def __init__(self, store: PreparedStore, names: Sequence[str], frames: int, run: int) -> None:
+        crops = ((name, random_of("crops", run, name)) for name in names)
+        self.segments = [random_segments(store.voices(name), frames, random) for name, random in crops]
+        parts = zip(names, self.segments, strict=True)
+        alone = [random_of("one segment", run, name).integers(len(found)) for name, found in parts]
+        self.alone = np.array(alone)
+        self.single = [found[[row]] for found, row in zip(self.segments, alone, strict=True)]
 
 
 class _Generator:
@@ -156,9 +142,7 @@ class _Generator:
     def __call__(self, segments: Sequence[FloatArray], noise: torch.Generator | None = None) -> ByteArray:
         """``[S_i, filters, frames]`` each -> uint8 ``[N, 3, H, W]``."""
         generate, normalise = self.system.generate, self.system.frontend.normalise
-        return generate_faces(
-            generate, segments, normalise, self.device, noise or self.noise, lambda count: None
-        )
+        return generate_faces(generate, segments, normalise, self.device, noise or self.noise)
 
 
 def _fused_run(evaluation: Evaluation, crops: _Crops, generate: _Generator) -> tuple[RunFeatures, ByteArray]:
@@ -189,10 +173,8 @@ def _averaged_run(
 
 def embeddings_of(evaluation: Evaluation, faces: ByteArray) -> FloatArray:
     """At length 1 by the network of the training loss, which plays FaceNet's part: ``[N, D]``."""
-    parts = range(0, len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
-    embeddings = np.concatenate(
-        [evaluation.embed(TRAINING_LOSS, faces[part : part + FACES_AT_ONCE])[0] for part in parts]
-    )
+    parts = slices(len(faces), FACES_AT_ONCE)  # a large network's class probabilities of all would not fit
+    embeddings = np.concatenate([evaluation.embed(TRAINING_LOSS, faces[part])[0] for part in parts])
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 

@@ -1,7 +1,7 @@
 """Protocol `sf2f-paper/1`: evaluation as SF2F's code and supplement do it, its quirks kept and named.
 
 It allows a comparison in kind with published numbers; claims about a system should rest on `sf2f-bench/1`. The
-quirks, each also named where it is computed:
+quirks, beside those that `protocols.paper.metrics` names of single metrics:
 
 - Truth: the mean of the L2-normalised embeddings of ALL photos of an identity, not normalised again. No photo is
   held out.
@@ -9,7 +9,6 @@ quirks, each also named where it is computed:
   trained with it.
 - The classifier of the mutual-information score is VGGFace2's ResNet-50, fed red, green, blue though its weights
   expect blue, green, red (key "paper-classifier"); a benchmark that names no classifier uses its judge.
-- Recall in three fixed galleries by the order of the test list; identities past the third never enter.
 - Ten runs with ten random crops of the test voices, and their mean. The runs share the test identities, so their
   spread is no confidence interval.
 - A system without fuser is scored by the mean of the embeddings of the faces of up to 20 segments
@@ -34,7 +33,6 @@ by PyTorch's bilinear interpolation, not by that of TensorFlow 1; and probabilit
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +56,7 @@ from sf2f_bench.types import Answer, BenchError
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
+Quality = paper.MutualInformation | paper.PublishedFrechetDistance
 MODES = {
     "average": 'the mean of the embeddings of the faces of up to 20 segments ("average_facenet_embedding")',
     "fused": 'the fused face of up to 20 segments ("fused")',
@@ -76,7 +75,6 @@ def paper_scores(evaluation: Evaluation, answer: Predictions | Answer) -> Scores
     An anchor answers once, without runs. Raises BenchError for an answer for some identities only, since the
     galleries are fixed rows of the test list.
     """
-    found = Scores(rows=np.ones(len(evaluation.identities), bool))
     if isinstance(answer, Answer):
         if answer.rows is not None and not answer.rows.all():
             raise BenchError(
@@ -84,24 +82,9 @@ def paper_scores(evaluation: Evaluation, answer: Predictions | Answer) -> Scores
                 f"{len(answer.rows)}: leave this row out"
             )
         if answer.ranking is not None:
-            _score_own_space(evaluation, found, *answer.ranking)
-            return found
+            return _PaperScores(evaluation).in_own_space(*answer.ranking)
         answer = _predictions_of(evaluation, answer)
-    truth = evaluation.templates_of_all_photos(TRAINING_LOSS)
-    for suffix in ("", paper.ONE_SEGMENT, paper.MEAN_VOICE):
-        for metric in _metrics(evaluation, suffix):
-            if suffix in answer.embeddings:
-                _add(evaluation, found, metric, answer.embeddings[suffix], truth)
-            else:
-                _absent(evaluation, found, metric, TRAINING_LOSS, NO_SUCH_FACE[answer.mode])
-    _score_quality(evaluation, found, answer)
-    found.notes += (f"Retrieval and distances by {MODES[answer.mode]}.",)
-    return found
-
-
-def _metrics(evaluation: Evaluation, suffix: str = "") -> list[paper.PaperMetric]:
-    benchmark = evaluation.benchmark
-    return paper.similarity_metrics(benchmark.gallery_size, benchmark.ks, len(evaluation.identities), suffix)
+    return _PaperScores(evaluation).of(answer)
 
 
 def _predictions_of(evaluation: Evaluation, answer: Answer) -> Predictions:
@@ -113,95 +96,73 @@ def _predictions_of(evaluation: Evaluation, answer: Answer) -> Predictions:
     return stacked("anchor", [features], answer.faces)
 
 
-def _score_own_space(evaluation: Evaluation, found: Scores, probes: FloatArray, gallery: FloatArray) -> None:
-    """Recall alone: a space of the anchor's own has no distance to a face."""
-    for metric in _metrics(evaluation):
-        if metric.needs_embeddings:
-            _absent(evaluation, found, metric, None, "the anchor ranks in a space of its own")
-        else:
-            _add(evaluation, found, metric, probes[None], gallery, None)
-    for quality in (paper.MutualInformation(), paper.inception_score(), paper.PublishedFrechetDistance()):
-        _absent(evaluation, found, quality, None, "the anchor generates no face")
+class _PaperScores:
+    """The scores of one row, added one by one."""
 
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation, self.n = evaluation, len(evaluation.identities)
+        self.found = Scores(rows=np.ones(self.n, bool))
 
-def _add(
-    evaluation: Evaluation,
-    found: Scores,
-    metric: paper.PaperMetric,
-    runs: FloatArray,
-    truth: FloatArray,
-    role: str | None = TRAINING_LOSS,
-) -> None:
-    extractor = evaluation.extractors[role] if role else None
-    random = np.random.default_rng(seed_of(metric.name, extractor and extractor.id))
-    found.add(
-        metric, paper.over_runs(metric, runs, truth, random), extractor, role_of(role) if role else "none"
-    )
+    def of(self, answer: Predictions) -> Scores:
+        """All that the networks' features of generated faces give."""
+        truth = self.evaluation.templates_of_all_photos(TRAINING_LOSS)
+        for suffix in ("", paper.ONE_SEGMENT, paper.MEAN_VOICE):
+            for metric in self._metrics(suffix):
+                if suffix in answer.embeddings:
+                    self._add(metric, answer.embeddings[suffix], truth, TRAINING_LOSS)
+                else:
+                    self._absent(metric, TRAINING_LOSS, NO_SUCH_FACE[answer.mode])
+        classifier = classifier_of(self.evaluation)
+        inception = network_of(self.evaluation, INCEPTION, INCEPTION)
+        for suffix in ("", paper.FUSED) if answer.mode == "fused" else ("",):
+            self._add_quality(paper.MutualInformation(suffix), classifier, answer.probabilities.get(suffix))
+            self._add_quality(paper.inception_score(suffix), inception, answer.classes.get(suffix))
+            self._add_quality(paper.PublishedFrechetDistance(suffix), inception, answer.pools.get(suffix))
+        self.found.notes += (f"Retrieval and distances by {MODES[answer.mode]}.",)
+        return self.found
 
+    def in_own_space(self, probes: FloatArray, gallery: FloatArray) -> Scores:
+        """Recall alone: a space of the anchor's own has no distance to a face."""
+        for metric in self._metrics():
+            if metric.needs_embeddings:
+                self._absent(metric, None, "the anchor ranks in a space of its own")
+            else:
+                self._add(metric, probes[None], gallery, None)
+        for quality in (paper.MutualInformation(), paper.inception_score(), paper.PublishedFrechetDistance()):
+            self._absent(quality, None, "the anchor generates no face")
+        return self.found
 
-# ---------------------------------------------------------------- quality
+    def _metrics(self, suffix: str = "") -> list[paper.PaperMetric]:
+        benchmark = self.evaluation.benchmark
+        return paper.similarity_metrics(benchmark.gallery_size, benchmark.ks, self.n, suffix)
 
+    def _add(self, metric: paper.PaperMetric, runs: FloatArray, truth: FloatArray, key: str | None) -> None:
+        extractor = self.evaluation.extractors[key] if key else None
+        random = np.random.default_rng(seed_of(metric.name, extractor and extractor.id))
+        score = paper.over_runs(metric, runs, truth, random)
+        self.found.add(metric, score, extractor, role_of(key) if key else "none")
 
-def _score_quality(evaluation: Evaluation, found: Scores, answer: Predictions) -> None:
-    """VGGFace Score, Inception Score and FID, of every kind of generated face."""
-    inception = network_of(evaluation, INCEPTION, INCEPTION)
-    for suffix in ("", paper.FUSED) if answer.mode == "fused" else ("",):
-        score = partial(_score_parts, evaluation, found)
-        score(paper.MutualInformation(suffix), classifier_of(evaluation), answer.probabilities.get(suffix))
-        score(paper.inception_score(suffix), inception, answer.classes.get(suffix))
-        _score_frechet(
-            evaluation, found, paper.PublishedFrechetDistance(suffix), inception, answer.pools.get(suffix)
-        )
+    def _add_quality(self, metric: Quality, network: tuple[str | None, str], runs: FloatArray | None) -> None:
+        """Of class probabilities ``[R, N, C]``, with the deviation over parts, or FID of pools ``[R, N, 2048]``."""
+        key, reason = network
+        if key and self.n < metric.min_n:
+            reason = f"needs {metric.min_n} identities, there are {self.n}"
+        elif key and runs is None:
+            needed = "probabilities" if isinstance(metric, paper.MutualInformation) else "faces"
+            reason = f"needs {needed}, which this row does not give"
+        if key is None or runs is None or reason:
+            return self._absent(metric, key, reason)
+        extractor, role = self.evaluation.extractors[key], role_of(key)
+        if isinstance(metric, paper.PublishedFrechetDistance):
+            photos = random_photos(self.evaluation, key, len(runs))
+            return self.found.add(metric, paper.frechet_over_runs(metric, photos, runs), extractor, role)
+        random = np.random.default_rng(seed_of(metric.name, extractor.id))
+        score, deviation = paper.quality_over_runs(metric, runs, random)
+        self.found.add(metric, score, extractor, role)
+        return self.found.add(metric.deviation, deviation, extractor, role)
 
-
-def _score_parts(
-    evaluation: Evaluation,
-    found: Scores,
-    metric: paper.MutualInformation,
-    network: tuple[str | None, str],
-    runs: FloatArray | None,
-) -> None:
-    """A mutual-information score and its deviation over parts, of class probabilities ``[R, N, C]``."""
-    key, reason = network
-    if key is None or (reason := _why_absent(evaluation, metric, runs, "probabilities")):
-        _absent(evaluation, found, metric, key, reason)
-        return
-    extractor = evaluation.extractors[key]
-    random = np.random.default_rng(seed_of(metric.name, extractor.id))
-    assert runs is not None
-    score, deviation = paper.quality_over_runs(metric, runs, random)
-    found.add(metric, score, extractor, role_of(key))
-    found.add(metric.deviation, deviation, extractor, role_of(key))
-
-
-def _score_frechet(
-    evaluation: Evaluation,
-    found: Scores,
-    metric: paper.PublishedFrechetDistance,
-    network: tuple[str | None, str],
-    runs: FloatArray | None,
-) -> None:
-    """FID of pool features ``[R, N, 2048]``, each run's against that run's photos."""
-    key, reason = network
-    if key is None or (reason := _why_absent(evaluation, metric, runs, "faces")):
-        _absent(evaluation, found, metric, key, reason)
-        return
-    assert runs is not None
-    score = paper.frechet_over_runs(metric, random_photos(evaluation, key, len(runs)), runs)
-    found.add(metric, score, evaluation.extractors[key], role_of(key))
-
-
-def _why_absent(
-    evaluation: Evaluation,
-    metric: paper.MutualInformation | paper.PublishedFrechetDistance,
-    runs: FloatArray | None,
-    what: str,
-) -> str:
-    """Why a quality metric cannot be computed; empty where it can."""
-    n = len(evaluation.identities)
-    if n < metric.min_n:
-        return f"needs {metric.min_n} identities, there are {n}"
-    return "" if runs is not None else f"needs {what}, which this row does not give"
+    def _absent(self, metric: paper.NamedMetric, key: str | None, reason: str) -> None:
+        self.found.add_absent(metric, self.evaluation.extractors[key].id if key else None, reason)
 
 
 def random_photos(evaluation: Evaluation, key: str, runs: int) -> FloatArray:
@@ -209,17 +170,8 @@ def random_photos(evaluation: Evaluation, key: str, runs: int) -> FloatArray:
     counts = np.array([len(faces) for faces in evaluation.test_faces])
     starts = np.cumsum(counts) - counts
     each, _ = evaluation.embed(key, np.concatenate(evaluation.test_faces))
+    people = list(zip(evaluation.identities, counts, strict=True))
     chosen = [
-        [
-            random_of("photo", run, identity.id).integers(count)
-            for identity, count in zip(evaluation.identities, counts, strict=True)
-        ]
-        for run in range(runs)
+        [random_of("photo", run, one.id).integers(count) for one, count in people] for run in range(runs)
     ]
     return each[starts + np.array(chosen)]
-
-
-def _absent(
-    evaluation: Evaluation, found: Scores, metric: paper.NamedMetric, role: str | None, reason: str
-) -> None:
-    found.add_absent(metric, evaluation.extractors[role].id if role else None, reason)
