@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sf2f_bench.protocols.names import BENCH, PROTOCOLS
 from sf2f_bench.registry import unknown
@@ -59,12 +59,19 @@ def _numbers(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return [int(part) for part in value.split(",")]
+        numbers = [int(part) for part in value.split(",")]
     except ValueError:
         raise ValueError("expected numbers separated by commas, like 1,5,10") from None
+    return numbers
 
 
-Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
+def _each_once(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
+        raise ValueError("expected numbers of 1 or more, each once, like 1,5,10")
+    return numbers
+
+
+Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers), AfterValidator(_each_once)]
 BENCHMARK, BUDGET = "the benchmark", "the budget"
 
 

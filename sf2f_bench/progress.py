@@ -46,7 +46,7 @@ class Bar:
         return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"
 
     def _line(self, text: str) -> None:
-        self.console.print(f"{self.name}: {text}", highlight=False, soft_wrap=True)
+        self.console.print(f"{self.name}: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 class Reporter:
@@ -62,9 +62,9 @@ class Reporter:
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Bar]:
         """A progress bar over `total` steps; ends with a line of the time it took."""
-        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(20), MofNCompleteColumn())
         times = (TimeRemainingColumn(), TextColumn("left"))
-        words = (TextColumn("{task.fields[words]}"),) if self.console.width >= WIDE else ()
+        words = (TextColumn("{task.fields[words]}", markup=False),) if self.console.width >= WIDE else ()
         shown = Progress(*columns, *times, *words, console=self.console, transient=True)
         with shown if self.console.is_terminal else nullcontext() as progress:
             bar = Bar(self.console, name, total, progress)

@@ -53,9 +53,9 @@ def check(
     """Judge the records in RESULTS against reference runs of the same systems.
 
     Exit code 0: no regression; 1: a deciding metric is worse by more than its margin, or an anchor that no training
-    affects has changed; 2: undecidable, and the reason is printed: records that cannot be compared, too few
-    identities or seeds. Another training seed is no regression: the reference's seeds show how far a seed moves a
-    number.
+    affects has changed; 2: undecidable, and the reason is printed: records that cannot be compared or are not valid
+    (`sf2f-bench validate`), too few identities or seeds. Another training seed is no regression: the reference's seeds
+    show how far a seed moves a number.
     """
     from rich.console import Console
 
@@ -97,6 +97,7 @@ def show(judgement: Judgement, console: Console) -> None:
 def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     from sf2f_bench.gate.output import HEADINGS, cells
 
@@ -112,5 +113,5 @@ def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
         )
     for line in lines:
         row = cells(line)
-        table.add_row(*(row[i] for i in shown), style=STYLES[line.verdict] if line.decides else "dim")
+        table.add_row(*(Text(row[i]) for i in shown), style=STYLES[line.verdict] if line.decides else "dim")
     return table

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER, name_left_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +39,13 @@ def compare(
 
     from sf2f_bench.files import write_atomically, write_json
     from sf2f_bench.results.compare import compare as compare_systems
+    from sf2f_bench.results.texts import csv_of
 
-    found = compare_systems(a, b, results, metrics)
+    left_out: dict[Path, str] = {}
+    try:
+        found = compare_systems(a, b, results, metrics, left_out)
+    finally:
+        name_left_out(left_out)
     console = Console()
     for comparison in found:
         show(comparison, console)
@@ -48,7 +54,7 @@ def compare(
         rows = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
         write_json(json_file, {"comparisons": rows})
     if csv_file:
-        write_atomically(csv_file, lambda path: numbers.to_csv(path, index=False))
+        write_atomically(csv_file, partial(Path.write_text, data=csv_of(numbers), encoding="utf-8"))
 
 
 def show(comparison: SystemComparison, console: Console) -> None:
@@ -74,6 +80,7 @@ def _table(rows: Sequence[tuple[str, tuple[str, ...]]], gap: int) -> Table:
     """Of (verdict, cells)."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
@@ -82,7 +89,9 @@ def _table(rows: Sequence[tuple[str, tuple[str, ...]]], gap: int) -> Table:
         table.add_column(heading, justify="left" if heading == "A - B" else "right", no_wrap=True)
     table.add_column("A is", min_width=10)
     for verdict, texts in rows:
-        table.add_row(*texts, style={"better": "bold green", "worse": "bold red"}.get(verdict, "dim"))
+        table.add_row(
+            *map(Text, texts), style={"better": "bold green", "worse": "bold red"}.get(verdict, "dim")
+        )
     return table
 
 

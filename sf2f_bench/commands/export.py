@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER, usable_records
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
     if out.suffix not in (".parquet", ".csv"):
         raise BenchError(f"--out {out}: expected a name that ends in .parquet or .csv")
     from sf2f_bench.files import write_atomically
-    from sf2f_bench.results.records import load_all
+    from sf2f_bench.results.texts import csv_of
     from sf2f_bench.results.tidy import tidy
 
-    records = load_all(results, without=("reference",))
-    if not records:
-        raise BenchError(f"{results} holds no record: run first, or name the folder of records")
+    records = usable_records(results)
     table = per_identity_table(records) if per_identity else tidy(records)
-    write = table.to_parquet if out.suffix == ".parquet" else table.to_csv
-    write_atomically(out, partial(write, index=False))
+    if out.suffix == ".parquet":
+        write_atomically(out, partial(table.to_parquet, index=False))
+    else:
+        write_atomically(out, partial(Path.write_text, data=csv_of(table), encoding="utf-8"))
     click.echo(f"{out}: {len(table):,} rows of {len(records)} records")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -37,6 +38,13 @@ class Commands(click.Group):
 
     ``--traceback`` may stand before or after a command.
     """
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Letters that the terminal's encoding does not have are printed as ``?``."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **options)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Take --traceback from wherever it stands."""
@@ -111,10 +119,10 @@ def report(results: Path, out: Path | None) -> None:
     """
     from rich.console import Console
 
+    from sf2f_bench.commands.options import usable_records
     from sf2f_bench.report import write_report
-    from sf2f_bench.results.records import load_all
 
-    found = load_all(results, without=("reference",))
+    found = usable_records(results)
     written = write_report(found, out or results / "report", Console())
     for path in written:
         click.echo(path)

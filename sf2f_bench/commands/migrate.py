@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from sf2f_bench.commands.options import printable
 from sf2f_bench.types import BenchError
 
 
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 def migrate(records: tuple[Path, ...]) -> None:
-    """Bring RECORDS (files, or folders of them) of schema 1 to schema 2, in place.
+    """Bring RECORDS (files, or folders of them) of schema 1 to schema 2 and add checksums of side files, in place.
 
     Schema 2 keeps what metrics, extractors and systems say of themselves. No number changes. Prints a line a record,
     and what is not installed here, which gets a default card. Killed at any moment, the same command goes on.
@@ -25,7 +26,7 @@ def migrate(records: tuple[Path, ...]) -> None:
     for path in paths:
         outcome = migrate_one(path)
         faulty += bool(outcome.fault)
-        click.echo(f"{path}: {outcome.text or f'NOT MIGRATED: {outcome.fault}'}")
+        click.echo(f"{printable(path)}: {outcome.text or f'NOT MIGRATED: {outcome.fault}'}")
         for name in outcome.unknown:
             click.echo(f"  - {name} is not installed here: it got a default card")
     if faulty:

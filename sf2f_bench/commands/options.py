@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
 from sf2f_bench.config import FIELDS, OPTIONS, flag_of
+from sf2f_bench.types import BenchError
+
+if TYPE_CHECKING:
+    from sf2f_bench.results.records import RunRecord
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -19,6 +23,35 @@ DATA_SETTINGS = tuple(name for name in ALL_SETTINGS if OPTIONS[name].of_data)
 
 Command = Callable[..., Any]
 benchmark_argument = click.argument("benchmark", required=False)
+
+
+def usable_records(results: Path) -> list[RunRecord]:
+    """The records in RESULTS, except below a folder named `reference`; each that cannot be used is named.
+
+    Raises BenchError where none can.
+    """
+    from sf2f_bench.results.records import load_all
+
+    left_out: dict[Path, str] = {}
+    found = load_all(results, ("reference",), left_out)
+    name_left_out(left_out)
+    if not found:
+        reason = "none of its records can be used" if left_out else "it holds no record"
+        raise BenchError(f"{results}: {reason}; run first, or name the folder of records")
+    return found
+
+
+def name_left_out(left_out: Mapping[Path, str]) -> None:
+    """Say on the standard error stream which records take no part, and why."""
+    for path, reason in left_out.items():
+        click.echo(f"left out: {printable(path)}: {reason}", err=True)
+
+
+def printable(path: Path) -> str:
+    """A path as every terminal can show it."""
+    from sf2f_bench.results.texts import clean
+
+    return clean(str(path))
 
 
 def with_settings(*names: str, required: str = "") -> Callable[[Command], Command]:

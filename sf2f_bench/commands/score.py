@@ -45,8 +45,16 @@ def score(
 
 
 def _row_name(name: str) -> str:
-    """The name, unless an installed system has it: the table must not confuse the two."""
+    """The name as it can be printed, unless an installed system has it: the table must not confuse the two."""
     from sf2f_bench.registry import MODELS
+    from sf2f_bench.results.texts import NAME, clean
+
+    given, name = name, clean(name, NAME).strip()
+    if name != given.strip():
+        click.echo(
+            f"the row is called {name!r}: of the name given it keeps {NAME} letters that can be printed",
+            err=True,
+        )
 
     if not name.strip():
         raise BenchError("--name is empty: give the row a name")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from sf2f_bench.commands.options import printable
+
 
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -14,18 +16,21 @@ def validate(records: tuple[Path, ...]) -> None:
     """Check RECORDS (files or folders of them): schema, side files and hashes; recompute every number.
 
     Prints a line for each record and every fault; exits with 1 if there is one. Records for the repository must
-    pass (see CONTRIBUTING).
+    pass (see CONTRIBUTING). It cannot prove that the values of the identities are those of the system, for that takes
+    the faces: an edit of all that would contradict it, checksums included, is not found.
     """
     from sf2f_bench.results import validation
+    from sf2f_bench.results.texts import clean
 
     checked = [validation.validate(path) for path in validation.record_paths(records)]
     for one in checked:
         if not one.faults:
-            click.echo(f"ok     {one.path.name}: {one.summary}")
+            click.echo(f"ok     {clean(one.path.name)}: {one.summary}")
             continue
-        click.echo(f"FAULTY {one.path}")
+        click.echo(f"FAULTY {printable(one.path)}")
         for fault in one.faults:
-            click.echo(f"  - {fault}")
+            click.echo(f"  - {clean(fault)}")
     faulty = sum(bool(one.faults) for one in checked)
     click.echo(f"{len(checked)} records, {faulty or 'none'} faulty")
+    click.echo(validation.UNPROVEN)
     sys.exit(1 if faulty else 0)

@@ -21,11 +21,13 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.gate.cost import Excess, excesses
 from sf2f_bench.gate.instrument import Instrument, check_instrument
 from sf2f_bench.gate.rules import Rules
+from sf2f_bench.progress import first_few
 from sf2f_bench.results.records import RunRecord, ScoreRecord, load_all
 from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
 from sf2f_bench.results.selection import difference, groups
+from sf2f_bench.results.validation import faults_of
 from sf2f_bench.statistics.paired import SIGNIFICANT, Measured, compare_scores
-from sf2f_bench.types import Format
+from sf2f_bench.types import BenchError, Format
 
 Verdict = Literal["regressed", "passed", "inconclusive"]
 MIN_SEEDS, MIN_IDENTITIES = 3, 30  # of the reference: with fewer, no interval is worth its name
@@ -93,6 +95,7 @@ class Judgement:
     refused: dict[str, str]
     remarks: tuple[str, ...]
     guard_cost: bool = False
+    faulty: tuple[str, ...] = ()  # records that could not be judged, or judged against, each with its fault
 
     @property
     def deciding(self) -> tuple[JudgedMetric, ...]:
@@ -131,7 +134,7 @@ class Judgement:
     @property
     def unknowns(self) -> tuple[str, ...]:
         """Why the exit code is 2: systems that cannot be compared or have no conclusive metric, missing anchors."""
-        found = [f"{system}: {reason}" for system, reason in self.refused.items()]
+        found = [*self.faulty, *(f"{system}: {reason}" for system, reason in self.refused.items())]
         if self.instrument.missing:
             missing = ", ".join(self.instrument.missing)
             found.append(f"comparable records of {missing} are missing, so the instrument cannot be checked")
@@ -161,9 +164,15 @@ class _Outcome(NamedTuple):
 def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: bool = False) -> Judgement:
     """Judge the newest records in `results` against the reference runs in `against`, system by system.
 
-    Raises BenchError where a folder or a record cannot be read.
+    A record that cannot be read, or does not pass `results.validation.validate`, takes no part and makes the judgement
+    undecidable. Raises BenchError for a folder without records.
     """
-    new, reference = load_all(results, without=("reference",)), load_all(against)
+    new, faults_here = _valid(results, ("reference",))
+    reference, faults_there = _valid(against, ())
+    faulty = faults_here + faults_there
+    if not reference:
+        reasons = "; ".join(faulty) or "make reference runs with `sf2f-bench run`"
+        raise BenchError(f"{against} holds no reference record that can be used: {reasons}")
     here, there = _trained(new), _trained(reference)
     outcomes = [_judge(here, old, rules or Rules()) for old in there]
     known = {outcome.label for outcome in outcomes}
@@ -180,7 +189,23 @@ def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: 
             *(f"{label} has no reference: not judged." for label in unknown),
         ),
         guard_cost,
+        tuple(faulty),
     )
+
+
+def _valid(folder: Path, without: tuple[str, ...]) -> tuple[list[RunRecord], list[str]]:
+    """The records without faults, and a line on each of the others."""
+    left_out: dict[Path, str] = {}
+    records = load_all(folder, without, left_out)
+    sound = []
+    for record in records:
+        if faults := faults_of(record, resampled=False):
+            left_out[folder / f"{record.stem}.json"] = (
+                f"{first_few(faults, 1, '; ')}; `sf2f-bench validate` names all"
+            )
+        else:
+            sound.append(record)
+    return sound, [f"{path}: {reason}" for path, reason in left_out.items()]
 
 
 def _trained(records: Sequence[RunRecord]) -> list[SeedRuns]:

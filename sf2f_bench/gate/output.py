@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from sf2f_bench.gate.judgement import JudgedMetric, Judgement
 from sf2f_bench.results.numbers import NOTHING, number
+from sf2f_bench.results.texts import markdown as escape
 
 HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "noticeable", "q", "verdict")
 MARKS = {0: "✅", 1: "❌", 2: "❔"}
@@ -56,12 +57,14 @@ def sentences(judgement: Judgement) -> list[str]:
 
 def markdown(judgement: Judgement) -> str:
     """A section for a pull request: verdict, a table for each system, reasons."""
-    parts = [f"### {MARKS[judgement.exit_code]} sf2f-bench check: {judgement.verdict} ({judgement.title})"]
+    shown = escape(judgement.verdict), escape(judgement.title)
+    parts = [f"### {MARKS[judgement.exit_code]} sf2f-bench check: {shown[0]} ({shown[1]})"]
     for system in dict.fromkeys(line.system for line in judgement.lines):
-        rows = [cells(line) for line in judgement.lines if line.system == system]
+        rows = [tuple(map(escape, cells(line))) for line in judgement.lines if line.system == system]
         table = [HEADINGS, ("---", "---", *("---:",) * 6, "---"), *rows]
-        parts.append(f"**{system}**\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in table))
-    parts.append("\n".join(f"- {sentence}" for sentence in sentences(judgement)))
+        lines = ("| " + " | ".join(row) + " |" for row in table)
+        parts.append(f"**{escape(system)}**\n\n" + "\n".join(lines))
+    parts.append("\n".join(f"- {escape(sentence)}" for sentence in sentences(judgement)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -19,6 +19,7 @@ from sf2f_bench.report.pictures import Drawing, PicturePlan
 from sf2f_bench.report.terminal import print_groups, summarise_groups
 from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Group, groups
+from sf2f_bench.results.texts import csv_of
 from sf2f_bench.results.tidy import tidy
 
 TEXT_WIDTH = 120
@@ -32,7 +33,7 @@ def report_files(records: Sequence[RunRecord], out: Path, console: Console | Non
         files = {
             "table.txt": _plain(found),
             "table.tex": latex_file(found),
-            "scores.csv": tidy(records).to_csv(index=False),
+            "scores.csv": csv_of(tidy(records)),
         }
         if console is not None:
             summarise_groups(found, console)

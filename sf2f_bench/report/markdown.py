@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from sf2f_bench.report.words import ETHICS, PUBLISHED
 from sf2f_bench.results.numbers import NOTHING
 from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Group, Zone
+from sf2f_bench.results.texts import markdown
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
 EMPHASIS: dict[Zone, str] = {"system": "**", "ablation": "", "floor": "*", "ceiling": "*"}
 PROVENANCE = ("row", "key", "created", "device", "torch", "package", "wall s", "training s", "peak MB")
 
@@ -51,12 +50,6 @@ def _table_lines(table: Table, corner: str, emphasis: Mapping[Zone, str]) -> Ite
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it stands, also inside a table."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _section(group: Group, pictures: Mapping[str, Sequence[Path]]) -> Iterator[str]:
@@ -111,7 +104,9 @@ def _provenance(group: Group) -> Iterator[str]:
         ]
         yield _line(map(markdown, values))
     yield ""
-    yield from (f"- weights of {markdown(name)}: sha256 {digest}" for name, digest in weights_of(group))
+    yield from (
+        f"- weights of {markdown(name)}: sha256 {markdown(digest)}" for name, digest in weights_of(group)
+    )
 
 
 def weights_of(group: Group) -> list[tuple[str, str]]:

@@ -146,8 +146,11 @@ def _limits(group: Group) -> Iterator[str]:
     caveats: dict[str, str] = {}  # by metric: what the first row's n makes of it
     for score in group.scores:
         if score.card.caveat and score.metric not in caveats:
-            part = score.n // int(score.card.parameters.get("parts", 1))
-            caveats[score.metric] = score.card.caveat.format(n=score.n, part=part)
+            parts = score.card.parameters.get("parts")
+            part = score.n // parts if isinstance(parts, int) and parts > 0 else score.n
+            caveats[score.metric] = score.card.caveat.replace("{n}", str(score.n)).replace(
+                "{part}", str(part)
+            )
     yield from dict.fromkeys(caveats.values())
     photos = group.anchor("true-photo")
     if group.attribute_judges and photos:

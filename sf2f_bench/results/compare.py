@@ -17,7 +17,7 @@ from scipy import stats
 
 from sf2f_bench.files import seed_of
 from sf2f_bench.registry import unknown
-from sf2f_bench.results.records import NO_CARD, load, load_all
+from sf2f_bench.results.records import NO_CARD, check_side_files, load, load_all
 from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
 from sf2f_bench.results.selection import Entry, Group, difference, groups
 from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
@@ -86,14 +86,17 @@ class SystemComparison:
         return pd.DataFrame([{**common, **asdict(compared)} for compared in self.metrics])
 
 
-def compare(a: str, b: str, results: Path, metrics: str = "*") -> list[SystemComparison]:
+def compare(
+    a: str, b: str, results: Path, metrics: str = "*", left_out: dict[Path, str] | None = None
+) -> list[SystemComparison]:
     """A against B in every table where both stand.
 
     a, b: the path of a record's JSON, or a system among the records of `results` by its name or its label as the
-    tables print it (all its seeds, or one where the label names one); metrics: a pattern like ``recall@10*``.
+    tables print it (all its seeds, or one where the label names one); metrics: a pattern like ``recall@10*``; left_out:
+    takes the records that cannot be used, as in `load_all`.
     Raises BenchError for unknown names and metrics, and where the two may not be compared.
     """
-    found = [] if _is_path(a) and _is_path(b) else groups(load_all(results, without=("reference",)))
+    found = [] if _is_path(a) and _is_path(b) else groups(load_all(results, ("reference",), left_out))
     pairs = [(left, right) for left in _systems(a, found) for right in _systems(b, found)]
     reasons = [_why_not_comparable(*pair) for pair in pairs]
     comparable = [pair for pair, reason in zip(pairs, reasons, strict=True) if reason is None]
@@ -124,7 +127,9 @@ def _is_path(word: str) -> bool:
 def _systems(word: str, found: Sequence[Group]) -> list[SeedRuns]:
     """The system of this name in every group that has it; seeds taken together."""
     if _is_path(word):
-        return [SeedRuns((load(Path(word)),))]
+        record = load(Path(word))
+        check_side_files(record)
+        return [SeedRuns((record,))]
     systems: dict[tuple[str, ...], SeedRuns] = {}
     for group in found:
         named = [entry for entry in group.entries if word in _names(entry)]

@@ -6,14 +6,15 @@ numbers mean: data, protocol, recipe, extractors and their weights, budget, seed
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import pandas as pd
-from pyarrow.parquet import ParquetFile
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -21,8 +22,10 @@ from pydantic import (
     Field,
     FiniteFloat,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_serializer,
+    model_serializer,
     model_validator,
 )
 
@@ -36,12 +39,15 @@ from sf2f_bench.results.side_media import (
     write_strip,
     write_voices,
 )
+from sf2f_bench.results.side_tables import read_curve, read_values
+from sf2f_bench.results.texts import NAME, clean, cleaned
 from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 SCHEMA_VERSION = 2
+STRIPS: tuple[Literal["faces", "true_faces"], ...] = ("faces", "true_faces")
 SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 NO_CARD = MetricCard()  # of a metric without one
@@ -53,12 +59,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
+
+
 class IdentityCounts(_Part):
     """How many identities each split holds."""
 
-    train: int
-    val: int
-    test: int
+    train: Count
+    val: Count
+    test: Count
 
 
 class BenchmarkPart(_Part):
@@ -70,14 +80,14 @@ class BenchmarkPart(_Part):
     dataset: str
     dataset_version: str
     data_hash: str
-    image_size: int
+    image_size: Annotated[int, Field(ge=1, le=4096)]
     paired: bool  # False: voice and face of an "identity" belong to different people
     real: bool  # recordings and photos of people
     media_shareable: bool  # may faces be shown?
     identities: IdentityCounts
-    gallery_size: int
-    ks: tuple[int, ...]
-    segments: int  # voice windows a test identity gives
+    gallery_size: Positive
+    ks: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    segments: Count  # voice windows a test identity gives
 
 
 class SystemPart(_Part):
@@ -120,7 +130,7 @@ class ScoreRecord(_Part):
     extractor: str | None
     extractor_role: Role
     value: FiniteFloat
-    n: Annotated[int, Field(ge=1)]
+    n: Positive
     interval: tuple[FiniteFloat, FiniteFloat] | None = None  # 95 %
     spread: FiniteFloat | None = None
     higher_is_better: bool
@@ -201,6 +211,14 @@ class SideFiles(_Part):
     true_faces: str | None = None
     voices: str | None = None
     face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
+    sha256: dict[str, str] = Field(default_factory=dict)  # of each file, by its field here; empty: not sealed
+
+    @model_serializer(mode="wrap")
+    def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = serialise(self)
+        return (
+            content if self.sha256 else {name: value for name, value in content.items() if name != "sha256"}
+        )
 
 
 class RunRecord(_Part):
@@ -210,7 +228,7 @@ class RunRecord(_Part):
     key: str  # hash of every setting that decides the numbers
     benchmark: BenchmarkPart
     system: SystemPart
-    seed: int
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**64)]
     budget: str
     scores: tuple[ScoreRecord, ...]
     absent: tuple[AbsentScore, ...] = ()
@@ -245,13 +263,18 @@ class RunRecord(_Part):
     def stem(self) -> str:
         """The name that the record's files share: ``sf2f-64-w0.25-seed0-1a2b3c4d``."""
         width = "" if self.system.width in (None, 1.0) else f"-w{self.system.width:g}"
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", self.system.name).strip("-.") or "system"
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", self.system.name).strip("-.")[:NAME] or "system"
         key = re.sub(r"[^A-Za-z0-9]+", "-", self.key[:8])
         return f"{name}{width}-seed{self.seed}-{key}"
 
     def comparable_part(self) -> dict[str, Any]:
-        """All but environment, cost and time: two runs of the same thing are equal here."""
-        return self.model_dump(mode="json", exclude=set(INCIDENTAL))
+        """All but environment, cost and time: two runs of the same thing are equal here.
+
+        Without the checksums too, for a training curve may hold times.
+        """
+        content = self.model_dump(mode="json", exclude=set(INCIDENTAL))
+        content["files"].pop("sha256", None)
+        return content
 
     def path_of(self, file: str) -> Path | None:
         """Where one of `SIDE_FILES` lies; None where there is none."""
@@ -263,17 +286,17 @@ class RunRecord(_Part):
         path = self.path_of("per_identity")
         if path is None:
             raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
-        return _parquet(path)
+        return read_values(path)
 
     def replicates(self) -> pd.DataFrame | None:
         """One column per `ScoreRecord.column`, one row a half-sample; None where no metric has them."""
         path = self.path_of("replicates")
-        return None if path is None else _parquet(path)
+        return None if path is None else read_values(path, identities=False)
 
     def curve(self) -> pd.DataFrame | None:
         """Columns `stage`, `step` and the training's scalars; None for what was not trained in steps."""
         path = self.path_of("curve")
-        return None if path is None else pd.read_csv(path, float_precision="round_trip")
+        return None if path is None else read_curve(path)
 
     def faces(self, file: Literal["faces", "true_faces"] = "faces") -> ByteArray | None:
         """The faces of `files.face_identities` as uint8 ``[K, 3, H, W]``; None where none are kept."""
@@ -287,12 +310,6 @@ class RunRecord(_Part):
         """
         path = self.path_of("voices")
         return [] if path is None else read_voices(path, len(self.files.face_identities))
-
-
-def _parquet(path: Path) -> pd.DataFrame:
-    """A small file, in half the time of `pd.read_parquet`: a report reads hundreds."""
-    with ParquetFile(path) as file:
-        return file.read(use_threads=False).to_pandas()
 
 
 def save(
@@ -324,17 +341,29 @@ def save(
         "true_faces": ("true-faces.png", true_faces, write_strip),
         "voices": ("voices.flac", voices, write_voices),
     }
-    names: dict[str, str | None] = dict.fromkeys(kept)
+    names: dict[str, Any] = dict.fromkeys(kept)
     for field, (ending, content, write_file) in kept.items():
         if content is not None:
             names[field] = f"{record.stem}.{ending}"
             write_file(folder / f"{record.stem}.{ending}", content)
+    names |= {"sha256": seals_of(folder, names)}
     written = record.model_copy(update={"files": record.files.model_copy(update=names)})
     return write(folder / f"{record.stem}.json", written.model_dump(mode="json"))
 
 
+def seals_of(folder: Path, names: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of each side file in `folder`, by its field. Raises BenchError for one that is missing or elsewhere."""
+    found = {}
+    for field in SIDE_FILES:
+        if name := names.get(field):
+            _check_side_file(folder, field, name)
+            with open(folder / name, "rb") as file:
+                found[field] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False))
+    write_atomically(path, lambda temporary: temporary.write_bytes(frame.to_parquet(index=False)))
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -359,6 +388,11 @@ def load(path: Path) -> RunRecord:
             f"{path}: is a record of schema version 1, this version of sf2f-bench reads {SCHEMA_VERSION}; run "
             f"`sf2f-bench migrate {path.parent}`"
         )
+    if not isinstance(content, dict) or not {"schema_version", "scores"} & content.keys():
+        raise BenchError(
+            f"{path}: expected a result record of schema version {SCHEMA_VERSION}, got {version!r}: it is no result "
+            "record; keep other files elsewhere"
+        )
     if version != SCHEMA_VERSION:
         raise BenchError(
             f"{path}: expected a result record of schema version {SCHEMA_VERSION}, got {version!r}; "
@@ -368,20 +402,43 @@ def load(path: Path) -> RunRecord:
     record._folder = path.parent
     for field in SIDE_FILES:
         if name := getattr(record.files, field):
-            _check_side_file(path, field, name)
+            _check_side_file(path.parent, field, name, path)
     if not record.files.per_identity:
         raise BenchError(f"{path}: names no per-identity file; run again")
     return record
 
 
 def read_json(path: Path) -> Any:
-    """What the JSON file of a record holds; raises BenchError where it is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    """What the JSON file of a record holds, its texts cleaned; raises BenchError where it is none."""
+    if not path.is_file():
         raise BenchError(
-            f"{path}: expected the JSON of a result record, got {error}; delete it and run again"
+            f"{path}: expected the JSON of a result record, but it is no file; move it elsewhere"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # an editor may have put a byte order mark before it
+        content = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        return _with_file_names(cleaned(content), content)
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        reason = "too many levels" if isinstance(error, RecursionError) else clean(str(error), 200)
+        raise BenchError(
+            f"{path}: expected the JSON of a result record, got {reason}; get it again from whoever made it, or "
+            "delete it and run again"
         ) from error
+
+
+def _with_file_names(found: Any, content: Any) -> Any:
+    """Names of side files stay as they are: what is not a plain name is refused, not made one."""
+    if isinstance(content, dict) and isinstance(files := content.get("files"), dict):
+        found["files"] |= {field: files[field] for field in SIDE_FILES if field in files}
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text}, which is no number")
+
+
+def _finite(text: str) -> float:
+    return float(text) if abs(float(text)) < inf else _no_number(text)
 
 
 def parse(path: Path, content: object) -> RunRecord:
@@ -392,14 +449,18 @@ def parse(path: Path, content: object) -> RunRecord:
         raise BenchError(f"{path}: not a valid result record: {_first_problem(error)}; run again") from error
 
 
-def _check_side_file(path: Path, field: str, name: str) -> None:
-    """Raise unless the file lies in the record's own folder: a stranger's record could name any file it likes."""
+def _check_side_file(folder: Path, field: str, name: str, path: Path | None = None) -> None:
+    """Raise unless the file lies in the record's own folder: a stranger's record could name any file it likes.
+
+    path: of the record, for the message.
+    """
+    path = path or folder
     if not is_plain_name(name):
         raise BenchError(
             f"{path}: expected files.{field} to be the plain name of a file beside the record, got {name!a}; do not "
             "trust this record: get it again from whoever made it, or delete it"
         )
-    side = path.parent / name
+    side = folder / name
     if side.is_symlink():
         raise BenchError(f"{path}: its {field} file {name} is a link; copy the file itself beside the record")
     if not side.is_file():
@@ -407,28 +468,66 @@ def _check_side_file(path: Path, field: str, name: str) -> None:
         raise BenchError(f"{path}: its {field} file {name} {state}; copy it beside the record")
 
 
-def load_all(folder: Path, without: tuple[str, ...] = ()) -> list[RunRecord]:
+def load_all(
+    folder: Path, without: tuple[str, ...] = (), left_out: dict[Path, str] | None = None
+) -> list[RunRecord]:
     """Every record in a folder and the folders below, sorted by path; hidden files are passed over.
 
-    without: names of folders below that are passed over too.
+    without: names of folders below that are passed over too; left_out: takes each file that cannot be used as a record,
+    side files included, with the reason, instead of an exception.
 
-    Raises BenchError where there is no such folder, or as `load` does.
+    Raises BenchError where there is no such folder, or as `load` and `check_side_files` do.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise BenchError(f"expected a folder of result records, but there is no folder {folder}; run first")
-    paths = [
-        path
-        for path in sorted(folder.rglob("*.json"))
-        if not any(part.startswith(".") or part in without for part in path.relative_to(folder).parts)
-    ]
-    return [load(path) for path in paths]
+    found = []
+    for path in sorted(folder.rglob("*.json")):
+        if any(part.startswith(".") or part in without for part in path.relative_to(folder).parts):
+            continue
+        try:
+            record = load(path)
+            check_side_files(record)
+        except BenchError as error:
+            if left_out is None:
+                raise
+            left_out[path] = str(error).removeprefix(f"{path}: ")
+        else:
+            found.append(record)
+    return found
+
+
+def check_side_files(record: RunRecord) -> None:
+    """Raise BenchError unless each side file is the one that was written, as far as can be known, and can be read."""
+    names = record.files
+    home = record.path_of("per_identity")
+    assert home is not None
+    where = home.parent / f"{record.stem}.json"
+    found = seals_of(home.parent, names.model_dump()) if names.sha256 else {}
+    if other := [
+        field for field in sorted({*found, *names.sha256}) if found.get(field) != names.sha256.get(field)
+    ]:
+        raise BenchError(
+            f"{where}: its {other[0]} file is not the one that was written with it; copy that beside the record, or "
+            "run again"
+        )
+    record.per_identity()
+    record.replicates()
+    record.curve()
+    record.voices()
+    size = record.benchmark.image_size
+    for side in STRIPS:
+        faces = record.faces(side)
+        if faces is not None and faces.shape[2:] != (size, size):
+            raise BenchError(
+                f"{where}: its {side} are {list(faces.shape[2:])} pixels, expected {size}; run again"
+            )
 
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "record"
-    return f"{where}: {first['msg']}"
+    return clean(f"{where}: {first['msg']}", 300)
 
 
 def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataFrame | None) -> None:

@@ -11,11 +11,13 @@ import soundfile
 from PIL import Image
 
 from sf2f_bench.files import write_atomically, write_flac
+from sf2f_bench.results.texts import clean
 from sf2f_bench.types import SAMPLE_RATE, BenchError
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
+MOST_PIXELS = 4096  # of a face's side: a picture may unpack to gigabytes
 VOICE_SAMPLES = round(2.5 * SAMPLE_RATE)  # kept of a voice: enough to recognise the speaker
 
 
@@ -44,11 +46,24 @@ def write_strip(path: Path, images: ByteArray) -> None:
 
 
 def read_strip(path: Path, count: int) -> ByteArray:
-    """The inverse of `write_strip`."""
-    with Image.open(path) as image:
-        strip = np.asarray(image.convert("RGB"))  # [H, K * W, 3]
-    if count == 0 or strip.shape[1] % count:
-        raise BenchError(f"{path}: {strip.shape[1]} pixels cannot be {count} faces side by side; run again")
+    """The inverse of `write_strip`. Raises BenchError for any other file."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if count == 0 or image.width % count:
+                raise BenchError(
+                    f"{path}: {image.width} pixels cannot be {count} faces side by side; run again"
+                )
+            if max(image.height, image.width // count) > MOST_PIXELS:
+                raise BenchError(
+                    f"{path}: {image.width} x {image.height} pixels are too many for {count} faces; run again"
+                )
+            image.verify()
+        with Image.open(path, formats=["PNG"]) as image:
+            strip = np.asarray(image.convert("RGB"))  # [H, K * W, 3]
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+        raise BenchError(
+            f"{path}: expected a PNG of {count} faces, got {clean(str(error), 200)}; run again"
+        ) from error
     return np.stack(np.split(strip, count, axis=1)).transpose(0, 3, 1, 2)
 
 
@@ -63,9 +78,17 @@ def write_voices(path: Path, voices: Sequence[FloatArray]) -> None:
 def read_voices(path: Path, count: int) -> list[FloatArray]:
     """The inverse of `write_voices`."""
     try:
-        together, rate = soundfile.read(path, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise BenchError(f"{path}: expected a FLAC file of voices, got {error}; run again") from error
+        info = soundfile.info(path)
+        shape, rate = (info.frames, info.channels), info.samplerate
+        together = (
+            soundfile.read(path, dtype="float32")[0]
+            if shape == (count * VOICE_SAMPLES, 1)
+            else np.empty(shape[:1])
+        )
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        raise BenchError(
+            f"{path}: expected a FLAC file of voices, got {clean(str(error), 200)}; run again"
+        ) from error
     if rate != SAMPLE_RATE or together.shape != (count * VOICE_SAMPLES,):
         raise BenchError(
             f"{path}: {list(together.shape)} samples at {rate} Hz cannot be {count} voices of {VOICE_SAMPLES} at "

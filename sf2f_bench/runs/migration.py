@@ -1,5 +1,7 @@
 """From records of schema 1, whose readers decided by names, to schema 2, which keeps a card of everything.
 
+Records without checksums of their side files get them.
+
 Cards come from the installed packages: metrics for the record's gallery, ks and number of identities, systems and
 extractors by name. Unknown names get the default card, and the outcome says so. Everything else stays as it is.
 """
@@ -17,7 +19,7 @@ from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
-from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_json, write
+from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_json, seals_of, write
 from sf2f_bench.runs.recording import SHUFFLED, shuffled, system_part
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import BenchError, ExtractorCard, MetricCard, ModelCard, ModelSettings
@@ -36,21 +38,35 @@ class Outcome:
 
 
 def migrate(path: Path) -> Outcome:
-    """Bring one record to schema 2, in place and atomically; any file but a schema 1 record stays as it is."""
+    """Bring one record to schema 2 with checksums, in place and atomically; any other file stays as it is."""
     try:
         content = read_json(path)
         if not isinstance(content, dict) or "scores" not in content:
             return Outcome(path, "not a result record: left alone")
         if content.get("schema_version") == SCHEMA_VERSION:
-            return Outcome(path, f"already of schema {SCHEMA_VERSION}: left alone")
+            return _sealed(path, content)
         if content.get("schema_version") != 1:
             raise BenchError(f"expected schema version 1, got {content.get('schema_version')!r}")
         migrated, unknown = migrated_content(path, content)
+        migrated = _with_seals(path, migrated)
     except BenchError as error:
         return Outcome(path, "", fault=str(error).removeprefix(f"{path}: "))
     write(path, migrated)
     counts = f"{len(migrated['metrics'])} metrics, {len(migrated['extractors'])} extractors"
     return Outcome(path, f"migrated: {counts}", tuple(unknown))
+
+
+def _sealed(path: Path, content: Content) -> Outcome:
+    """Of a record of the present schema. Raises BenchError for one that is not valid, or without its side files."""
+    if parse(path, content).files.sha256:
+        return Outcome(path, f"already of schema {SCHEMA_VERSION}: left alone")
+    write(path, _with_seals(path, content))
+    return Outcome(path, "sealed: checksums of its side files were added")
+
+
+def _with_seals(path: Path, content: Content) -> Content:
+    files = content["files"]
+    return {**content, "files": {**files, "sha256": seals_of(path.parent, files)}}
 
 
 def migrated_content(path: Path, content: Content) -> tuple[Content, list[str]]:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from sf2f_bench.protocols.bench.scoring import OF_EVERY_EXTRACTOR
 from sf2f_bench.protocols.scores import Scores
-from sf2f_bench.results.validation import score_faults
+from sf2f_bench.results.recomputation import score_faults
 from sf2f_bench.testing.checks import (
     FLAG,
     WORDS,

@@ -45,11 +45,22 @@ def spoil(folder: Path, by: float) -> None:
     (path,) = folder.glob("sf2f-64*.json")
     record = json.loads(path.read_text())
     record["seed"] = 77
+    for side, name in record["files"].items():
+        if isinstance(name, str):
+            record["files"][side] = name.replace("-seed0-", "-seed77-")
+            (folder / name).rename(folder / record["files"][side])
+    lower_cosines(folder, record, by)
+    path.unlink()
+    (folder / path.name.replace("-seed0-", "-seed77-")).write_text(json.dumps(record))
+
+
+def lower_cosines(folder: Path, record: dict, by: float) -> None:
+    """In the record and its per-identity file alike."""
+    del record["files"]["sha256"]
     for score in record["scores"]:
         if score["metric"] == "cosine":
             score["value"] -= by
-            score["interval"] = None
-    path.write_text(json.dumps(record))
+            score["interval"] = [end - by for end in score["interval"]]
     values = folder / record["files"]["per_identity"]
     frame = pd.read_parquet(values)
     for column in frame.columns:
@@ -130,9 +141,7 @@ def test_what_is_not_comparable_is_refused_with_exit_code_two(new, tmp_path):
 def test_a_changed_anchor_fails_in_words_of_its_own(new):
     (path,) = new.glob("real-photo-oracle*.json")
     record = json.loads(path.read_text())
-    for score in record["scores"]:
-        if score["metric"] == "cosine":
-            score["value"] -= 0.01
+    lower_cosines(new, record, 0.01)
     path.write_text(json.dumps(record))
     done = said(new, "--against", REFERENCE)
     assert done.exit_code == 1
@@ -166,3 +175,30 @@ def test_the_documented_margins_are_those_of_the_cards():
             assert (amount, reason) == (wanted.replace("0.", "."), margin.reason), metric.name
             used.add(pattern)
     assert used == {pattern for pattern, _, _ in margins}
+
+
+def cosine_of(content: dict) -> dict:
+    return next(score for score in content["scores"] if score["metric"] == "cosine")
+
+
+FORGED = {
+    "a value beyond all": lambda content: content["scores"][0].update(value=1e300, interval=[1e300, 1e300]),
+    "a value with unedited identities": lambda content: cosine_of(content).update(
+        value=0.9, interval=[0.8, 1.0]
+    ),
+    "no ks": lambda content: content["benchmark"].update(ks=[]),
+}
+
+
+@pytest.mark.parametrize("side", ["new", "reference"])
+@pytest.mark.parametrize("how", FORGED)
+def test_what_is_not_valid_is_not_judged(new, tmp_path, how, side):
+    reference = shutil.copytree(new, tmp_path / "old")
+    (path,) = (new if side == "new" else reference).glob("sf2f-64*.json")
+    content = json.loads(path.read_text())
+    FORGED[how](content)
+    path.write_text(json.dumps(content))
+    done = said(new, "--against", reference)
+    assert done.exit_code == 2
+    assert path.name in "".join(done.output.split())
+    assert "no regression (" not in done.output

@@ -33,6 +33,12 @@ TOLERANCES = {"chance": 1e-6, "gender-oracle": 1e-6, "real-photo-oracle": 1e-4}
 EASY = np.random.default_rng(1).normal(0, 0.2, N)  # what identities have in common over seeds
 
 
+@pytest.fixture(autouse=True)
+def invented(monkeypatch):
+    """Numbers of these records are invented; that the gate refuses such ones is asserted in tests/faults."""
+    monkeypatch.setattr("sf2f_bench.gate.judgement.faults_of", lambda record, resampled: [])
+
+
 def cosines(level: float, seed: int, luck: float = 0.01, n: int = N) -> np.ndarray:
     """Per-identity cosines of one training seed: its own luck, and noise of every identity."""
     random = np.random.default_rng(1000 + seed)

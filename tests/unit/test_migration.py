@@ -28,7 +28,7 @@ def as_schema_1(path):
     """Rewrite a new record as the last release wrote it, and give its bytes."""
     content = json.loads(path.read_text())
     content["schema_version"] = 1
-    del content["metrics"], content["extractors"]
+    del content["metrics"], content["extractors"], content["files"]["sha256"]
     system, name = content["system"], content["system"]["name"]
     width = system["width"]
     content["system"] = {field: system[field] for field in (*OLD_FIELDS, "recipe")}
@@ -62,6 +62,7 @@ def test_numbers_and_words_stay_and_cards_come(tmp_path):
     after = json.loads(path.read_text())
     assert (outcome.fault, outcome.unknown) == ("", ())
     assert set(after) - set(before) == {"metrics", "extractors"}
+    assert set(after["files"].pop("sha256")) == {"per_identity"}
     for field in set(before) - {"schema_version", "system"}:
         assert after[field] == before[field]
     assert {field: after["system"][field] for field in before["system"]} == before["system"]

@@ -41,3 +41,13 @@ def test_the_first_few_words_say_how_many_more_there_are():
     assert first_few(words, 2) == "a, b and 2 more"
     assert first_few(words, 3, "; ") == "a; b; c and 1 more"
     assert first_few([]) == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_brackets_in_a_name_are_text(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    with Reporter(console).bar("[/nope] [red]x", 1) as bar:
+        bar.note("[/words]")
+        bar.advance()
+    assert "[/nope] [red]x: 1 done" in console.file.getvalue()
+    assert "[/words]" in console.file.getvalue()

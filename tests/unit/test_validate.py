@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,21 @@ import pytest
 from PIL import Image
 
 from sf2f_bench.metrics.distribution import FrechetDistance
-from sf2f_bench.metrics.retrieval import MedianRank
-from sf2f_bench.metrics.verification import VerificationAUC
+from sf2f_bench.metrics.matching import Matching
+from sf2f_bench.metrics.relations import Stated, contradictions
+from sf2f_bench.metrics.retrieval import (
+    MeanReciprocalRank,
+    MedianRank,
+    Recall,
+    expected_ranks,
+    expected_recall,
+    reciprocal_ranks,
+)
+from sf2f_bench.metrics.verification import VerificationAUC, VerificationEqualErrorRate
 from sf2f_bench.results.records import ScoreRecord, SideFiles, load, save
 from sf2f_bench.results.validation import record_paths, validate
+from sf2f_bench.runs.migration import migrate
+from sf2f_bench.statistics.intervals import mean_interval
 from sf2f_bench.types import BenchError, ExtractorCard, Features, MetricCard
 from tests.unit.record_factory import record, training_curve
 
@@ -40,7 +52,8 @@ def scored():
         scores.append(entry(metric.name, result.value, N, result.interval, basis))
     some = np.append(random.random(N - 4), [np.nan] * 4)
     people[f"matching/1:2/G|{JUDGE}"] = some
-    scores.append(entry("matching/1:2/G", float(np.nanmean(some)), N - 4, (0.2, 0.8), "mean"))
+    interval = mean_interval(some[:-4], np.random.default_rng(0), (0.0, 1.0))
+    scores.append(entry("matching/1:2/G", float(np.nanmean(some)), N - 4, interval, "mean"))
     return scores, people, replicates
 
 
@@ -60,7 +73,11 @@ def entry(metric, value, n, interval, basis):
 
 def saved(folder, people=None, replicates=None, faces=4, **changes):
     scores, own_people, own_replicates = scored()
-    cards = {score.metric: MetricCard() for score in scores} | changes.pop("metrics", {})
+    known = {
+        metric.name: metric.card
+        for metric in (MedianRank(), VerificationAUC(), FrechetDistance(), Matching(2, "G"))
+    }
+    cards = known | changes.pop("metrics", {})
     made = record(
         metrics=cards,
         extractors={JUDGE: ExtractorCard()},
@@ -114,7 +131,7 @@ def score_of(content, name):
             lambda ends: [end * 0.9 + ends[0] * 0.1 for end in ends],
             "narrower",
         ),
-        ("frechet", "value", lambda value: value * 1.01, "narrower than the spread of its replicates"),
+        ("frechet", "value", lambda value: value * 1.01, "than the spread of its replicates gives"),
         ("matching", "n", lambda n: n + 1, "n = 27, but 26 identities have a value"),
         ("frechet", "n", lambda n: 31, "n = 31, but there are 30 identities"),
         ("matching", "interval", lambda ends: [0.9, 0.95], "does not hold the value"),
@@ -138,6 +155,7 @@ def test_the_bounds_are_those_that_the_metric_states(tmp_path):
         def cut(content):
             score = score_of(content, "verification-auc")
             score["interval"][1] = upper
+            score["version"] = 99  # not one of this package: its card is taken on trust
 
         cards = {"verification-auc": MetricCard(bounds=bounds)}
         path = edited(saved(tmp_path / f"{upper} {bounds}", metrics=cards), cut)
@@ -148,6 +166,132 @@ def test_the_bounds_are_those_that_the_metric_states(tmp_path):
     assert faults(0.97, (None, 0.97)) == []
     assert faults(1.01, (None, None)) == []
     assert faults(1.01, (0.0, 1.0)) == ["1.01 is outside the metric's bounds, 0.0 to 1.0"]
+
+
+FORGERIES = {  # how, of which score -> what is said
+    "interval removed": ("matching", {"interval": None}, "has no interval, but its values give"),
+    "interval of pseudo-values removed": ("verification-auc", {"interval": None}, "has no interval"),
+    "interval of replicates removed": ("frechet", {"interval": None}, "has no interval"),
+    "interval of a median removed": ("median-rank", {"interval": None}, "has no interval"),
+    "interval collapsed": (
+        "matching",
+        lambda s: {"interval": [s["value"]] * 2},
+        "is narrower than the spread",
+    ),
+    "interval widened": (
+        "matching",
+        {"interval": [0.0, 1.0]},
+        "is another than the spread of its values gives",
+    ),
+    "interval of pseudo-values widened": (
+        "verification-auc",
+        {"interval": [0.0, 1.0]},
+        "is another than the spread",
+    ),
+    "moved with its interval": (
+        "verification-auc",
+        lambda s: {"value": s["value"] - 0.05, "interval": [end - 0.05 for end in s["interval"]]},
+        "its pseudo-values have the mean",
+    ),
+    "scaled with its interval": (
+        "frechet",
+        lambda s: {"value": s["value"] * 100, "interval": [end * 100 for end in s["interval"]]},
+        "its replicates have the mean",
+    ),
+    "beyond all bounds": (
+        "frechet",
+        {"value": 1e300, "interval": [1e300, 1e300]},
+        "is no number that a metric gives",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+def test_a_forged_number_or_interval_is_named(tmp_path, how):
+    name, change, fault = FORGERIES[how]
+
+    def forge(content):
+        score = score_of(content, name)
+        score.update(change if isinstance(change, dict) else change(score))
+
+    faults = validate(edited(saved(tmp_path), forge)).faults
+    assert any(line.startswith(name) and fault in line for line in faults), faults
+
+
+def test_values_beyond_the_bounds_are_named_where_record_and_side_file_agree(tmp_path):
+    column = f"matching/1:2/G|{JUDGE}"
+
+    def forge(content):
+        score_of(content, "matching").update(value=7.5, interval=[7.5, 7.5])
+        content["metrics"]["matching/1:2/G"]["bounds"] = [0.0, 10.0]  # and the card with them
+
+    path = saved(tmp_path, people=lambda table: table.assign(**{column: table[column] * 0 + 7.5}))
+    assert any("its card is not that of this metric" in line for line in validate(edited(path, forge)).faults)
+
+
+def test_metrics_of_the_same_ranks_contradict_an_edit_of_one(tmp_path):
+    ranked = rows_of_ranks(np.array([1, 2, 9, 4, 30] * 6))
+    assert list(contradictions(ranked.values())) == []
+    lifted = np.ones(30)
+    for name in ("recall@1/full", "recall@5/full", "matching/1:2", "mrr/full"):
+        forged = replace(ranked[name], per_identity=lifted, value=1.0)
+        assert any(
+            name in line or "does not follow" in line
+            for line in contradictions((ranked | {name: forged}).values())
+        )
+    few = {name: ranked[name] for name in ("recall@1/full", "recall@5/full")}
+    forged = replace(few["recall@1/full"], per_identity=lifted)
+    (line,) = contradictions((few | {"recall@1/full": forged}).values())
+    assert line == "recall@1/full: higher than recall@5/full for some identity, which cannot be"
+
+
+def test_an_area_and_an_equal_error_rate_of_one_curve_confine_each_other():
+    error = Stated("verification-eer", VerificationEqualErrorRate().card, 0.2, 30)
+    area = Stated("verification-auc", VerificationAUC().card, 0.88, 30)
+    assert list(contradictions([error, area])) == []
+    (line,) = contradictions([error, replace(area, value=0.99)])
+    assert "does not go with verification-eer = 0.2, which allows 0.64 to 0.96" in line
+    (line,) = contradictions([Stated("median-rank/full", MedianRank().card, 31.0, 30)])
+    assert "more than 30 identities can give" in line
+
+
+def test_a_flipped_byte_of_a_side_file_is_named_and_an_unsealed_record_says_so(tmp_path):
+    path = saved(tmp_path)
+    assert "unsealed" not in validate(path).summary
+    for side in ("per_identity", "replicates", "curve", "faces"):
+        file = load(path).path_of(side)
+        whole = file.read_bytes()
+        file.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+        faults = validate(path).faults
+        assert (
+            f"its {side} file is not the one that was written with it: its checksum is not the record's"
+            in faults
+        )
+        file.write_bytes(whole)
+    unsealed = edited(path, lambda content: content["files"].pop("sha256"))
+    assert validate(unsealed).faults == []
+    assert validate(unsealed).summary.endswith("; unsealed")
+    assert migrate(unsealed).text.startswith("sealed")
+    assert "unsealed" not in validate(unsealed).summary
+    assert migrate(unsealed).text.startswith("already")
+
+
+def rows_of_ranks(ranks):
+    """Metrics that follow from ranks of identities, the same person tied with another one where it is even."""
+    tied = (ranks % 2 == 0) * 1
+    ahead = ranks - 1 - tied
+    n = len(ranks)
+    values = {
+        MedianRank(): expected_ranks(ahead, tied),
+        MeanReciprocalRank(): reciprocal_ranks(ahead, tied),
+        Recall(1): expected_recall(ahead, tied, n, None, 1),
+        Recall(5): expected_recall(ahead, tied, n, None, 5),
+        Matching(2): expected_recall(ahead, tied, n, 2, 1),
+    }
+    return {
+        metric.name: Stated(metric.name, metric.card, float(np.mean(each)), n, each)
+        for metric, each in values.items()
+    }
 
 
 def set_in(*path, value):
