@@ -27,6 +27,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, load_tensors, save_tensors
 from sf2f_bench.registry import described, place_of, unfit
+from sf2f_bench.sources import keyed
 from sf2f_bench.types import (
     AttributeJudge,
     AudioFrontend,
@@ -204,7 +205,7 @@ class Evaluation:
     def _remember(self, what: tuple[str, str], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """An artefact of the cache, keyed by the data, the extractor's id (its weights) and what it holds."""
         purpose, key = what
-        name = hash_of([self.store.data_hash, self.extractors[key].id, purpose, FEATURES_VERSION])
+        name = hash_of([self.store.data_hash, keyed(self.extractors[key]), purpose, FEATURES_VERSION])
         path = self.cache / f"{name}.safetensors"
         if not path.exists():
             save_tensors(path, {name: torch.from_numpy(array) for name, array in compute().items()})

@@ -26,6 +26,7 @@ from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.protocols.protocol import EvaluationProtocol
 from sf2f_bench.registry import DATASETS, extractor_named
 from sf2f_bench.results import records
+from sf2f_bench.sources import keyed, source_of
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import (
     Anchor,
@@ -159,7 +160,7 @@ def prepared_stores(
 
 def keys_of(run: Run, row: Anchor | SpeechToFace) -> dict[str, str]:
     """The name of every artefact of a row: a hash of all that decides it, upstream names included."""
-    extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
+    extractors = {key: keyed(extractor) for key, extractor in run.evaluation.extractors.items()}
     train = _train_key(run, row)
     parts = {"model": train, "protocol": run.protocol.name, "stage": STAGES["generate"]}
     faces = hash_of({**parts, **run.protocol.key_parts(extractors)})
@@ -173,10 +174,10 @@ def record_key(run: Run, faces: str) -> str:
         "name": run.benchmark.name,
         "version": run.benchmark.version,
         "protocol": run.protocol.name,
-        "metrics": [(metric.name, metric.version) for metric in metrics],
+        "metrics": [(metric.name, metric.version, *_source(metric)) for metric in metrics],
     }
-    extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
-    extractors |= {judge.id: "attributes" for judge in run.evaluation.attribute_judges}
+    extractors = {key: keyed(extractor) for key, extractor in run.evaluation.extractors.items()}
+    extractors |= {keyed(judge): "attributes" for judge in run.evaluation.attribute_judges}
     return hash_of(
         {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
     )
@@ -194,21 +195,29 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
         "system": with_width(card.name, card.width),
         "version": card.version,
     }
+    if source := source_of(row):
+        facts["source"] = f"{type(row).__qualname__} of {source}"
     if isinstance(row, Anchor):
         return hash_of(facts)
     base = base_of(row)
+    processes = run.machine.shard[1]
     return hash_of(
         {
             **facts,
             "data": run.store_for(row).data_hash,
             "recipe": dict(row.recipe),
             "starts_from": _train_key(run, base) if base else None,
-            "perceptual": run.evaluation.extractors["training-loss"].id,
+            "perceptual": keyed(run.evaluation.extractors["training-loss"]),
             "device": run.device.type,
             "stage": STAGES["train"],
             **run.config.training_key(),
+            **({"processes": processes} if processes > 1 else {}),  # they add up a batch in another order
         }
     )
+
+
+def _source(metric: object) -> list[str]:
+    return [source] if (source := source_of(metric)) else []
 
 
 # ---------------------------------------------------------------- the trained model
