@@ -65,6 +65,10 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries())
 
+    def installed_as(self, name: str) -> str | None:
+        """The installed plug-in that a reader would take this name for: case and blanks around it do not matter."""
+        return next((known for known in self.entries() if known.casefold() == name.strip().casefold()), None)
+
     def get(self, name: str) -> Any:
         """The object behind a name, or behind ``path/to/mine.py:Mine``.
 

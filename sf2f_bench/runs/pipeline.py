@@ -151,7 +151,7 @@ def open_run(
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
     evaluation = Evaluation(
-        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons
+        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons, reporter.say
     )
     findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)

@@ -20,11 +20,11 @@ from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore, prepare, store_key
 from sf2f_bench.data.training import TrainingData
 from sf2f_bench.evaluation.test_people import Evaluation
-from sf2f_bench.files import hash_of, load_tensors, save_tensors
-from sf2f_bench.progress import Reporter
+from sf2f_bench.files import Damaged, hash_of, kept, load_tensors, save_tensors, say_set_aside
+from sf2f_bench.progress import Reporter, first_few
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.protocols.protocol import EvaluationProtocol
-from sf2f_bench.registry import DATASETS, extractor_named
+from sf2f_bench.registry import DATASETS, extractor_named, place_of
 from sf2f_bench.results import records
 from sf2f_bench.sources import keyed, source_of
 from sf2f_bench.training import Machine, TrainContext, Validation
@@ -238,7 +238,7 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
-    if not run.machine.broadcast(_model(run, key).exists()):
+    if not run.machine.broadcast(run.machine.is_main and _is_sound(run, _model(run, key))):
         _train(run, system, key, checkpoints)
         run.machine.barrier()  # the file is complete before anybody reads it
     state, facts = load_tensors(_model(run, key))
@@ -246,6 +246,18 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
     if run.machine.is_main:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return facts
+
+
+def _is_sound(run: Run, model: Path) -> bool:
+    """Whether there is a trained model; one that is damaged is set aside."""
+    if not model.exists():
+        return False
+    try:
+        load_tensors(model)
+    except Damaged as error:
+        say_set_aside(model, error, run.reporter.say)
+        return False
+    return True
 
 
 def _model(run: Run, key: str) -> Path:
@@ -268,7 +280,13 @@ def _train(run: Run, system: SpeechToFace, key: str, checkpoints: Path) -> None:
         "curve": [*before["curve"], *context.curve],
         "seconds": before["seconds"] + context.seconds,
     }
-    save_tensors(_model(run, key), system.state_dict(), facts)
+    state = system.state_dict()
+    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise BenchError(
+            f"{system.card.label}: {first_few(bad)} of the trained state hold NaN or infinite values, so it is not "
+            f"kept: look at the loss, or lower the learning rate ({place_of(system)})"
+        )
+    save_tensors(_model(run, key), state, facts)
     if context.best_file.exists():
         context.best_file.replace(_model(run, f"{key}-best"))
 
@@ -301,8 +319,10 @@ def _context(
 
 def generated(run: Run, system: SpeechToFace, key: str) -> Any:
     """What the protocol keeps of a trained system's faces of the test identities, generated once."""
-    path = run.config.cache / "faces" / f"{key}.safetensors"
-    if not path.exists():
+
+    def make(path: Path) -> None:
         store = run.store_for(system)
         run.protocol.generate(run.evaluation, system, store, run.device, run.config.seed, run.reporter, path)
-    return run.protocol.load(path)
+
+    path = run.config.cache / "faces" / f"{key}.safetensors"
+    return kept(path, make, run.protocol.load, run.reporter.say)
