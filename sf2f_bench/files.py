@@ -97,9 +97,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            facts = json.loads((file.metadata() or {}).get("json", "{}"))
+            header = file.metadata()
+        # Others write no header, or the format alone.
+        facts = json.loads(header["json"]) if header and header.keys() != {"format"} else {}
         checksum = facts.pop(CHECKSUM, None)
-    except (SafetensorError, ValueError, RuntimeError, AttributeError) as error:
+    except (SafetensorError, ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise Damaged(f"{path} is damaged ({error})") from error
     if checksum not in (None, _checksum(tensors, facts)):
         raise Damaged(f"{path} is damaged: its content does not have the checksum that was written with it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -196,9 +197,22 @@ def _environment(device: str) -> records.Environment:
         numpy=np.__version__,
         device=device,
         threads=torch.get_num_threads(),
+        processor=_processor(device),
         package=sf2f_bench.__version__,
         commit=_commit(),
     )
+
+
+def _processor(device: str) -> str:
+    """``Intel(R) Xeon(R) ..., AVX512``, after the GPU's name where one computed."""
+    parts = [torch.cuda.get_device_name()] if device == "cuda" else []
+    try:  # on Linux, `platform` knows no model
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    model = re.search(r"^model name\s*: *(.+)$", text, re.MULTILINE)
+    parts += [model[1] if model else platform.processor(), torch.backends.cpu.get_cpu_capability()]
+    return ", ".join(part for part in parts if part)
 
 
 def _commit() -> str | None:

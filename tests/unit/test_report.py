@@ -140,6 +140,36 @@ def test_newest_duplicate_wins_and_is_counted():
     assert "2 older records were set aside" in said(made)
 
 
+UNLIKE = [
+    ({"torch": "2.16"}, "torch 2.16 on Linux: sf2f-64 (width 0.25); torch 2.15 on Linux: voice2face"),
+    (
+        {"platform": "Darwin arm64"},
+        "torch 2.15 on Darwin arm64: sf2f-64 (width 0.25); torch 2.15 on Linux: voice2face",
+    ),
+    ({"processor": "A, AVX2"}, ""),  # the other one is not known
+    ({"threads": 64}, ""),
+]
+
+
+def on_machine(made, facts):
+    return made.model_copy(update={"environment": made.environment.model_copy(update=facts)})
+
+
+@pytest.mark.parametrize(("unlike", "words"), UNLIKE)
+def test_rows_of_unlike_machines_are_told(unlike, words):
+    made = [record("voice2face", 0.2), on_machine(record(), unlike)]
+    assert ("unlike torch versions or processors" in said(made)) == bool(words)
+    assert words in said(made)
+
+
+def test_unlike_processors_are_told_where_both_are_known():
+    made = [
+        on_machine(one, {"processor": processor})
+        for one, processor in ((record("voice2face", 0.2), "A, AVX2"), (record(), "B, AVX512"))
+    ]
+    assert "torch 2.15 on B, AVX512: sf2f-64 (width 0.25); torch 2.15 on A, AVX2: voice2face" in said(made)
+
+
 def test_seed_and_budget_stand_in_labels_only_where_needed():
     made = [record(), record(seed=1), record("voice2face", 0.2)]
     assert [row.label for row in groups(made)[0].entries] == [
