@@ -22,6 +22,7 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.protocols.names import SEGMENTS
 from sf2f_bench.protocols.scores import Scores
 from sf2f_bench.results import records
+from sf2f_bench.sources import source_of
 from sf2f_bench.types import (
     SPLITS,
     AttributeJudge,
@@ -186,7 +187,8 @@ def _extractor_cards(evaluation: Evaluation, found: Scores) -> dict[str, Extract
     scored = {score.extractor for score in found.scores}
     judges = [judge for judge in evaluation.attribute_judges if judge.id in scored]
     asked: list[FeatureExtractor | AttributeJudge] = [*evaluation.extractors.values(), *judges]
-    return {network.id: getattr(network, "card", ExtractorCard()) for network in asked}
+    cards = {network.id: (getattr(network, "card", ExtractorCard()), source_of(network)) for network in asked}
+    return {id_: replace(card, source=source) if source else card for id_, (card, source) in cards.items()}
 
 
 def _environment(device: str) -> records.Environment:

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -130,6 +131,14 @@ def test_another_judge_or_metric_version_never_shares_a_column():
     found = groups([record("sf2f-64"), record("voice2face", scores=newer)])
     assert len(found) == 2
     assert "version of recall@1/g100 differs" in found[1].why
+
+
+def test_rows_by_unlike_code_of_one_extractor_share_no_table():
+    made = [record(), record("voice2face", 0.2)]
+    cards = {id_: replace(card, source="source 1") for id_, card in made[1].extractors.items()}
+    made[1] = made[1].model_copy(update={"extractors": cards})
+    assert "the code of" in groups(made)[1].why
+    assert len(groups([made[0], record("voice2face", 0.2)])) == 1
 
 
 def test_newest_duplicate_wins_and_is_counted():
