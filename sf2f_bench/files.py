@@ -71,7 +71,7 @@ def seed_of(*parts: object) -> int:
 
 
 class Damaged(BenchError):  # noqa: N818 - a state of a file
-    """A file of tensors that is not as it was written."""
+    """A file of the cache that is not as it was written."""
 
 
 def save_tensors(
@@ -108,7 +108,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+def _checksum(tensors: Mapping[str, Tensor], facts: Any) -> str:
     """SHA-256 over names, types, shapes and bytes of the tensors, and the dictionary as JSON."""
     import torch
 
@@ -117,6 +117,24 @@ def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def save_facts(path: Path, value: Any) -> Path:
+    """Write a JSON-able value of the cache with its checksum, atomically."""
+    return write_json(path, {"value": value, CHECKSUM: _checksum({}, value)})
+
+
+def load_facts(path: Path) -> Any:
+    """Read what `save_facts` wrote, or plain JSON of an older version. Raises Damaged as `load_tensors` does."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    if not isinstance(found, dict) or found.keys() != {"value", CHECKSUM}:
+        return found
+    if found[CHECKSUM] != _checksum({}, found["value"]):
+        raise Damaged(f"{path} is damaged: its content does not have the checksum that was written with it")
+    return found["value"]
 
 
 def set_aside(path: Path) -> Path:

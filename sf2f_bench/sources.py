@@ -38,7 +38,7 @@ def mark(thing: Any, source: str) -> None:
 
 
 def keyed(thing: Any) -> str:
-    """The id of an extractor or a judge as keys have it: with the source, where it has one."""
+    """The id of an extractor, a judge or a front end as keys have it: with the source, where it has one."""
     return f"{thing.id} of {source}" if (source := source_of(thing)) else thing.id
 
 

@@ -29,6 +29,7 @@ from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
+from sf2f_bench.sources import keyed
 from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _settings(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> dic
         "format": FORMAT,
         "card": asdict(dataset.card),
         "fingerprint": dataset.fingerprint(),
-        "frontend": frontend.id,
+        "frontend": keyed(frontend),
         "image_size": image_size,
     }
 

@@ -5,7 +5,6 @@ data -> store -> model -> faces -> scores -> record; the artefacts on the way ar
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.faces_in import read_faces
-from sf2f_bench.files import hash_of, seed_of, write_json
+from sf2f_bench.files import hash_of, kept, load_facts, save_facts, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
@@ -153,7 +152,7 @@ def open_run(
     evaluation = Evaluation(
         benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons, reporter.say
     )
-    findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
+    findings = _findings(config, benchmark, dataset, store, reporter.say) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
 
@@ -204,15 +203,21 @@ def _attribute_judges(
 
 
 def _findings(
-    config: RunConfig, benchmark: Benchmark, dataset: Dataset, store: PreparedStore
+    config: RunConfig,
+    benchmark: Benchmark,
+    dataset: Dataset,
+    store: PreparedStore,
+    say: Callable[[str], object] = print,
 ) -> tuple[Finding, ...]:
     """The audit of the data for the benchmark's galleries, made once."""
     key = hash_of([store.data_hash, benchmark.gallery_size, benchmark.ks, AUDIT_VERSION])
-    path = config.cache / "audit" / f"{key}.json"
-    if not path.exists():
+
+    def make(path: Path) -> None:
         found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
-        write_json(path, {"findings": [finding.model_dump() for finding in found]})
-    return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
+        save_facts(path, {"findings": [finding.model_dump() for finding in found]})
+
+    facts = kept(config.cache / "audit" / f"{key}.json", make, load_facts, say)
+    return tuple(Finding(**row) for row in facts["findings"])
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Run:
     reporter: Reporter
     machine: Machine
     evaluation: Evaluation
-    stores: Mapping[str, PreparedStore]  # id of a system's front end -> store
+    stores: Mapping[str, PreparedStore]  # `keyed` front end of a system -> store
     findings: tuple[records.Finding, ...] = ()  # of the audit
 
     @property
@@ -82,7 +82,7 @@ class Run:
 
     def store_for(self, system: SpeechToFace) -> PreparedStore:
         """The prepared store of the system's front end."""
-        return self.stores[system.frontend.id]
+        return self.stores[keyed(system.frontend)]
 
 
 # ---------------------------------------------------------------- the prepared stores
@@ -132,13 +132,13 @@ def prepared_stores(
     reporter: Reporter,
     frontends: Sequence[AudioFrontend],
 ) -> dict[str, PreparedStore]:
-    """The store of each front end, by its id; prepared by the main process and opened by all.
+    """The store of each front end, by its id as keys have it; prepared by the main process and opened by all.
 
     Raises BenchError for a front end that leaves other test identities than the first one.
     """
     stores: dict[str, PreparedStore] = {}
     for frontend in frontends:
-        if frontend.id in stores:
+        if keyed(frontend) in stores:
             continue
         if not machine.is_main:
             machine.barrier()
@@ -151,7 +151,7 @@ def prepared_stores(
                 f"front end {frontend.id} leaves other test identities than {frontends[0].id}: see "
                 f"{store.folder / 'left_out.csv'}; systems can be compared on the same people only"
             )
-        stores[frontend.id] = store
+        stores[keyed(frontend)] = store
     return stores
 
 

@@ -168,6 +168,18 @@ def test_two_classes_of_one_file_and_one_name_are_two_models(world):  # noqa: F8
     assert len(keys) == 2
 
 
+def test_an_edited_front_end_of_the_same_id_prepares_the_data_anew(world):  # noqa: F811
+    file = world.folder / "mine.py"
+    own = MINE.replace("self.frontend = TinyFrontend()", "self.frontend = Ears()")
+    own += "\n\nclass Ears(TinyFrontend):\n    def __call__(self, waveform):\n        return waveform * 1.0\n"
+    edit(file, own)
+    first, _ = world()
+    edit(file, own.replace("* 1.0", "* 2.0"))
+    second, _ = world()
+    assert len(list((world.folder / "cache" / "prepared").iterdir())) == 3  # the harness's own, and these two
+    assert first["mine"].key != second["mine"].key
+
+
 UNFIT = {
     "a loss that is not finite": ("square().mean()", "square().mean() * float('nan')", "became nan"),
     "a loss that is not finite and not logged": (

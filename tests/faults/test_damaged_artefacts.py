@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sf2f_bench.files import Damaged, load_tensors, save_tensors
+from sf2f_bench.files import Damaged, load_facts, load_tensors, save_facts, save_tensors
 from sf2f_bench.progress import Reporter
 from sf2f_bench.training import Machine, TrainContext
 from tests.unit.test_pipeline import world  # noqa: F401
@@ -18,7 +18,7 @@ from tests.unit.test_pipeline import world  # noqa: F401
 
 def flip(path, place):
     content = bytearray(path.read_bytes())
-    content[place] ^= 0x04
+    content[place] ^= 0x84  # no letter of JSON, whatever it was
     path.write_bytes(content)
 
 
@@ -72,8 +72,19 @@ def test_a_file_is_the_same_whenever_it_is_written_and_one_without_a_checksum_is
     assert load_tensors(tmp_path / "old")[1] == {"model": "mine"}
 
 
+def test_facts_of_the_cache_have_a_checksum_and_those_of_older_versions_are_read(tmp_path):
+    path = tmp_path / "x.json"
+    save_facts(path, {"age": {"a": 41.5}})
+    assert load_facts(path) == {"age": {"a": 41.5}}
+    path.write_text(path.read_text().replace("41.5", "61.5"))
+    with pytest.raises(Damaged, match=r"x\.json is damaged"):
+        load_facts(path)
+    path.write_text('{"age": {"a": 41.5}}')
+    assert load_facts(path) == {"age": {"a": 41.5}}
+
+
 @pytest.mark.parametrize("damage", ["a flipped byte in the tensors", "cut"])
-@pytest.mark.parametrize("stage", ["models", "faces", "features"])
+@pytest.mark.parametrize("stage", ["models", "faces", "features", "audit"])
 def test_a_damaged_artefact_is_set_aside_and_made_anew(world, stage, damage):  # noqa: F811
     whole, _ = world()
     tables = {name: record.per_identity() for name, record in whole.items()}
