@@ -21,13 +21,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sf2f_bench.data.shards import Shard, Tally, plan_shards, write_shard
+from sf2f_bench.data.contents import content_hash, forget_changed
+from sf2f_bench.data.shards import COLUMNS, Shard, Tally, plan_shards, write_shard
 from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import hash_of, write_atomically, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
+from sf2f_bench.sources import keyed
 from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def prepare(
 ) -> PreparedStore:
     """Write the store of `dataset` into `folder`; existing shards are kept.
 
+    A file whose content has changed since is named, and its shard prepared anew.
+
     jobs: processes of this machine. scheduler: address of a Dask scheduler whose workers do it instead; they have
     to see `folder` and the data set at the same path. A file that cannot be read is listed in
     ``left_out.csv`` with its reason and does not stop the run. Raises BenchError when `folder` contains another
@@ -59,10 +63,13 @@ def prepare(
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
     settings = _settings(dataset, frontend, image_size)
     _claim(folder, settings)
-    if (folder / "store.json").exists():
+    finished = folder / "store.json"
+    if finished.exists() and not (folder / "plan.json").exists():  # of an older version
         return PreparedStore(folder)
     # Absolute, because workers have other working directories.
     shards = plan_shards(dataset, [person.id for person in people], folder.absolute())
+    if not forget_changed(dataset, shards, finished, reporter) and finished.exists():
+        return PreparedStore(folder)
     if not shards:
         raise BenchError(f"{dataset.card.name} has no recordings and no photos: check its folder")
     missing = _not_done(shards)
@@ -88,7 +95,7 @@ def _settings(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> dic
         "format": FORMAT,
         "card": asdict(dataset.card),
         "fingerprint": dataset.fingerprint(),
-        "frontend": frontend.id,
+        "frontend": keyed(frontend),
         "image_size": image_size,
     }
 
@@ -151,7 +158,8 @@ def _finish(
     shards: list[Shard],
     left_out_before: list[tuple[str, str]],
 ) -> None:
-    manifest = pd.concat([pd.read_parquet(shard.manifest) for shard in shards], ignore_index=True)
+    sealed = pd.concat([pd.read_parquet(shard.manifest) for shard in shards], ignore_index=True)
+    manifest = sealed[COLUMNS]
     good = manifest[manifest["reason"].isna()]
     speaking = set(good[(good["kind"] == "voice") & (good["length"] >= SEGMENT_FRAMES)]["identity"])
     seen = set(good[good["kind"] == "face"]["identity"])
@@ -175,7 +183,7 @@ def _finish(
         write = partial(table.to_parquet, index=False)
         write_atomically(folder / f"{name}.parquet", write)
     write_atomically(folder / "left_out.csv", partial(report.to_csv, index=False))
-    data_hash = _data_hash(settings, rows, bad.to_dict("records"))
+    data_hash = _data_hash(settings, rows, bad[["identity", "key"]].to_dict("records"), content_hash(sealed))
     write_json(folder / "store.json", {**settings, "data_hash": data_hash})
 
 
@@ -187,9 +195,18 @@ def _facts(identity: Identity) -> dict[str, Any]:
     return facts
 
 
-def _data_hash(settings: dict[str, Any], rows: list[dict[str, Any]], bad: list[dict[str, Any]]) -> str:
-    """Identifies the data in every record: how they were read, the identities of each split, and the bad files."""
-    return hash_of({**settings, "identities": rows, "bad": bad})
+def _data_hash(
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    bad: list[dict[str, Any]],
+    content: str | None = None,
+) -> str:
+    """Identifies the data in every record: how they were read, the identities of each split, bad files, contents.
+
+    content: None for a synthetic data set, whose fingerprint says what it holds.
+    """
+    read = {"content": content} if content else {}
+    return hash_of({**settings, "identities": rows, "bad": bad, **read})
 
 
 class PreparedStore:

@@ -5,7 +5,6 @@ data -> store -> model -> faces -> scores -> record; the artefacts on the way ar
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.channel_order import channel_order_note
 from sf2f_bench.exchange.faces_in import read_faces
-from sf2f_bench.files import hash_of, seed_of, write_json
+from sf2f_bench.files import hash_of, kept, load_facts, save_facts, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
@@ -164,9 +163,9 @@ def open_run(
     for name, error in missing.items():
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
-    cache = config.cache / "features"
-    evaluation = Evaluation(benchmark, store, dataset, own, extractors, cache, judges, reasons)
-    findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
+    cache, say = config.cache / "features", reporter.say
+    evaluation = Evaluation(benchmark, store, dataset, own, extractors, cache, judges, reasons, say)
+    findings = _findings(config, benchmark, dataset, store, say) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
 
@@ -217,15 +216,21 @@ def _attribute_judges(
 
 
 def _findings(
-    config: RunConfig, benchmark: Benchmark, dataset: Dataset, store: PreparedStore
+    config: RunConfig,
+    benchmark: Benchmark,
+    dataset: Dataset,
+    store: PreparedStore,
+    say: Callable[[str], object] = print,
 ) -> tuple[Finding, ...]:
     """The audit of the data for the benchmark's galleries, made once."""
     key = hash_of([store.data_hash, benchmark.gallery_size, benchmark.ks, AUDIT_VERSION])
-    path = config.cache / "audit" / f"{key}.json"
-    if not path.exists():
+
+    def make(path: Path) -> None:
         found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
-        write_json(path, {"findings": [finding.model_dump() for finding in found]})
-    return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
+        save_facts(path, {"findings": [finding.model_dump() for finding in found]})
+
+    facts = kept(config.cache / "audit" / f"{key}.json", make, load_facts, say)
+    return tuple(Finding(**row) for row in facts["findings"])
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:

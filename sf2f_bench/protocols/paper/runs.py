@@ -105,7 +105,7 @@ def predict(
     runs, shown = [], []
     for run in range(RUNS):
         crops = _Crops(store, names, system.frontend.segment_frames, run)
-        features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run))
+        features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run, store.image_size))
         runs.append(features)
         shown.append(faces)
         advance(len(names))
@@ -131,8 +131,8 @@ class _Crops:
 class _Generator:
     """A system in one of the runs."""
 
-    def __init__(self, system: SpeechToFace, device: torch.device, seed: int, run: int) -> None:
-        self.system, self.device, self.seeds = system, device, (seed, run)
+    def __init__(self, system: SpeechToFace, device: torch.device, seed: int, run: int, size: int) -> None:
+        self.system, self.device, self.seeds, self.size = system, device, (seed, run), size
         self.noise = self.noise_of()
 
     def noise_of(self, *purpose: str) -> torch.Generator:
@@ -142,7 +142,7 @@ class _Generator:
     def __call__(self, segments: Sequence[FloatArray], noise: torch.Generator | None = None) -> ByteArray:
         """``[S_i, filters, frames]`` each -> uint8 ``[N, 3, H, W]``."""
         generate, normalise = self.system.generate, self.system.frontend.normalise
-        return generate_faces(generate, segments, normalise, self.device, noise or self.noise)
+        return generate_faces(generate, segments, normalise, self.device, noise or self.noise, size=self.size)
 
 
 def _fused_run(evaluation: Evaluation, crops: _Crops, generate: _Generator) -> tuple[RunFeatures, ByteArray]:
