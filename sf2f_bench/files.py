@@ -37,26 +37,22 @@ LEFT = "nothing that was made before is lost, and the same command goes on from 
 FULL = 1 << 16  # bytes: a disk with less free space is full
 
 
-class DamagedFileError(BenchError):
+class Damaged(BenchError):  # noqa: N818 - a state of a file
     """A file that this package wrote can no longer be read; whoever needs it makes it anew where that is possible."""
-
-    def __init__(self, path: Path, reason: object) -> None:
-        super().__init__(f"{path} is damaged ({' '.join(str(reason).split())[:200]})")
-        self.path = path
 
 
 def read_or_damaged(path: Path, read: Callable[[Path], Any]) -> Any:
-    """What `read` makes of a file of this package. Raises DamagedFileError where it cannot."""
+    """What `read` makes of a file of this package. Raises Damaged where it cannot."""
     try:
         return read(path)
     except (PermissionError, MemoryError, BenchError):
         raise
     except Exception as error:
-        raise DamagedFileError(path, error) from error
+        raise Damaged(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
 
 
 def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote. Raises DamagedFileError where that cannot be read."""
+    """Read what `write_json` wrote. Raises Damaged where that cannot be read."""
     return read_or_damaged(path, lambda file: json.loads(file.read_text(encoding="utf-8")))
 
 

@@ -13,7 +13,7 @@ from sf2f_bench.types import BenchError
 
 @click.command()
 @click.argument("folder", type=FOLDER)
-@with_settings("benchmark", *DATA_SETTINGS, "results", required="benchmark")
+@with_settings("benchmark", *DATA_SETTINGS, "gallery", "ks", "results", required="benchmark")
 @click.option("--name", help="The row's name.  [default: FOLDER's name]")
 @click.option(
     "--description",

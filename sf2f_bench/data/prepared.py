@@ -26,7 +26,7 @@ from sf2f_bench.data.shards import COLUMNS, Shard, Tally, check_tensors, is_whol
 from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import (
-    DamagedFileError,
+    Damaged,
     hash_of,
     only_one,
     read_json,
@@ -98,10 +98,10 @@ def _prepare(
     # Absolute, because workers have other working directories.
     try:
         shards = plan_shards(dataset, people, folder.absolute())
-    except DamagedFileError as error:
+    except Damaged as error:
         reporter.say(f"{error}: everything in {folder} is prepared again")
         shutil.rmtree(folder / "shards", ignore_errors=True)
-        error.path.unlink(missing_ok=True)
+        (folder / "plan.json").unlink(missing_ok=True)
         shards = plan_shards(dataset, people, folder.absolute())
     if not shards:
         raise BenchError(f"{dataset.card.name} has no recordings and no photos: check its folder")
@@ -148,7 +148,7 @@ def _finished(folder: Path, settings: dict[str, Any], reporter: Reporter) -> Pre
         if any(store.settings.get(name) != value for name, value in settings.items()):
             return None
         store.check()
-    except DamagedFileError as error:
+    except Damaged as error:
         reporter.say(f"{error}: made anew from the data")
         return None
     return store
@@ -161,7 +161,7 @@ def _claim(folder: Path, settings: dict[str, Any], reporter: Reporter) -> None:
         write_json(mark, settings)
     try:
         found = read_json(mark)
-    except DamagedFileError as error:
+    except Damaged as error:
         if folder.name != hash_of(settings):  # of a folder in the cache the name says what it is of
             raise BenchError(
                 f"{error}: delete {folder} to prepare it again, or name another folder"
@@ -296,7 +296,7 @@ class PreparedStore:
         return {split: self._identities(table[table["split"] == split]) for split in SPLITS}
 
     def check(self) -> None:
-        """Raise DamagedFileError for the first file that cannot be read or is cut; contents are not compared."""
+        """Raise Damaged for the first file that cannot be read or is cut; contents are not compared."""
         numbers = self._good["shard"].unique()
         _ = self.left_out
         for number in numbers:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from sf2f_bench.files import DamagedFileError, read_or_damaged, write_atomically, write_json
+from sf2f_bench.files import Damaged, read_or_damaged, write_atomically, write_json
 from sf2f_bench.registry import unfit
 from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, MediaError, Photo, Utterance
 
@@ -80,7 +80,7 @@ def plan_shards(dataset: Dataset, identities: Iterable[str], store: Path) -> lis
     """The shards of a store, by its plan, which is made where it is missing.
 
     The plan is kept because listing a large data set takes minutes, and because a restart has to divide
-    it as the start did. Raises BenchError for shards without a plan, DamagedFileError for a plan that cannot be read.
+    it as the start did. Raises BenchError for shards without a plan, Damaged for a plan that cannot be read.
     """
     path, folder = store / "plan.json", store / "shards"
     if not path.exists():
@@ -108,13 +108,13 @@ def is_whole(shard: Shard) -> bool:
     try:
         rows = read_or_damaged(shard.manifest, partial(pd.read_parquet, columns=COLUMNS))
         check_tensors(shard.tensors)
-    except DamagedFileError:
+    except Damaged:
         return False
     return len(rows) == shard.files
 
 
 def check_tensors(path: Path) -> None:
-    """Raise DamagedFileError for a file of tensors that is missing, cut, or has no readable header."""
+    """Raise Damaged for a file of tensors that is missing, cut, or has no readable header."""
 
     def check(file: Path) -> None:
         with open(file, "rb") as stream:

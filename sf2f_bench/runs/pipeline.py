@@ -17,13 +17,13 @@ import numpy as np
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit.findings import VERSION as AUDIT_VERSION
 from sf2f_bench.audit.findings import audit
-from sf2f_bench.benchmarks import Benchmark, benchmark_of
+from sf2f_bench.benchmarks import Benchmark, benchmark_of, check_gallery
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
-from sf2f_bench.exchange.faces_in import read_faces
-from sf2f_bench.files import hash_of, seed_of, write_json
+from sf2f_bench.exchange.faces_in import check_folder, read_faces
+from sf2f_bench.files import Damaged, check_writable, hash_of, read_or_damaged, seed_of, set_aside, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
@@ -39,6 +39,7 @@ from sf2f_bench.runs.stages import (
     record_key,
     shuffled_key,
     trained,
+    usable_test_people,
 )
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
@@ -95,6 +96,7 @@ def score_external(
     benchmark = benchmark_of(config)
     if reason := protocol_named(benchmark.protocol).why_no_folder:
         raise BenchError(reason)
+    _check_before(config, benchmark, dataset_of(config, benchmark), faces, partial)
     opened = open_run(config, benchmark, Machine.start(config.device), reporter)
     people, size = opened.evaluation.identities, opened.evaluation.image_size
     external = read_faces(faces, people, size, partial, at_least=benchmark.gallery_size)
@@ -119,6 +121,23 @@ def score_external(
     return records.read()
 
 
+def _check_before(
+    config: RunConfig, benchmark: Benchmark, dataset: Dataset, faces: Path, partial: bool
+) -> None:
+    """What can be known of a folder of faces before the data are prepared, which takes minutes."""
+    _check_data(config, benchmark, dataset)
+    people = usable_test_people(config, benchmark, dataset)
+    names = [person.id for person in people or dataset.identities("test")]
+    check_folder(faces, names, partial, benchmark.gallery_size, is_prepared=people is not None)
+
+
+def _check_data(config: RunConfig, benchmark: Benchmark, dataset: Dataset) -> None:
+    """Raise BenchError for galleries that the data set is too small for, and folders that cannot be written to."""
+    check_gallery(benchmark, dataset.card.name, len(dataset.identities("test")))
+    check_writable(config.cache, "--cache")
+    check_writable(config.results, "--results")
+
+
 # ---------------------------------------------------------------- what all rows share
 
 
@@ -132,6 +151,7 @@ def open_run(
     """The prepared stores, the networks that score, and the audit of the data; `systems` name the front ends."""
     reporter = reporter if machine.is_main else Reporter(silent=True)
     dataset, protocol = dataset_of(config, benchmark), protocol_named(benchmark.protocol)
+    _check_data(config, benchmark, dataset)
     # A metric that cannot be made is named before the data are prepared, which may leave fewer identities.
     protocol.metrics(benchmark, len(dataset.identities("test")))
     missing: dict[str, Unavailable] = {}
@@ -153,7 +173,7 @@ def open_run(
     evaluation = Evaluation(
         benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons
     )
-    findings = _findings(config, benchmark, dataset, store) if machine.is_main else ()
+    findings = _findings(config, benchmark, dataset, store, reporter) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
 
@@ -204,15 +224,23 @@ def _attribute_judges(
 
 
 def _findings(
-    config: RunConfig, benchmark: Benchmark, dataset: Dataset, store: PreparedStore
+    config: RunConfig, benchmark: Benchmark, dataset: Dataset, store: PreparedStore, reporter: Reporter
 ) -> tuple[Finding, ...]:
     """The audit of the data for the benchmark's galleries, made once."""
     key = hash_of([store.data_hash, benchmark.gallery_size, benchmark.ks, AUDIT_VERSION])
     path = config.cache / "audit" / f"{key}.json"
-    if not path.exists():
-        found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
-        write_json(path, {"findings": [finding.model_dump() for finding in found]})
-    return tuple(Finding(**row) for row in json.loads(path.read_text(encoding="utf-8"))["findings"])
+
+    def read(file: Path) -> tuple[Finding, ...]:
+        return tuple(Finding(**row) for row in json.loads(file.read_text(encoding="utf-8"))["findings"])
+
+    if path.exists():
+        try:
+            return read_or_damaged(path, read)
+        except Damaged as error:
+            reporter.say(f"{error}; it is kept as {set_aside(path).name} and made anew")
+    found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
+    write_json(path, {"findings": [finding.model_dump() for finding in found]})
+    return read(path)
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
