@@ -140,6 +140,11 @@ def run(config: Path | None, **options: Any) -> None:
     if made is None:  # the main process of this run prints
         return
     summary(made, Console())
+    if settings.budget == "smoke" and (steps := [s for r in made if (s := r.system.recipe.get("steps"))]):
+        click.echo(
+            f"budget smoke: {max(steps)} training steps only prove that everything runs; what is said above of trained "
+            "systems, warnings included, says nothing about them. Results need a run without --budget smoke."
+        )
     click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
 
 

@@ -11,13 +11,17 @@ NOTHING = "–"
 
 
 def number(value: float, format_: Format, digits: int) -> str:
-    """One number: a share as ``.365``, a rank as ``14.5`` or ``14``, a size with `digits` figures."""
+    """One number: a share as ``.365``, a rank as ``14.5`` or ``14``, a size with `digits` figures.
+
+    The half of a median rank always stays: rounded, an interval would not hold its value.
+    """
     if format_ == "share":
         if round(abs(value), digits) >= 1:  # as wide as the others: "1.00" beside ".365"
             return f"{value:.{digits - 1}f}"
         return _without_leading_zero(f"{value:.{digits}f}")
     if format_ == "rank":
-        return f"{value:.{max(0, digits - 2)}f}".removesuffix(".0")
+        decimals = 1 if value % 1 == 0.5 else max(0, digits - 2)
+        return f"{value:.{decimals}f}".removesuffix(".0")
     if value == 0:
         return "0"
     if abs(value) < 1e-3 or abs(value) >= 1e5:

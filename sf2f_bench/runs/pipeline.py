@@ -23,10 +23,19 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.faces_in import check_folder, read_faces
+from sf2f_bench.extractors.weights import all_files
 from sf2f_bench.files import Damaged, check_writable, hash_of, read_or_damaged, seed_of, set_aside, write_json
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
-from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
+from sf2f_bench.registry import (
+    ATTRIBUTE_JUDGES,
+    EXTRACTORS,
+    extractor_named,
+    family_of,
+    is_file,
+    unfit,
+    unknown,
+)
 from sf2f_bench.results.records import Finding, RunRecord, load
 from sf2f_bench.runs.recording import Provenance, save_record, shuffled
 from sf2f_bench.runs.stages import (
@@ -192,7 +201,8 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
     Only the network of the training loss is needed to go on: what judges may come later, without a new training.
     """
     further = protocol_named(benchmark.protocol).further_extractors(benchmark)
-    found = {}
+    found: dict[str, FeatureExtractor] = {}
+    _check_names([benchmark.judge, benchmark.training_loss, *further.values()])
     for key, name in {"judge": benchmark.judge, "training-loss": benchmark.training_loss, **further}.items():
         try:
             found[key] = extractor_named(name)
@@ -207,6 +217,14 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
             "Choose another --perceptual, such as facenet-vggface2"
         )
     return found
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise BenchError for a network that is unknown, with the nearest names, those within a family included."""
+    known = {*EXTRACTORS, *(user for file in all_files().values() for user in file.used_by)}
+    for name in names:
+        if not is_file(name) and family_of(name) not in EXTRACTORS.targets():
+            raise BenchError(unknown(EXTRACTORS.kind, name, sorted(known)))
 
 
 def _attribute_judges(
