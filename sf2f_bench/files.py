@@ -109,7 +109,7 @@ def only_one(lock: Path, wait: Callable[[], None]) -> Iterator[None]:
     """Hold a lock file, which the system frees however the process ends; `wait` is called where another holds it."""
     from filelock import FileLock, Timeout
 
-    try:
+    with refusals_named(lock.parent):
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(lock)
         try:
@@ -117,10 +117,6 @@ def only_one(lock: Path, wait: Callable[[], None]) -> Iterator[None]:
         except Timeout:
             wait()
             held.acquire()
-    except OSError as error:
-        if fault := cannot_write(lock.parent, error):
-            raise fault from error
-        raise
     try:
         yield
     finally:
@@ -132,12 +128,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
 
     What a killed process left of such files is removed. Raises BenchError where the disk is full or read-only.
     """
-    try:
+    with refusals_named(path.parent):
         return _write_atomically(path, write)
+
+
+@contextmanager
+def refusals_named(folder: Path) -> Iterator[None]:
+    """Raise BenchError where a disk refuses what is written into a folder inside; see `cannot_write`."""
+    try:
+        yield
     except BenchError:
         raise
     except Exception as error:
-        if fault := cannot_write(path.parent, error):
+        if fault := cannot_write(folder, error):
             raise fault from error
         raise
 

@@ -11,17 +11,13 @@ NOTHING = "–"
 
 
 def number(value: float, format_: Format, digits: int) -> str:
-    """One number: a share as ``.365``, a rank as ``14.5`` or ``14``, a size with `digits` figures.
-
-    The half of a median rank always stays: rounded, an interval would not hold its value.
-    """
+    """One number: a share as ``.365``, a rank as ``14.5`` or ``14``, a size with `digits` figures."""
     if format_ == "share":
         if round(abs(value), digits) >= 1:  # as wide as the others: "1.00" beside ".365"
             return f"{value:.{digits - 1}f}"
         return _without_leading_zero(f"{value:.{digits}f}")
     if format_ == "rank":
-        decimals = 1 if value % 1 == 0.5 else max(0, digits - 2)
-        return f"{value:.{decimals}f}".removesuffix(".0")
+        return f"{value:.{max(0, digits - 2)}f}".removesuffix(".0")
     if value == 0:
         return "0"
     if abs(value) < 1e-3 or abs(value) >= 1e5:
@@ -41,11 +37,20 @@ def value_and_error(score: ScoreRecord) -> tuple[str, str]:
     value = number(card.factor * score.value, card.format, 3)
     is_exact = score.interval == (score.value, score.value)
     if card.error == "interval" and score.interval is not None and not is_exact:
-        low, high = (number(card.factor * bound, card.format, 2) for bound in score.interval)
+        bounds = _outwards(score.interval, card.factor, card.format)
+        low, high = (number(bound, card.format, 2) for bound in bounds)
         return value, f"[{low}, {high}]"
     if card.error != "none" and score.spread is not None:
         return value, f"± {number(card.factor * score.spread, card.format, digits_of_errors(card.format))}"
     return value, ""
+
+
+def _outwards(interval: tuple[float, float], factor: float, format_: Format) -> tuple[float, float]:
+    """An interval's bounds as they are rounded; halves of ranks outwards, so that 26.5 is not outside [24, 26.5]."""
+    low, high = (factor * bound for bound in interval)
+    if format_ == "rank":  # n - .5 is rounded to an even number
+        low, high = low - 0.01, high + 0.01
+    return low, high
 
 
 def with_interval(score: ScoreRecord) -> str:

@@ -23,6 +23,7 @@ from sf2f_bench.data.prepared import prepare
 from sf2f_bench.exchange import voices_out
 from sf2f_bench.files import check_writable, read_json, write_atomically, write_json
 from sf2f_bench.progress import Reporter
+from sf2f_bench.training.board import Board
 from sf2f_bench.types import BenchError
 from tests.commands.program import PROGRAM, environment
 from tests.tiny import TinyDataset, TinyFrontend
@@ -166,6 +167,17 @@ def test_a_library_with_exceptions_of_its_own_is_understood(tmp_path):
 
     with pytest.raises(BenchError, match="free some space"):
         write_atomically(tmp_path / "a.safetensors", write)
+
+
+def test_a_full_disk_in_training_is_no_fault_of_the_system(tmp_path, monkeypatch):
+    board = Board(tmp_path / "board", 0)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(board.writer, "add_scalar", full)
+    with pytest.raises(BenchError, match=r"board cannot be written to .*free some space"):
+        board.scalars(1, {"stage": "fit", "step": 1, "loss": 0.5}, 1.0)
 
 
 def test_other_errors_stay_what_they_are(tmp_path):
