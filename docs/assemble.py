@@ -1,7 +1,7 @@
-"""What mkdocs cannot do alone: pages from files outside docs/, README's sections as pages, links between them.
+"""A hook for mkdocs: pages from files outside docs/, README's sections as pages, and the links between them.
 
-Nothing is written twice: a page of the site is a file of the repository, or a section of README.md. All that they link
-to comes along. Lists are read as GitHub reads them, and nothing in the built site may be loaded from elsewhere.
+No text is written twice: a page of the site is a file of the repository, or a section of README.md. Files that they
+link to are copied. Lists are read as GitHub reads them, and the built site may load nothing from other machines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pymdownx.slugs import slugify
 
 ROOT = Path(__file__).resolve().parents[1]
 README = "README.md"
-SECTIONS = {  # of README that are pages of their own; the rest of it is the start page
+SECTIONS = {  # README's sections with a page of their own; the rest of README is the start page
     "Run the paper's benchmark": "benchmark.md",
     "Reading the table": "reading.md",
     "Limits and ethics": "limits.md",
@@ -36,7 +36,7 @@ slug = slugify(case="lower")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add README's pages, the navigation's pages, and every file that a page links to, pages and pictures alike."""
+    """Add README's pages, the pages of the navigation, and every page and picture that a page links to."""
     for name, text in readme_pages().items():
         files.append(File.generated(config, name, content=text))
     in_docs = [f"docs/{file.src_uri}" for file in files.documentation_pages() if file.generated_by is None]
@@ -55,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def named_in(nav: object) -> Iterator[str]:
-    """The paths in a navigation, however deep."""
+    """The paths in a navigation, at any depth."""
     if isinstance(nav, str):
         yield nav
     for part in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
@@ -63,7 +63,7 @@ def named_in(nav: object) -> Iterator[str]:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links as the site needs them, lists as GitHub reads them; fenced blocks stay as they are."""
+    """Rewrite links for the site and lists as GitHub reads them; fenced blocks stay as they are."""
     place = page.file.src_uri
     origin = README if page.file.generated_by else f"docs/{place}" if is_in_docs(page.file) else place
     parts = FENCE.split(markdown)
@@ -74,14 +74,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Raise PluginError where a built page would load something from another machine."""
+    """Raise PluginError if a built page would load anything from another machine."""
     for path in sorted(Path(config.site_dir).rglob("*.html")):
         if found := FROM_ELSEWHERE.search(path.read_text(encoding="utf-8")):
             raise PluginError(f"{path} loads from elsewhere: {found[0]}")
 
 
 def readme_pages() -> dict[str, str]:
-    """README cut into pages: name -> Markdown. Raises PluginError where a section of `SECTIONS` is not there."""
+    """README cut into pages: name -> Markdown. Raises PluginError if a section of `SECTIONS` is missing."""
     text = (ROOT / README).read_text(encoding="utf-8")
     pages = {"index.md": ""}
     for heading, part in sections(text):
@@ -93,7 +93,7 @@ def readme_pages() -> dict[str, str]:
 
 
 def sections(text: str) -> list[tuple[str, str]]:
-    """(heading, Markdown with it) of every part of second level; the first begins at the top and has no heading."""
+    """(heading, Markdown with its heading) of every second-level section; the first, before any heading, has none."""
     fences = [range(*fence.span()) for fence in FENCE.finditer(text)]
     found = [m for m in HEADING.finditer(text) if m[1] == "##" and not any(m.start() in f for f in fences)]
     starts = [0, *(m.start() for m in found)]
@@ -105,14 +105,14 @@ def sections(text: str) -> list[tuple[str, str]]:
 
 
 def linked_files(origin: str) -> set[str]:
-    """Paths in the repository of all that a file links to."""
+    """The paths in the repository of all files that a file links to."""
     text = "".join(FENCE.split((ROOT / origin).read_text(encoding="utf-8"))[::2])
     targets = {in_repository(link[1], origin) for link in LINK.finditer(text)}
     return {target for target in targets if target and (ROOT / target).is_file()} - {README}
 
 
 def in_repository(link: str, origin: str) -> str:
-    """The path that a relative link of a file means; empty for an address and for a place in the file itself."""
+    """The path that a relative link in a file leads to; empty for an address and for a place in the file itself."""
     path = unquote(link.partition("#")[0])
     is_address = re.match(r"[a-z]+:", link) is not None
     return (
@@ -121,7 +121,7 @@ def in_repository(link: str, origin: str) -> str:
 
 
 def for_site(link: str, origin: str, place: str) -> str:
-    """A link of the file `origin` as the page at `place` must write it."""
+    """A link in the file `origin`, rewritten for the page at `place`."""
     if re.match(r"[a-z]+:", link):
         return link
     path, anchor = in_repository(link, origin) or origin, link.partition("#")[2]
@@ -135,7 +135,7 @@ def for_site(link: str, origin: str, place: str) -> str:
 
 
 def page_of(anchor: str) -> str:
-    """Which page holds a place of README."""
+    """The page that contains an anchor of README."""
     for name, text in readme_pages().items():
         if anchor in {slug_of(heading[2]) for heading in HEADING.finditer(text)}:
             return name
@@ -148,5 +148,5 @@ def slug_of(heading: str) -> str:
 
 
 def is_in_docs(file: File) -> bool:
-    """Does it lie in docs/, and not elsewhere in the repository?"""
+    """Whether a file is in docs/, and not elsewhere in the repository."""
     return file.abs_src_path is not None and Path(file.abs_src_path).is_relative_to(ROOT / "docs")

@@ -130,7 +130,7 @@ class Registry:
         """Raise BenchError that names what a plug-in's object is missing of its contract, or of another one."""
         contract = contract or self.contract
         if (fault := self._fault(thing, members_of(contract))) is not None:
-            remedy = f"change it, see {contract.__name__} in sf2f_bench/types.py"
+            remedy = f"change it, see {contract.__name__} in sf2f_bench.types"
             raise BenchError(f"{self.kind} {name}: {place_of(thing)} {fault}: {remedy}")
 
     def _fault(self, thing: Any, members: dict[str, Any]) -> str | None:

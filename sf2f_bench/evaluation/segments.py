@@ -71,7 +71,7 @@ def windows_of_seconds(frontend: AudioFrontend) -> dict[float, int]:
     return {point: round(count) for point, count in counts.items() if abs(count - round(count)) < 1e-3}
 
 
-def takes_of(
+def repeat_segments(
     store: PreparedStore, frontend: AudioFrontend, split: str = "test"
 ) -> tuple[list[FloatArray], list[FloatArray]] | None:
     """Raw windows ``[S_i, filters, frames]`` of every person's first and of their last recording.

@@ -255,7 +255,7 @@ def take(features: Features, rows: np.ndarray) -> Features:
         embeddings=features.embeddings[rows],
         samples=cut(features.samples),
         probabilities=cut(features.probabilities),
-        takes=None if features.takes is None else features.takes[:, rows],
+        repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, rows],
         photos=photos,
         owners=owners,
         strata={letter: tuple(compress(labels, rows)) for letter, labels in features.strata.items()},

@@ -65,7 +65,7 @@ def read_faces(
     answer = Answer(
         faces=np.ascontiguousarray(faces[:, 0]),
         rows=None if rows.all() else rows,
-        takes=np.ascontiguousarray(faces.swapaxes(0, 1)) if takes == TAKES else None,
+        repeat_faces=np.ascontiguousarray(faces.swapaxes(0, 1)) if takes == TAKES else None,
     )
     notes = (*_notes_on_people(rows, names), *_notes_on_takes(present), *_notes_on_pictures(found, done))
     return ExternalFaces(answer, notes, _hash(names, rows, faces))

@@ -153,7 +153,8 @@ def _people(store: PreparedStore, split: str) -> list[PersonVoices]:
 def windows_of(person: PersonVoices, frames: int) -> list[Window]:
     """The windows of `frames` frames behind a person's face, and those of the two takes, in protocol order.
 
-    See `sf2f_bench.evaluation.segments`: the face is generated from `evaluation_segments`, the takes from `takes_of`.
+    See `sf2f_bench.evaluation.segments`: the face is generated from `evaluation_segments`, the takes from
+    `repeat_segments`.
     """
     windows = [
         Window("face", number, *place) for number, place in enumerate(segment_places(person.lengths, frames))

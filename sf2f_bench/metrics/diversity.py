@@ -343,7 +343,7 @@ class Consistency:
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean over identities; the interval is a bootstrap over them."""
         check(self, real, fake)
-        return mean_score(cosine_similarity(*_takes(fake)), rng, None)
+        return mean_score(cosine_similarity(*_repeat_faces(fake)), rng, None)
 
 
 @dataclass(frozen=True)
@@ -375,15 +375,16 @@ class ConsistencyAUC:
     def __call__(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Over all pairs of a first and a second take; the interval is a jackknife over identities."""
         check(self, real, fake)
-        takes = _takes(fake)
+        takes = _repeat_faces(fake)
         value = verification_auc(*takes)
         return pair_score(value, verification_auc_leave_one_out(*takes), UNIT)
 
 
-def _takes(fake: Features) -> tuple[Matrix, Matrix]:
-    takes = np.asarray(fake.takes)
-    if takes.ndim != 3 or takes.shape[:2] != (2, len(fake.identities)):
+def _repeat_faces(fake: Features) -> tuple[Matrix, Matrix]:
+    first_and_second = np.asarray(fake.repeat_faces)
+    if first_and_second.ndim != 3 or first_and_second.shape[:2] != (2, len(fake.identities)):
         raise BenchError(
-            f"takes: expected [2, {len(fake.identities)}, D], two faces an identity, got {list(takes.shape)}."
+            f"takes: expected [2, {len(fake.identities)}, D], two faces an identity, got "
+            f"{list(first_and_second.shape)}."
         )
-    return takes[0], takes[1]
+    return first_and_second[0], first_and_second[1]

@@ -214,8 +214,8 @@ def absences(group: Group) -> list[str]:
 
 
 def _kind(metric: str, card: MetricCard | None) -> str:
-    """A metric without the parameters that many of one kind differ in: ``recall within G``."""
+    """A metric without what many of one kind differ in: ``recall (gallery 100, stratum G)``."""
     if card is None or not card.quantity:
         return metric
-    stratum = card.parameters.get("stratum")
-    return f"{card.quantity} within {stratum}" if stratum else card.quantity
+    words = [f"{word} {value}" for word, value in card.parameters.items() if word not in ("k", "distractors")]
+    return f"{card.quantity} ({', '.join(words)})" if words else card.quantity

@@ -20,7 +20,7 @@ Direction = Literal["better", "worse"]
 
 FRAMES_PER_SECOND = 100  # of the windows that `SEGMENT_FRAMES` counts
 ROLES = get_args(Role)
-UNSTATED: dict[str, int] = {"more": 0}  # the tables of a metric whose card names none
+UNSTATED: dict[str, int] = {"more": 0}  # the tables of a metric whose card names none of the protocol's
 
 
 @dataclass(frozen=True)
@@ -224,13 +224,18 @@ def _columns(group: Group, spec: TableSpec, by: str) -> tuple[Column, ...]:
 def _scores_by_table(group: Group) -> dict[str, list[ScoreRecord]]:
     found: dict[str, list[ScoreRecord]] = {}
     for score in group.scores:
-        for name in _tables_of(score.card):
+        for name in _tables_of(group, score.card):
             found.setdefault(name, []).append(score)
     return found
 
 
-def _tables_of(card: MetricCard) -> Mapping[str, int]:
-    return UNSTATED if card.tables is None else card.tables
+def _tables_of(group: Group, card: MetricCard) -> Mapping[str, int]:
+    """``{table: priority}``; empty for a metric that shall stand in none."""
+    if card.tables is None or (
+        card.tables and not any(spec.name in card.tables for spec in group.protocol.tables)
+    ):
+        return UNSTATED
+    return card.tables
 
 
 def _counts(group: Group, score: ScoreRecord, by: str) -> bool:
@@ -250,7 +255,7 @@ def _column(group: Group, spec: TableSpec, by: str, scores: Sequence[ScoreRecord
         heading += f" n={'-'.join(str(n) for n in sorted({min(sizes), max(sizes)}))}"
     if spec.rows == "by length" and "seconds" not in card.parameters:
         heading = f"{card.term} {all_seconds(group):g} s"
-    priority = _tables_of(card)[spec.name]
+    priority = _tables_of(group, card)[spec.name]
     return Column(heading, scores[0].metric, by, priority, card, scores[0].higher_is_better)
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.special import logit
 
 from sf2f_bench.report.tables import tables
-from sf2f_bench.results.numbers import number, with_interval
+from sf2f_bench.results.numbers import number, value_and_error, with_interval
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.seed_runs import systems_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
 from sf2f_bench.statistics import intervals
 from sf2f_bench.statistics.paired import seeds_interval
+
+if TYPE_CHECKING:
+    from sf2f_bench.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -132,19 +136,19 @@ def within_gender(group: Group, entry: Entry) -> str | None:
 def _paired_interval(group: Group, one: Entry, other: Entry) -> tuple[float, float] | None:
     """Of the difference in the headline score, over the same identities; None where the records do not pair."""
     mine, yours = (_headline_per_identity(group).get(entry) for entry in (one, other))
-    if mine is None or yours is None or not mine.index.equals(yours.index):
+    if mine is None or yours is None or set(mine.index) != set(yours.index):
         return None
-    return intervals.mean_interval(mine - yours, np.random.default_rng(0), (-1.0, 1.0))
+    return intervals.mean_interval(mine - yours[mine.index], np.random.default_rng(0), (-1.0, 1.0))
 
 
 @cached_per_group
 def _headline_per_identity(group: Group) -> dict[Entry, pd.Series]:
-    """The headline score of every identity that has one, sorted by identity; of systems with seeds that keep them."""
+    """The headline score of every identity that has one, by identity; of systems with seeds that keep them."""
     found = {}
     for name, entries in group.by_system.items():
         runs = systems_of(group)[name]
         if runs.seeds and runs.are_saved:
-            for entry, frame in zip(entries, runs.values, strict=True):
+            for entry, frame in zip(entries, runs.frames, strict=True):
                 score = headline(group, entry)
                 if score and score.column in frame:
                     found[entry] = frame[score.column].dropna()
@@ -170,9 +174,10 @@ def _interval_over_seeds(group: Group, entries: list[Entry]) -> str:
     """`` (.12 to .67 for new seeds and new identities)``; nothing where the records hold other identities."""
     known = _headline_per_identity(group)
     runs = [known[entry] for entry in entries if entry in known]
-    if len(runs) < len(entries) or any(not run.index.equals(runs[0].index) for run in runs):
+    if len(runs) < len(entries) or any(set(run.index) != set(runs[0].index) for run in runs):
         return ""
-    low, high = seeds_interval(np.array(runs), (0.0, 1.0))[1]  # of [seeds, identities]
+    values = np.array([run[runs[0].index] for run in runs])  # [seeds, identities]
+    low, high = seeds_interval(values, (0.0, 1.0))[1]
     return f" ({share(low)} to {share(high)} for new seeds and new identities)"
 
 
@@ -203,13 +208,13 @@ def _of_cards(group: Group, entry: Entry) -> Iterator[Note]:
         low, high = score.interval
         if not (low > limit if alarm.above else high < limit):
             continue
-        text = (
-            f"{entry.label}: {score.card.heading or score.metric} {with_interval(score)}, "
-            f"{'above' if alarm.above else 'below'} "
-            + (f"{100 * alarm.limit:g} % of the true photos' {share(true.value)}" if true else share(limit))
-            + "".join(_beside(group, entry, alarm.beside))
-            + f": {alarm.text}"
-        )
+        card, side = score.card, "above" if alarm.above else "below"
+        bound = number(card.factor * limit, card.format, 3)
+        if true:
+            bound = f"{100 * alarm.limit:g} % of the true photos' {_value(true)}"
+        beside = "".join(_beside(group, entry, alarm.beside))
+        measured = f"{card.heading or score.metric} {with_interval(score)}, {side} {bound}{beside}"
+        text = f"{entry.label}: {measured}: {alarm.text}"
         if entry.is_trained:
             yield Note(f"{text}.", alarm=True)
         elif alarm.expected:
@@ -220,12 +225,16 @@ def _beside(group: Group, entry: Entry, quantities: tuple[str, ...]) -> Iterator
     """``, distinct faces .000``."""
     for name, card in group.metrics.items():
         if card.quantity in quantities and (score := entry.score(name)):
-            yield f", {card.heading} {number(card.factor * score.value, card.format, 3)}"
+            yield f", {card.heading or name} {_value(score)}"
+
+
+def _value(score: ScoreRecord) -> str:
+    return value_and_error(score)[0]
 
 
 @dataclass(frozen=True)
 class _ByBoth:
-    """The headline score by the network of the training loss and by the judge, both with intervals."""
+    """The headline score by the network of the training loss and by the judge."""
 
     loss: ScoreRecord
     judge: ScoreRecord
@@ -248,8 +257,7 @@ def _fits_the_loss(group: Group, entry: Entry) -> Note | None:
     """Whether the network of the training loss sees more in a system than the judge does.
 
     Rows that were fitted to neither network show how much better the first tells identities apart anyway; the odds of
-    a system's score may rise by no more. It is an alarm where only that network puts the system above knowing the
-    gender (or chance) and the two intervals lie apart.
+    a system's score may rise by no more.
     """
     own, rivals = _by_both(group, entry), _known_attributes(group) or _chance(group)
     if own is None or own.loss.interval is None or own.judge.interval is None or not rivals:
@@ -260,26 +268,35 @@ def _fits_the_loss(group: Group, entry: Entry) -> Note | None:
         if other.record.system.fitted_to == "nothing" and (both := _by_both(group, other))
     }
     most = max(unfitted, key=lambda label: unfitted[label].odds_gap, default=None)
-    if most is not None and own.odds_gap <= unfitted[most].odds_gap:
-        return None
     rival, bar = rivals[0]
-    is_above_by_loss, is_above_by_judge = (one.interval[0] > bar for one in (own.loss, own.judge))  # type: ignore[index]
-    is_apart = own.loss.interval[0] > own.judge.interval[1]
-    if not is_above_by_loss or (is_above_by_judge and not is_apart):
+    verdict = _verdict_on_the_loss(own.loss.interval, own.judge.interval, bar)
+    if verdict is None or (most is not None and own.odds_gap <= unfitted[most].odds_gap):
         return None
-    if is_above_by_judge:
-        verdict = "scores higher by the network it was trained with than by the judge"
-    elif is_apart:
-        verdict = "scores well only by the network it was trained with"
-    else:
-        verdict = "may score well only by the network it was trained with"
-    term = group.headline_card.term
     compared = ""
     if most is not None:
         numbers = f"{share(unfitted[most].loss.value)} and {share(unfitted[most].judge.value)}"
-        compared = f" ({most}, trained with neither: {numbers})"
+        compared = f" ({most}, fitted to neither: {numbers})"
+    words, is_alarm = verdict
     return Note(
-        f"{entry.label} {verdict}: {term} {with_interval(own.loss)} by that network, {with_interval(own.judge)} by the "
-        f"judge{compared}; {rival} has {share(bar)}.",
-        alarm=is_apart and not is_above_by_judge,
+        f"{entry.label} {words}: {group.headline_card.term} {with_interval(own.loss)} by that network, "
+        f"{with_interval(own.judge)} by the judge{compared}; {rival} has {share(bar)}.",
+        is_alarm,
     )
+
+
+def _verdict_on_the_loss(loss: Interval, judge: Interval, bar: float) -> tuple[str, bool] | None:
+    """In words, and whether it is an alarm; None where the network of the loss does not favour the system.
+
+    loss, judge: intervals of the headline score by the two networks. It is an alarm where only the first puts the
+    system above knowing the gender (or chance) and the two intervals lie apart.
+    """
+    if loss[0] <= bar:
+        return None
+    is_apart = loss[0] > judge[1]
+    if judge[0] > bar:
+        return (
+            ("scores higher by the network it was trained with than by the judge", False)
+            if is_apart
+            else None
+        )
+    return f"{'scores' if is_apart else 'may score'} well only by the network it was trained with", is_apart

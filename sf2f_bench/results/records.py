@@ -255,15 +255,12 @@ class RunRecord(_Part):
         name = getattr(self.files, file)
         return self._folder / name if name and self._folder is not None else None
 
-    def per_identity(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Column `identity` and one column per `ScoreRecord.column`, one row a test identity.
-
-        columns: read these alone, as far as they exist; None: all.
-        """
+    def per_identity(self) -> pd.DataFrame:
+        """Column `identity` and one column per `ScoreRecord.column`, one row a test identity."""
         path = self.path_of("per_identity")
         if path is None:
             raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
-        return _parquet(path, columns)
+        return _parquet(path)
 
     def replicates(self) -> pd.DataFrame | None:
         """One column per `ScoreRecord.column`, one row a half-sample; None where no metric has them."""
@@ -289,10 +286,10 @@ class RunRecord(_Part):
         return [] if path is None else read_voices(path, len(self.files.face_identities))
 
 
-def _parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def _parquet(path: Path) -> pd.DataFrame:
     """A small file, in half the time of `pd.read_parquet`: a report reads hundreds."""
     with ParquetFile(path) as file:
-        return file.read(columns, use_threads=False).to_pandas()
+        return file.read(use_threads=False).to_pandas()
 
 
 def save(

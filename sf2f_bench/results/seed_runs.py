@@ -59,9 +59,14 @@ class SeedRuns:
         return {key: tuple(one[key] for one in found) for key in found[0] if all(key in one for one in found)}
 
     @cached_property
+    def frames(self) -> list[pd.DataFrame]:
+        """Per-identity values, one frame a record, indexed by identity in the record's order."""
+        return [record.per_identity().set_index("identity") for record in self.records]
+
+    @cached_property
     def values(self) -> list[pd.DataFrame]:
         """Per-identity values, one frame a record, indexed and sorted by identity."""
-        return [record.per_identity().set_index("identity").sort_index() for record in self.records]
+        return [frame.sort_index() for frame in self.frames]
 
     @cached_property
     def replicates(self) -> list[pd.DataFrame]:

@@ -58,7 +58,7 @@ def mean_interval(
 def _bootstrap(
     array: Vector, rng: np.random.Generator, level: float, resamples: int, method: Any
 ) -> Interval:
-    """scipy's, at the level that makes up for what resampling lacks at small N: (N - 1) / N, and t for z."""
+    """scipy's, at the level that corrects for small N: (N - 1) / N for the variance, and t for z."""
     n = len(array)
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
@@ -255,7 +255,7 @@ def _constant(array: Vector) -> bool:
 def _interval_without_spread(
     value: float, n: int, constant: bool, bounds: Interval | None, level: float
 ) -> Interval | None:
-    """The interval where the spread of the values says nothing of the mean's error; None elsewhere.
+    """The interval where the spread of the values tells nothing about the mean's error; None elsewhere.
 
     With share the mean's place between the bounds and x = n share, Clopper-Pearson for real x: Beta(x,
     n - x + 1) and Beta(x + 1, n - x). A mean less than half an identity from a bound counts as there, so

@@ -1,4 +1,4 @@
-"""Two systems on the same identities, with one training seed each or several: is there a difference?
+"""Paired tests of two systems on the same identities, with one training seed each or several.
 
 What is compared is whatever a score keeps for it (its basis, see `sf2f_bench.types.Score`):
 
@@ -8,8 +8,8 @@ What is compared is whatever a score keeps for it (its basis, see `sf2f_bench.ty
 - "pseudo-values": the difference of the two values; its error from the differences of the pseudo-values, Student's t;
 - "replicates": the difference of the two values; its error from the differences on the same half-samples, t.
 
-With several training seeds a difference has two sources of error, the identities and the seeds, and every basis
-takes the same way: see `compare_scores`.
+With several training seeds a difference has two sources of error, the identities and the seeds, and every basis is
+treated alike: see `compare_scores`.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def compare_scores(a: Measured, b: Measured, rng: np.random.Generator, level: fl
     each part's reach squared (MOVER: Graybill and Wang 1980). The same seeds on both sides are taken in pairs, for
     they share batches, noise and often a first stage of training; other seeds are independent draws, with Welch's
     degrees of freedom, and a trained side with a single seed is taken to vary as the other.
-    Two seeds have a t of 12.7, three of 4.3, five of 2.8: few seeds can say little, and this says so. A bootstrap over
-    two to five seeds would not: its intervals cover 65 to 90 % where seeds differ.
+    Two seeds have a t of 12.7, three of 4.3, five of 2.8: few seeds show little, and the intervals are wide for it. A
+    bootstrap over two to five seeds hides that: its intervals cover 65 to 90 % where seeds differ.
     Raises BenchError where the two do not pair.
     """
     if not _by_exchange(a, b):

@@ -57,8 +57,8 @@ def photographed_features(real: Features) -> Features:
 def _faces(real: Features, like: Matrix, noise: float, seed: int) -> Features:
     random = np.random.default_rng(seed)
     faces = unit(like, random, noise)
-    takes = np.stack([unit(faces, random, 0.1) for _ in range(2)])
-    return locked(Features(real.identities, faces, faces, probabilities_of(faces), takes=takes))
+    repeats = np.stack([unit(faces, random, 0.1) for _ in range(2)])
+    return locked(Features(real.identities, faces, faces, probabilities_of(faces), repeat_faces=repeats))
 
 
 def unit(rows: Matrix, random: np.random.Generator, noise: float) -> Matrix:
@@ -92,7 +92,7 @@ def rows_of(features: Features, rows: NDArray[np.int64]) -> Features:
             embeddings=np.asarray(features.embeddings)[rows],
             samples=cut(features.samples),
             probabilities=cut(features.probabilities),
-            takes=None if features.takes is None else features.takes[:, rows],
+            repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, rows],
             photos=photos,
             owners=owners,
             strata={letter: tuple(labels[row] for row in rows) for letter, labels in features.strata.items()},
@@ -102,7 +102,15 @@ def rows_of(features: Features, rows: NDArray[np.int64]) -> Features:
 
 def locked(features: Features) -> Features:
     """The same, with read-only arrays."""
-    for name in ("embeddings", "samples", "probabilities", "takes", "photos", "owners", "training_photos"):
+    for name in (
+        "embeddings",
+        "samples",
+        "probabilities",
+        "repeat_faces",
+        "photos",
+        "owners",
+        "training_photos",
+    ):
         array = getattr(features, name)
         if array is not None:
             array.setflags(write=False)

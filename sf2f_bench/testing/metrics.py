@@ -302,9 +302,9 @@ def the_good_end_is_the_good_end(trial: MetricTrial) -> None:
     right = photographed_features(real)
     order = np.roll(np.arange(trial.n), trial.n // 3)
     shuffled = replace(rows_of(right, order), identities=right.identities)
-    assert shuffled.takes is not None
-    assert right.takes is not None
-    mixed = replace(shuffled, takes=np.stack([right.takes[0], shuffled.takes[1]]))
+    assert shuffled.repeat_faces is not None
+    assert right.repeat_faces is not None
+    mixed = replace(shuffled, repeat_faces=np.stack([right.repeat_faces[0], shuffled.repeat_faces[1]]))
     _expect_no_worse(trial, real, right, mixed, "handed to other people")
     if set(trial.metric.needs) <= {"samples", "probabilities"}:
         assert right.samples is not None

@@ -237,7 +237,7 @@ def test_anchors_are_githubs():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_files_named_in_sentences_exist(page):
-    """Code such as `sf2f_bench/types.py`: a path that begins with a folder of the repository."""
+    """Code such as `sf2f_bench/files.py`: a path that begins with a folder of the repository."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     for code in inline_code(page):
         first, slash, rest = code.partition("/")

@@ -113,7 +113,7 @@ class Bench:
 
 
 def of_faces(change: Callable[[Faces], Faces]) -> Callable[[Bench, Sequence[int], Path], None]:
-    """A fault in drawing: the system's faces alone are altered."""
+    """A fault in generating: the system's faces alone are altered."""
     return lambda bench, seeds, folder: bench.save(
         folder, {seed: change(bench.faces(seed)) for seed in seeds}
     )
@@ -125,7 +125,7 @@ def of_system(make: Callable[[Bench, int], Faces]) -> Callable[[Bench, Sequence[
 
 
 def of_scoring(change: Callable[[Faces], Faces]) -> Callable[[Bench, Sequence[int], Path], None]:
-    """A fault in front of the networks that judge: true photos and drawn faces alike are altered."""
+    """A fault in front of the networks that judge: true photos and generated faces alike are altered."""
     return lambda bench, seeds, folder: bench.save(
         folder, {seed: bench.faces(seed) for seed in seeds}, bench.changed(folder, change)
     )
@@ -163,18 +163,24 @@ FAULTS = (
         "worse checkpoint", "weights with 30 % noise", of_system(lambda b, seed: b.faces_of_noised(seed, 0.3))
     ),
     Fault(
-        "broken crop", "drawn faces 8 of 64 pixels to the right", of_faces(lambda faces: shifted(faces, 8))
+        "broken crop",
+        "generated faces 8 of 64 pixels to the right",
+        of_faces(lambda faces: shifted(faces, 8)),
     ),
     Fault(
-        "broken crop", "drawn faces 16 of 64 pixels to the right", of_faces(lambda faces: shifted(faces, 16))
+        "broken crop",
+        "generated faces 16 of 64 pixels to the right",
+        of_faces(lambda faces: shifted(faces, 16)),
     ),
     Fault(
-        "broken crop", "of drawn faces the middle half, enlarged", of_faces(lambda faces: cropped(faces, 0.5))
+        "broken crop",
+        "the middle half of generated faces, enlarged",
+        of_faces(lambda faces: cropped(faces, 0.5)),
     ),
     Fault(
         "broken crop", "all pictures 2 pixels to the right, in scoring", of_scoring(lambda f: shifted(f, 2))
     ),
-    Fault("swapped channels", "in drawing", of_faces(swapped)),
+    Fault("swapped channels", "in generating", of_faces(swapped)),
     Fault("swapped channels", "in scoring", of_scoring(swapped)),
     Fault("changed gallery", "50 instead of 100", smaller_gallery),
     Fault("changed gallery", "other test people", other_people(keep_names=False)),
@@ -261,7 +267,7 @@ def measured_honest(honest: Path, reference: Path, rules: Rules) -> list[str]:
 
 HEAD = """# What the gate catches
 Measured by `python -m tests.faults.planted` on `sf2f-64` at smoke size, 200 steps (n = {n} test identities), with the
-default margins. Reference: training seeds {known}. None of the seeds below stands in it.
+default margins. Reference: training seeds {known}. It has none of the seeds below.
 
 ## Honest re-runs
 The same command with training seeds {honest}.
@@ -269,12 +275,13 @@ The same command with training seeds {honest}.
 """
 BETWEEN = """
 ## Planted faults
-Into the systems of seeds {planted}: each judged alone (caught of {count}, exit codes), then all {count} together.
+Faults in the systems of seeds {planted}: each judged alone (caught of {count}, exit codes), then all {count} together.
 
 """
 TAIL = """
-A fault in scoring shows in the anchors, whatever the system; another gallery size is refused (2). A fault in the system
-or in its drawing must exceed what training seeds move: systems after 200 steps differ much, so here small faults pass.
+A fault in scoring shows in the anchors, whatever the system; another gallery size is refused (2). A fault in a system,
+or in how it generates faces, is caught only if it moves the numbers further than another training seed does. After 200
+steps systems of different seeds differ a lot, so small faults pass here.
 """
 
 

@@ -17,9 +17,9 @@ HEAD = ("what", "unit", "official", "ours", "ratio", "aim", "met", "as official,
 SOUND = "seconds of sound per second"  # as tests/perf/test_audio_speed.py names it
 NOTES = """\
 *official*: the official code on 2 CPU threads of its own machine, torch 2.13. *ratio*: how many times as fast as \
-that; the aim is judged by it. *as official, here*: the same work done the long way (tests/perf/as_official.py) on \
-this machine, and *ratio here*: how many times as fast as that. The best of a few rounds each; + GB: memory on top \
-of the inputs."""
+that; the aim is for this ratio. *as official, here*: the same work done as the official code does it \
+(tests/perf/as_official.py) on this machine, and *ratio here*: how many times as fast as that. Each figure is the best \
+of a few rounds; + GB: memory in addition to the inputs."""
 
 
 def measured(benchmarks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -98,7 +98,7 @@ def table(content: Mapping[str, Any]) -> str:
     rows = [HEAD, ["---", "---", *["---:"] * (len(HEAD) - 2)], *lines]
     missing = [row.what for row in ROWS if (row.name, "ours") not in found and not row.on_gpu]
     if not content["machine_info"].get("cuda"):
-        missing.append("all rows of a GPU, for want of a CUDA device")
+        missing.append("all rows that need a GPU, because there is no CUDA device")
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     left_out = f"\n\nNot measured in this run: {'; '.join(missing)}." if missing else ""
     return f"{text}\n\n{machine_line(content['machine_info'])}\n\n{NOTES}{left_out}\n"

@@ -338,8 +338,8 @@ def table(say: Callable[[str], object]) -> bool:
     """Every case at full length; False where one does not hold."""
     say("# Do the intervals cover?\n")
     say(
-        "Made by `python -m tests.statistics.coverage`. Simulated worlds with a known truth, n identities each; share "
-        'of 95 % intervals that hold\nthe truth (aim 95 +- 2; where it says "at least", it may be more, for the reason '
+        "Made by `python -m tests.statistics.coverage`. Simulated worlds with a known truth and n identities each; the "
+        'share of\n95 % intervals that contain the truth (aim: 95 +- 2; "at least": it may be more, for the reason '
         "given).\n"
     )
     say("| interval of | n | runs | covered | holds |\n|---|---|---|---|---|")
@@ -348,9 +348,10 @@ def table(say: Callable[[str], object]) -> bool:
         held.append(simulate(case, case.runs or (2000 if case.n <= 100 else 800)))
         say(line(held[-1]))
     say(
-        '\nPairs of systems of one law: share of p-values up to .05 (aim 5 +- 2; "at least": may be less), and the'
+        "\nPairs of systems with the same distribution: the share of p-values up to .05 (aim: 5 +- 2; "
+        '"at least": it may be less),'
     )
-    say("Kolmogorov-Smirnov test's p for uniform p-values.\n")
+    say("and the Kolmogorov-Smirnov test's p for uniform p-values.\n")
     say("| p-value of | n | runs | p <= .05 | uniform | holds |\n|---|---|---|---|---|---|")
     for case in NULLS:
         held.append(simulate(case, case.runs or (2000 if case.n <= 100 else 800)))

@@ -16,7 +16,7 @@ from sf2f_bench.audio import LogFilterbank, decode
 from sf2f_bench.data.mel_pickles import MelFile
 from sf2f_bench.data.prepared import prepare
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
-from sf2f_bench.evaluation.segments import segments_of, takes_of
+from sf2f_bench.evaluation.segments import repeat_segments, segments_of
 from sf2f_bench.exchange.voices_out import PersonVoices, export, export_person, file_names, window_spans
 from sf2f_bench.progress import Reporter
 from sf2f_bench.types import BenchError, DatasetSource
@@ -69,7 +69,7 @@ class TestWindows:
     @pytest.mark.parametrize("use", ["face", "first-take", "second-take"])
     def test_the_rows_give_the_very_windows_that_systems_hear(self, store, out, use):
         """The first frame lacks the sample before it, the last two the 15 ms behind: between them all is equal."""
-        takes = takes_of(store, FRONTEND)
+        takes = repeat_segments(store, FRONTEND)
         expected = {"face": segments_of(store, FRONTEND), "first-take": takes[0], "second-take": takes[1]}[
             use
         ]

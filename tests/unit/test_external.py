@@ -47,7 +47,7 @@ class TestGoodFolders:
         np.testing.assert_array_equal(found.answer.faces, expected)
         assert found.answer.faces.dtype == np.uint8
         assert found.answer.rows is None
-        assert found.answer.takes is None
+        assert found.answer.repeat_faces is None
         assert found.notes == ()
 
     def test_a_jpeg_is_read(self, folder):
@@ -61,17 +61,17 @@ class TestGoodFolders:
             draw(folder, person.id, "0.png", seed=10 + number)
             draw(folder, person.id, "2.png", seed=20 + number)
         found = read_faces(folder, PEOPLE, SIZE)
-        assert found.answer.takes.shape == (2, 4, 3, SIZE, SIZE)
-        np.testing.assert_array_equal(found.answer.faces, found.answer.takes[0])
+        assert found.answer.repeat_faces.shape == (2, 4, 3, SIZE, SIZE)
+        np.testing.assert_array_equal(found.answer.faces, found.answer.repeat_faces[0])
         np.testing.assert_array_equal(found.answer.faces[2], pixels(12).transpose(2, 0, 1))
-        np.testing.assert_array_equal(found.answer.takes[1, 2], pixels(2).transpose(2, 0, 1))
+        np.testing.assert_array_equal(found.answer.repeat_faces[1, 2], pixels(2).transpose(2, 0, 1))
         assert "Pictures beyond the second (4 people) were not read." in found.notes[0]
         assert "is taken on trust" in found.notes[0]
 
     def test_a_second_picture_of_some_only_gives_no_takes_and_is_said(self, folder):
         draw(folder, "person-0", "2.png")
         found = read_faces(folder, PEOPLE, SIZE)
-        assert found.answer.takes is None
+        assert found.answer.repeat_faces is None
         assert found.notes == (
             "1 of 4 people have two pictures or more: the first by name is scored; consistency needs two of everybody.",
         )

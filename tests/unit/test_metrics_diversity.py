@@ -51,7 +51,7 @@ def real() -> Features:
 
 
 def drawn(faces: np.ndarray, takes: np.ndarray | None = None) -> Features:
-    return Features(tuple(f"id{i}" for i in range(len(faces))), faces, faces, takes=takes)
+    return Features(tuple(f"id{i}" for i in range(len(faces))), faces, faces, repeat_faces=takes)
 
 
 def measure(metric, real: Features, fake: Features) -> Score:
@@ -176,7 +176,7 @@ def test_identities_in_another_order_have_the_same_value(metric, real):
     faces, order = near(PEOPLE, 0.6, 8), np.random.default_rng(9).permutation(N)
     fake = drawn(faces, np.stack([faces, near(faces, 0.1, 9)]))
     other_real = replace(real, samples=real.samples[order], embeddings=real.embeddings[order])
-    other = drawn(faces[order], fake.takes[:, order])
+    other = drawn(faces[order], fake.repeat_faces[:, order])
     # The line's subsamples are of places in the list, so another order is another choice of them.
     loose = 0.05 if metric.name == "frechet-distance/extrapolated" else 1e-9
     assert measure(metric, other_real, other).value == pytest.approx(

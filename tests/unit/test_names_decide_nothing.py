@@ -20,7 +20,7 @@ OTHER_MEANINGS = {
     "association/measures.py": {"verification-auc", "verification-eer"},  # measures of lists, not of faces
     "report/published.py": {"cosine", "l1", "l2"},  # columns of the table of published results
     "report/pictures.py": {"recall"},  # the end of a file's name
-    "types.py": {"diversity"},  # the family
+    "types/cards.py": {"diversity"},  # the family
 }
 PURPOSES = {"chance"}  # a `ModelCard.purpose` too
 

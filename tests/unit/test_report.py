@@ -180,7 +180,7 @@ def test_verdicts_against_chance_gender_and_the_straight_line():
     assert "cannot exceed the size of one part, 60 here" in text
     assert "Frechet distance is biased upwards at n = 300" in text
     assert (
-        "chance, gender-oracle: no cosine, frechet-distance, mutual-information: the anchor draws no face"
+        "chance, gender-oracle: no cosine, frechet-distance, mutual-information (parts 5): the anchor draws no face"
         in text
     )
 

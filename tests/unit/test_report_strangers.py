@@ -38,7 +38,8 @@ CARDED = MetricCard(
     heading_with_n=True,
     caveat="Caricature grows with n = {n}.",
 )
-METRICS = {"recall@10/g100": 0.4, "warmth": 0.25, "caricature/3": 0.031}
+LOST = MetricCard(quantity="chill", tables={"a table that this protocol does not have": 3})
+METRICS = {"recall@10/g100": 0.4, "warmth": 0.25, "chill": 0.5, "caricature/3": 0.031}
 SYSTEMS = {  # name -> (kind, of its card, how much higher its numbers are)
     "guesser": ("anchor", {"place": "floor", "order": 7, "purpose": "chance"}, -0.2),
     "all-knowing": ("anchor", {"place": "ceiling", "order": 1}, 0.5),
@@ -83,7 +84,7 @@ def made(tmp_path_factory):
         new = record(name, scores=scores(level, parts), kind=kind, **card)
         eyes = ExtractorCard(title="By the eyes of a raven", convention="ravens")
         cards = {
-            "metrics": {**new.metrics, "caricature/3": CARDED},
+            "metrics": {**new.metrics, "caricature/3": CARDED, "chill": LOST},
             "extractors": {**new.extractors, EYES: eyes},
         }
         frame = pd.DataFrame({"identity": [f"id{i:02d}" for i in range(N)], **parts})
@@ -128,7 +129,7 @@ def test_a_metric_with_a_card_stands_where_it_says_and_one_without_in_a_table_of
     assert str(likeness.rows[3].cells[0]).startswith("3.")  # .034, a hundredfold
     assert found[f"By the eyes of a raven: {EYES}"].headings == ("recall@10 g100", "Ravenness n=40")
     more = found[f"Further metrics, by {JUDGE}"]
-    assert more.headings == ("warmth",)
+    assert more.headings == ("warmth", "chill")
     assert [row.label for row in more.rows] == ORDER
     assert more.is_main
 
@@ -181,6 +182,11 @@ def test_compare_has_them_too(made):
         (metric, extractor) for metric in METRICS for extractor in (JUDGE, LOSS, EYES)
     }
     verdicts = {one.metric: one.verdict for one in comparison.metrics if one.extractor == EYES}
-    assert verdicts == {"recall@10/g100": "better", "warmth": "better", "caricature/3": "worse"}
+    assert verdicts == {
+        "recall@10/g100": "better",
+        "warmth": "better",
+        "chill": "better",
+        "caricature/3": "worse",
+    }
     assert comparison.format_of("caricature/3") == "size"
     assert comparison.format_of("warmth") == "share"

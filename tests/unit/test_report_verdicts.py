@@ -114,7 +114,7 @@ def test_a_system_that_fits_the_network_of_its_loss_sets_off_the_alarm():
     (alarm,) = alarms([gender, fitted(), honest(0.52)])
     assert alarm == (
         "voice2face-64 scores well only by the network it was trained with: recall@10 .450 (.390 to .510) by that "
-        "network, .190 (.150 to .230) by the judge (linear-listener, trained with neither: .520 and .500); knowing "
+        "network, .190 (.150 to .230) by the judge (linear-listener, fitted to neither: .520 and .500); knowing "
         "only the gender has .200."
     )
     assert alarms([gender, fitted()])  # no honest row to compare with
@@ -197,9 +197,11 @@ def test_absences_of_one_kind_share_a_line():
         for metric in ("matching/1:2/N", "matching/1:10/N", "recall@10/g100/N")
     )
     made = [with_cards(one.model_copy(update={"absent": missing})) for one in (full_record(), shuffled())]
-    line = "Every row: no matching within N, recall within N: nationality is not known"
+    line = "Every row: no matching (stratum N), recall (gallery 100, stratum N): nationality is not known"
     assert line in said(made).splitlines()
-    assert "sf2f-64, shuffled voices (width 0.25): no matching within N" in said([*made[1:], full_record()])
+    assert "sf2f-64, shuffled voices (width 0.25): no matching (stratum N)" in said(
+        [*made[1:], full_record()]
+    )
 
 
 def test_seeds_of_one_label_have_a_mean():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sf2f_bench.data.prepared import PreparedStore
-from sf2f_bench.evaluation.segments import segments_of, takes_of, windows_of_seconds
+from sf2f_bench.evaluation.segments import repeat_segments, segments_of, windows_of_seconds
 from sf2f_bench.evaluation.test_people import generate_faces
 from sf2f_bench.files import load_tensors, save_tensors
 from sf2f_bench.types import Answer, SpeechToFace
@@ -42,15 +42,14 @@ def generate(
         seconds: faces_of([windows[:count] for windows in segments])
         for seconds, count in windows_of_seconds(system.frontend).items()
     }
-    takes = takes_of(store, system.frontend)
-    return Answer(
-        faces, shorter=shorter, takes=None if takes is None else np.stack([faces_of(take) for take in takes])
-    )
+    repeats = repeat_segments(store, system.frontend)
+    repeat_faces = None if repeats is None else np.stack([faces_of(part) for part in repeats])
+    return Answer(faces, shorter=shorter, repeat_faces=repeat_faces)
 
 
 def save(answer: Answer, path: Path) -> None:
     """Write the faces into one safetensors file, atomically."""
-    arrays = {"faces": answer.faces, "takes": answer.takes}
+    arrays = {"faces": answer.faces, "takes": answer.repeat_faces}
     arrays |= {f"faces {seconds:g}": faces for seconds, faces in answer.shorter.items()}
     save_tensors(path, {name: torch.from_numpy(a) for name, a in arrays.items() if a is not None})
 
@@ -59,4 +58,4 @@ def load(path: Path) -> Answer:
     """Read what `save` wrote."""
     arrays = {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
     shorter = {float(name.split()[1]): faces for name, faces in arrays.items() if " " in name}
-    return Answer(arrays["faces"], shorter=dict(sorted(shorter.items())), takes=arrays.get("takes"))
+    return Answer(arrays["faces"], shorter=dict(sorted(shorter.items())), repeat_faces=arrays.get("takes"))

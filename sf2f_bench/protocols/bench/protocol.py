@@ -109,7 +109,7 @@ class BenchProtocol(EvaluationProtocol[Answer]):
             save(generate(system, store, device, noise, bar.advance), path)
 
     def load(self, path: Path) -> Answer:
-        """As `Answer`, with `shorter` and `takes`."""
+        """As `Answer`, with `shorter` and `repeat_faces`."""
         from sf2f_bench.protocols.bench.generation import load
 
         return load(path)

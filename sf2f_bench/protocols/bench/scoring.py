@@ -118,10 +118,10 @@ def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[st
         queries = (answer.embeddings or {}).get(key)
         return None if queries is None else Features(names, queries)
     embeddings, probabilities = evaluation.embed(key, answer.faces)
-    takes = None
-    if answer.takes is not None and key == "judge":
-        takes = np.stack([evaluation.embed(key, faces)[0] for faces in answer.takes])
-    return Features(names, embeddings, embeddings, probabilities, recognises=recognises, takes=takes)
+    repeats = None
+    if answer.repeat_faces is not None and key == "judge":
+        repeats = np.stack([evaluation.embed(key, faces)[0] for faces in answer.repeat_faces])
+    return Features(names, embeddings, embeddings, probabilities, recognises=recognises, repeat_faces=repeats)
 
 
 def _is_asked(metric: Metric, fake: Features, whole: bool) -> bool:

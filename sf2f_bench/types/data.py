@@ -1,0 +1,141 @@
+"""What rooms hand to each other: people, settings, answers, features and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.floating[Any]]
+    ByteArray = NDArray[np.uint8]
+
+SAMPLE_RATE = 16_000  # Hz
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person (or synthetic person) and what is known of them."""
+
+    id: str
+    gender: str | None = None  # "f" or "m", as the metadata of VoxCeleb has it
+    nationality: str | None = None
+    age: float | None = None  # years
+    # Training sets of published networks that hold this person: "VGGFace2"; "": listed as in none; None: not known.
+    seen_by: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """Where a user says a data set lies; each data set takes what it needs and refuses the rest."""
+
+    root: Path | None = None
+    voices: Path | None = None
+    faces: Path | None = None
+    seed: int = 0
+    limits: dict[str, int] = field(default_factory=dict)  # split -> at most this many identities
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the harness decides for a system before it is built: ``Model(settings)``."""
+
+    image_size: int
+    budget: str = "default"  # "smoke", "default" or "paper"
+    accelerator: str = "cpu"  # "cpu" or "cuda": the default width and schedule depend on it
+    width: float | None = None  # the user's wish; None leaves it to the recipe
+    steps: int | None = None  # likewise
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an anchor answers for the test identities, in one of three forms.
+
+    faces: uint8 ``[N, 3, H, W]``, scored like any system's.
+    embeddings: ``{extractor's role: [N, D]}``, queries in the extractors' own spaces; no face is generated.
+    ranking: ``(probes [N, D], gallery [N, D])`` in a space of the anchor's own, for retrieval alone;
+    equal similarities are ties, and ties count by their expectation, so chance is exact.
+    rows: bool ``[identities]`` where the anchor answers for some identities only; None: for all.
+
+    Beside `faces`, all of the same identities in the same order:
+    shorter: ``{seconds of speech: faces}``, generated from so much of the voice and no more;
+    repeat_faces: uint8 ``[2, N, 3, H, W]``, generated from two disjoint sets of each person's recordings.
+    """
+
+    faces: ByteArray | None = None
+    embeddings: dict[str, FloatArray] | None = None
+    ranking: tuple[FloatArray, FloatArray] | None = None
+    rows: NDArray[np.bool_] | None = None
+    shorter: dict[float, ByteArray] = field(default_factory=dict)
+    repeat_faces: ByteArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What one extractor saw of one set of faces, one row an identity, rows of both sides aligned.
+
+    embeddings ``[N, D]``: of the generated face, or the identity's template on the true side.
+    samples ``[N, D]``: one picture an identity, for distributions; None where no picture exists.
+    probabilities ``[N, C]``: the extractor's class probabilities of `samples`; None where it has none.
+    own_space: the embeddings live in a space of the anchor's own and mean nothing but an order.
+    recognises: False for a network that tells pictures apart and not people (Inception): distributions alone.
+
+    On the generated side only: repeat_faces ``[2, N, D]``: embeddings of faces from two disjoint sets of recordings;
+    needs, records and stored files call them "takes".
+
+    On the true side only: photos ``[M, D]`` with owners ``[M]``: every photo of the gallery and the row it
+    belongs to; training_photos ``[T, D]``: of the training split; strata: what is known of the identities,
+    ``{"G": (...), "N": (...), "A": (...), "GNA": (...)}`` (gender, nationality, age group, all three), None where
+    it is not known.
+    """
+
+    identities: tuple[str, ...]
+    embeddings: FloatArray
+    samples: FloatArray | None = None
+    probabilities: FloatArray | None = None
+    own_space: bool = False
+    recognises: bool = True
+    repeat_faces: FloatArray | None = None
+    photos: FloatArray | None = None
+    owners: NDArray[np.int64] | None = None
+    training_photos: FloatArray | None = None
+    strata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Which of the metrics' needs these features meet."""
+        have = {"ranking"} if self.recognises else set()
+        if self.recognises and not self.own_space:
+            have.add("embeddings")
+        optional = {"takes": self.repeat_faces}
+        optional |= {
+            name: getattr(self, name) for name in ("samples", "probabilities", "photos", "training_photos")
+        }
+        have |= {name for name, array in optional.items() if array is not None}
+        return frozenset(have | set(self.strata))
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A number with what it takes to believe it.
+
+    per_identity ``[N]`` with `basis`: "mean" or "median" (the value is that of these numbers), or
+    "pseudo-values" (jackknife: N value - (N - 1) value without the identity; their mean is the value less its
+    bias, their spread its standard error). NaN where an identity does not take part.
+    replicates ``[R]``: the value on the half-samples of `statistics.intervals.half_samples`, the same halves for
+    every system; for what no identity contributes to on its own (a Frechet distance). Where the statistic grows with
+    n they are brought back to the value: times value / their mean.
+    """
+
+    value: float
+    n: int  # identities it rests on
+    interval: tuple[float, float] | None = None  # 95 %; None where none is sound
+    per_identity: FloatArray | None = None  # [N], for intervals and paired tests
+    basis: Literal["mean", "median", "pseudo-values"] = "mean"
+    replicates: FloatArray | None = None  # [R]
+    spread: float | None = None  # e.g. standard deviation over the parts of a mutual-information score
