@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from sf2f_bench.types import SAMPLE_RATE, BenchError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+T = TypeVar("T")
+CHECKSUM = "checksum"  # in the dictionary of a file of tensors
 OTHER_FOLDER = "or choose another folder"
 CANNOT_WRITE = {  # error of the system -> what to do
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), f"free some space, {OTHER_FOLDER}"),
@@ -41,7 +43,7 @@ class Damaged(BenchError):  # noqa: N818 - a state of a file
     """A file that this package wrote can no longer be read; whoever needs it makes it anew where that is possible."""
 
 
-def read_or_damaged(path: Path, read: Callable[[Path], Any]) -> Any:
+def read_or_damaged(path: Path, read: Callable[[Path], T]) -> T:
     """What `read` makes of a file of this package. Raises Damaged where it cannot."""
     try:
         return read(path)
@@ -54,12 +56,6 @@ def read_or_damaged(path: Path, read: Callable[[Path], Any]) -> Any:
 def read_json(path: Path) -> Any:
     """Read what `write_json` wrote. Raises Damaged where that cannot be read."""
     return read_or_damaged(path, lambda file: json.loads(file.read_text(encoding="utf-8")))
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file to ``NAME.damaged``, for somebody to look at, and return that path."""
-    aside = path.with_name(f"{path.name}.damaged")
-    return path.replace(aside) if path.exists() else aside
 
 
 def cannot_write(folder: Path, error: Exception) -> BenchError | None:
@@ -227,18 +223,81 @@ def seed_of(*parts: object) -> int:
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write tensors and a JSON-able dictionary into one safetensors file, atomically."""
+    """Write tensors and a JSON-able dictionary, with their checksum, into one safetensors file, atomically."""
     from safetensors.torch import save_file
 
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    header = {"json": json.dumps(metadata or {})}
+    facts = {**(metadata or {}), CHECKSUM: _checksum(flat, metadata or {})}
+    # One entry alone: safetensors writes several in an order of chance.
+    header = {"json": json.dumps(facts)}
     return write_atomically(path, lambda temporary: save_file(flat, temporary, metadata=header))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote: (tensors on the CPU, dictionary)."""
-    from safetensors import safe_open
+    """Read what `save_tensors` wrote: (tensors on the CPU, dictionary).
 
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return tensors, json.loads((file.metadata() or {}).get("json", "{}"))
+    Raises Damaged where the file is cut or a byte of it has changed; files of older versions have no checksum.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            header = file.metadata()
+        # Others write no header, or the format alone.
+        facts = json.loads(header["json"]) if header and header.keys() != {"format"} else {}
+        checksum = facts.pop(CHECKSUM, None)
+    except (SafetensorError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    if checksum not in (None, _checksum(tensors, facts)):
+        raise Damaged(f"{path} is damaged: its content does not have the checksum that was written with it")
+    return tensors, facts
+
+
+def _checksum(tensors: Mapping[str, Tensor], facts: Any) -> str:
+    """SHA-256 over names, types, shapes and bytes of the tensors, and the dictionary as JSON."""
+    import torch
+
+    digest = hashlib.sha256(json.dumps(json.loads(json.dumps(facts)), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_facts(path: Path, value: Any) -> Path:
+    """Write a JSON-able value of the cache with its checksum, atomically."""
+    return write_json(path, {"value": value, CHECKSUM: _checksum({}, value)})
+
+
+def load_facts(path: Path) -> Any:
+    """Read what `save_facts` wrote, or plain JSON of an older version. Raises Damaged as `load_tensors` does."""
+    found = read_json(path)
+    if not isinstance(found, dict) or found.keys() != {"value", CHECKSUM}:
+        return found
+    if found[CHECKSUM] != _checksum({}, found["value"]):
+        raise Damaged(f"{path} is damaged: its content does not have the checksum that was written with it")
+    return found["value"]
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file of the cache, so that it is made anew; returns where it lies now."""
+    return path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+def kept(
+    path: Path, make: Callable[[Path], object], load: Callable[[Path], T], say: Callable[[str], object]
+) -> T:
+    """What `load` reads of a file of the cache, which `make` writes where it is missing or damaged."""
+    if path.exists():
+        try:
+            return load(path)
+        except Damaged as error:
+            say_set_aside(path, error, say)
+    make(path)
+    return load(path)
+
+
+def say_set_aside(path: Path, error: Damaged, say: Callable[[str], object]) -> None:
+    """Set a damaged file aside, and say so."""
+    say(f"{error}; it is kept as {set_aside(path).name} and made anew")

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from sf2f_bench import sources
 from sf2f_bench.types import (
     AttributeJudge,
     BenchError,
@@ -64,6 +65,10 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries())
 
+    def installed_as(self, name: str) -> str | None:
+        """The installed plug-in that a reader would take this name for: case and blanks around it do not matter."""
+        return next((known for known in self.entries() if known.casefold() == name.strip().casefold()), None)
+
     def get(self, name: str) -> Any:
         """The object behind a name, or behind ``path/to/mine.py:Mine``.
 
@@ -90,6 +95,7 @@ class Registry:
                 raise BenchError(
                     f"{owner}: there is no module {error.name}; install the package again"
                 ) from error
+        sources.remember_package(found, sys.modules[module.partition(".")[0]], entry.dist)
         return _attribute(found, attribute, f"{owner} ({module})")
 
     def _from_file(self, name: str) -> Any:
@@ -117,7 +123,7 @@ class Registry:
         """`target`, the entry of this name, called; its exceptions, and other parameters, as one line."""
         with plugin_faults():
             try:
-                return target(*arguments)
+                made = target(*arguments)
             except TypeError as error:
                 if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
                     raise  # from inside
@@ -125,6 +131,15 @@ class Registry:
                 raise BenchError(
                     f"{self.kind} {name}: {place_of(target)} cannot be made from {given}: {error}"
                 ) from error
+        sources.mark(made, self._source_of(name))
+        return made
+
+    def _source_of(self, name: str) -> str:
+        """See `sources.source_of`; of the entry of a name, which has been loaded."""
+        if is_file(name):
+            return sources.source_of_module(_module_name(Path(name.rpartition(":")[0])))
+        entry = self.entries().get(family_of(name))
+        return sources.source_of_module(entry.value.partition(":")[0]) if entry else ""
 
     def check(self, name: str, thing: Any, contract: type | None = None) -> None:
         """Raise BenchError that names what a plug-in's object is missing of its contract, or of another one."""
@@ -233,9 +248,13 @@ def is_file(name: str) -> bool:
     return ".py:" in name
 
 
+def _module_name(file: Path) -> str:
+    return f"{FILE}{str(file.resolve()).replace('.', '_')}"
+
+
 def _module_of(file: Path) -> Any:
     """The module in a file, named by its path; one that was imported before is not imported again."""
-    name = f"{FILE}{str(file.resolve()).replace('.', '_')}"
+    name = _module_name(file)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -243,6 +262,7 @@ def _module_of(file: Path) -> Any:
     assert spec.loader is not None
     import cloudpickle
 
+    sources.remember_file(name, file)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -55,6 +55,6 @@ def _row_name(name: str) -> str:
 
     if not name.strip():
         raise BenchError("--name is empty: give the row a name")
-    if name in MODELS.targets():
+    if MODELS.installed_as(name):
         raise BenchError(f"{name!r} is the name of an installed system: choose another --name")
     return name

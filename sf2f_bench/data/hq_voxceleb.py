@@ -85,7 +85,7 @@ class HqVoxCeleb:
 
     card = DatasetCard(
         name="hq-voxceleb",
-        version="1",
+        version="2",
         licence="photos and recordings belong to third parties; metadata of VoxCeleb CC BY 4.0",
         real=True,
         paired=True,

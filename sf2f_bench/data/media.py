@@ -99,7 +99,7 @@ def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
     """SHA-256 over (label, path) pairs: each label, the names and sizes of the files at the path.
 
     A path is a file, or a folder for all files in it. Contents are not hashed: reading hundreds of thousands of
-    recordings on every run would take longer than using them.
+    recordings on every run would take longer than using them. `prepare` hashes what it reads.
     """
     digest = hashlib.sha256()
     for label, path in entries:

@@ -42,7 +42,7 @@ class NullPairs:
 
     card = DatasetCard(
         name="null-pairs",
-        version="1",
+        version="2",
         licence="that of the voices and faces given",
         real=True,
         paired=False,

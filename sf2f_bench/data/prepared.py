@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sf2f_bench.data.contents import content_hash, forget_changed
 from sf2f_bench.data.shards import COLUMNS, Shard, Tally, check_tensors, is_whole, plan_shards, write_shard
 from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
@@ -37,6 +38,7 @@ from sf2f_bench.files import (
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
+from sf2f_bench.sources import keyed
 from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:
@@ -56,11 +58,11 @@ def prepare(
 ) -> PreparedStore:
     """Write the store of `dataset` into `folder`; existing shards are kept, damaged files are made anew.
 
-    Where another process is preparing the same folder, it is waited for. jobs: processes of this machine. scheduler:
-    address of a Dask scheduler whose workers do it instead; they have to see `folder` and the data set at the same
-    path. A file that cannot be read is listed in ``left_out.csv`` with its reason and does not stop the run. Raises
-    BenchError when `folder` contains another store, when splits share an identity, when a split has no usable
-    identity, and when no scheduler answers.
+    A file whose content has changed since is named, and its shard prepared anew. Where another process is preparing the
+    same folder, it is waited for. jobs: processes of this machine. scheduler: address of a Dask scheduler whose workers
+    do it instead; they have to see `folder` and the data set at the same path. A file that cannot be read is listed in
+    ``left_out.csv`` with its reason and does not stop the run. Raises BenchError when `folder` contains another store,
+    when splits share an identity, when a split has no usable identity, and when no scheduler answers.
     """
     splits = {split: list(dataset.identities(split)) for split in SPLITS}
     people = [person for split in SPLITS for person in splits[split]]
@@ -69,15 +71,16 @@ def prepare(
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
     settings = _settings(dataset, frontend, image_size)
     _refuse_other_contents(folder)
-    if store := _finished(folder, settings, reporter):  # which may lie on a read-only disk
+    names = [person.id for person in people]
+    if store := _current(dataset, names, folder, settings, reporter):  # which may lie on a read-only disk
         return store
     with only_one(
         folder / ".lock", lambda: reporter.say(f"another run is preparing {folder}: waiting for it")
     ):
         _claim(folder, settings, reporter)
-        if store := _finished(folder, settings, Reporter(silent=True)):
+        if store := _current(dataset, names, folder, settings, Reporter(silent=True)):
             return store
-        (folder / "store.json").unlink(missing_ok=True)  # of a store with a damaged file
+        (folder / "store.json").unlink(missing_ok=True)  # of a store that is not as it was
         _prepare(dataset, frontend, image_size, splits, settings, folder, reporter, jobs, scheduler)
     return PreparedStore(folder)
 
@@ -103,6 +106,7 @@ def _prepare(
         shutil.rmtree(folder / "shards", ignore_errors=True)
         (folder / "plan.json").unlink(missing_ok=True)
         shards = plan_shards(dataset, people, folder.absolute())
+    forget_changed(dataset, shards, folder / "store.json", reporter)
     if not shards:
         raise BenchError(f"{dataset.card.name} has no recordings and no photos: check its folder")
     missing = [shard for shard in shards if not is_whole(shard)]
@@ -127,7 +131,7 @@ def _settings(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> dic
         "format": FORMAT,
         "card": asdict(dataset.card),
         "fingerprint": dataset.fingerprint(),
-        "frontend": frontend.id,
+        "frontend": keyed(frontend),
         "image_size": image_size,
     }
 
@@ -152,6 +156,20 @@ def _finished(folder: Path, settings: dict[str, Any], reporter: Reporter) -> Pre
         reporter.say(f"{error}: made anew from the data")
         return None
     return store
+
+
+def _current(
+    dataset: Dataset, people: list[str], folder: Path, settings: dict[str, Any], reporter: Reporter
+) -> PreparedStore | None:
+    """The finished store, unless one of its files is damaged, or one that it was made of has changed."""
+    store = _finished(folder, settings, reporter)
+    if store is None or not (folder / "plan.json").exists():  # of an older version
+        return store
+    try:
+        shards = plan_shards(dataset, people, folder.absolute())
+    except Damaged:
+        return None
+    return None if forget_changed(dataset, shards, folder / "store.json", reporter) else store
 
 
 def _claim(folder: Path, settings: dict[str, Any], reporter: Reporter) -> None:
@@ -216,7 +234,8 @@ def _finish(
     shards: list[Shard],
     left_out_before: list[tuple[str, str]],
 ) -> None:
-    manifest = pd.concat([pd.read_parquet(shard.manifest) for shard in shards], ignore_index=True)
+    sealed = pd.concat([pd.read_parquet(shard.manifest) for shard in shards], ignore_index=True)
+    manifest = sealed[COLUMNS]
     good = manifest[manifest["reason"].isna()]
     speaking = set(good[(good["kind"] == "voice") & (good["length"] >= SEGMENT_FRAMES)]["identity"])
     seen = set(good[good["kind"] == "face"]["identity"])
@@ -240,7 +259,7 @@ def _finish(
         write = partial(table.to_parquet, index=False)
         write_atomically(folder / f"{name}.parquet", write)
     write_atomically(folder / "left_out.csv", partial(report.to_csv, index=False))
-    data_hash = _data_hash(settings, rows, bad.to_dict("records"))
+    data_hash = _data_hash(settings, rows, bad[["identity", "key"]].to_dict("records"), content_hash(sealed))
     write_json(folder / "store.json", {**settings, "data_hash": data_hash})
 
 
@@ -252,9 +271,15 @@ def _facts(identity: Identity) -> dict[str, Any]:
     return facts
 
 
-def _data_hash(settings: dict[str, Any], rows: list[dict[str, Any]], bad: list[dict[str, Any]]) -> str:
-    """Identifies the data in every record: how they were read, the identities of each split, and the bad files."""
-    return hash_of({**settings, "identities": rows, "bad": bad})
+def _data_hash(
+    settings: dict[str, Any], rows: list[dict[str, Any]], bad: list[dict[str, Any]], content: str | None
+) -> str:
+    """Identifies the data in every record: how they were read, the identities of each split, bad files, contents.
+
+    content: None for a synthetic data set, whose fingerprint says what it holds.
+    """
+    read = {"content": content} if content else {}
+    return hash_of({**settings, "identities": rows, "bad": bad, **read})
 
 
 class PreparedStore:

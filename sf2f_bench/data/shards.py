@@ -7,6 +7,7 @@ STORE/shards/00000.parquet      the shard's part of the manifest; written last, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 # In VoxCeleb, half an hour of sound, a second of work and 33 MB.
 FILES_PER_SHARD = 250
 COLUMNS = ["identity", "kind", "key", "shard", "start", "length", "reason"]
+SEALS = [
+    "stamp",
+    "sha256",
+]  # of a shard's own manifest: what the file was when it was read, see `contents.py`
 
 
 class FileRange(NamedTuple):
@@ -182,7 +187,7 @@ def write_shard(dataset: Dataset, frontend: AudioFrontend, image_size: int, shar
     tensors = {"frames": np.concatenate(frames), "images": np.concatenate(images)}
     del frames, images
     write_atomically(shard.tensors, lambda temporary: save_file(tensors, temporary))
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"reason": "string"})
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *SEALS]).astype({"reason": "string"})
     write_atomically(shard.manifest, lambda temporary: table.to_parquet(temporary, index=False))
     return Tally(len(rows), int(table["reason"].notna().sum()), meter.seconds)
 
@@ -220,10 +225,10 @@ def _read(
         utterances, photos = dataset.utterances(part.identity), dataset.photos(part.identity)
         _check_unchanged(part, len(utterances), len(photos))
         for utterance in utterances[part.first : part.last]:
-            yield _try(part.identity, "voice", utterance.key, partial(meter.frames_of, utterance))
+            yield _try(dataset, part.identity, "voice", utterance, partial(meter.frames_of, utterance))
         first, last = (max(number - len(utterances), 0) for number in (part.first, part.last))
         for photo in photos[first:last]:
-            yield _try(part.identity, "face", photo.key, partial(_image_of, photo, image_size))
+            yield _try(dataset, part.identity, "face", photo, partial(_image_of, photo, image_size))
 
 
 def _image_of(photo: Photo, size: int) -> ByteArray:
@@ -243,9 +248,41 @@ def _check_unchanged(part: FileRange, recordings: int, photos: int) -> None:
         )
 
 
-def _try(identity: str, kind: str, key: str, read: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
-    row = {"identity": identity, "kind": kind, "key": key, "start": 0, "length": 0, "reason": None}
+def _try(
+    dataset: Dataset, identity: str, kind: str, item: Utterance | Photo, read: Callable[[], Any]
+) -> tuple[dict[str, Any], Any]:
+    path = path_of(item)
+    stamp, sha256 = (stamp_of(path), sha256_of(path)) if path else ("", "")
+    row = {"identity": identity, "kind": kind, "key": item.key, "start": 0, "length": 0, "reason": None}
+    row |= {"stamp": stamp, "sha256": sha256}
     try:
-        return row, read()
+        media = read()
     except MediaError as error:
         return {**row, "reason": str(error)}, None
+    if path is None and dataset.card.real:  # no file to hash: what was made of it
+        row["sha256"] = hashlib.sha256(media.tobytes()).hexdigest()
+    return row, media
+
+
+def path_of(item: object) -> Path | None:
+    """The file that a recording or photo is; None where it is none."""
+    path = getattr(item, "path", None)
+    return path if isinstance(path, Path) else None
+
+
+def stamp_of(path: Path) -> str:
+    """Size and times of a file: where they are the same, so is the content; empty where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

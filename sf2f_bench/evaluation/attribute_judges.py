@@ -7,19 +7,20 @@ other true photos stands in, which makes the number an agreement of verdicts, no
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import compress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from sf2f_bench.files import hash_of, seed_of, write_json
+from sf2f_bench.files import hash_of, kept, load_facts, save_facts, seed_of
 from sf2f_bench.metrics.arrays import unit_rows
 from sf2f_bench.metrics.attributes import METRICS, AttributeMetric
+from sf2f_bench.sources import keyed
 from sf2f_bench.types import Answer, AttributeJudge, BenchError, ExtractorCard, Score, Unavailable
 
 if TYPE_CHECKING:
@@ -182,18 +183,19 @@ def judged(evaluation: Evaluation, judge: AttributeJudge, faces: ByteArray) -> d
     """
     digests = [hashlib.sha256(face.tobytes()).hexdigest() for face in faces]
     first = {digest: row for row, digest in reversed(list(enumerate(digests)))}
-    key = hash_of([judge.id, judge.sha256, VERDICTS_VERSION, sorted(first)])
-    path = evaluation.cache / f"{key}.json"
-    if not path.exists():
+    key = hash_of([keyed(judge), judge.sha256, VERDICTS_VERSION, sorted(first)])
+
+    def make(path: Path) -> None:
         rows = sorted(first.values())
         verdicts = _asked(judge, faces if len(rows) == len(faces) else faces[rows])
         by_digest = {
             name: dict(zip((digests[row] for row in rows), values, strict=True))
             for name, values in verdicts.items()
         }
-        write_json(path, by_digest)
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return {name: [values[digest] for digest in digests] for name, values in kept.items()}
+        save_facts(path, by_digest)
+
+    known = kept(evaluation.cache / f"{key}.json", make, load_facts, evaluation.say)
+    return {name: [values[digest] for digest in digests] for name, values in known.items()}
 
 
 def _asked(judge: AttributeJudge, faces: ByteArray) -> dict[str, list[Any]]:

@@ -25,8 +25,9 @@ from torch import Tensor
 from sf2f_bench.benchmarks import Benchmark, check_gallery
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import segments_of
-from sf2f_bench.files import hash_of, load_tensors, save_tensors
+from sf2f_bench.files import hash_of, kept, load_tensors, save_tensors
 from sf2f_bench.registry import described, place_of, unfit
+from sf2f_bench.sources import keyed
 from sf2f_bench.types import (
     AttributeJudge,
     AudioFrontend,
@@ -52,7 +53,7 @@ class Evaluation:
 
     attribute_judges: functions that make them from this evaluation, since a probe is fitted on its training photos;
     one that raises Unavailable, because the data hold no attribute for it, is left out. missing: the name of a network
-    that is not installed -> the reason.
+    that is not installed -> the reason. say: tells the user a line.
 
     Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
@@ -69,9 +70,10 @@ class Evaluation:
         cache: Path,
         attribute_judges: Sequence[Callable[[Evaluation], AttributeJudge]] = (),
         missing: Mapping[str, str] | None = None,
+        say: Callable[[str], object] = print,
     ) -> None:
         self.benchmark, self.store, self.dataset, self.frontend = benchmark, store, dataset, frontend
-        self.extractors, self.missing = dict(extractors), dict(missing or {})
+        self.extractors, self.missing, self.say = dict(extractors), dict(missing or {}), say
         self._extracted: OrderedDict[tuple[str, str], Extracted] = OrderedDict()
         self.cache, self.image_size = cache, store.image_size
         self.identities = store.identities("test")
@@ -200,11 +202,14 @@ class Evaluation:
     def _remember(self, what: tuple[str, str], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """An artefact of the cache, keyed by the data, the extractor's id (its weights) and what it holds."""
         purpose, key = what
-        name = hash_of([self.store.data_hash, self.extractors[key].id, purpose, FEATURES_VERSION])
+        name = hash_of([self.store.data_hash, keyed(self.extractors[key]), purpose, FEATURES_VERSION])
         path = self.cache / f"{name}.safetensors"
-        if not path.exists():
+
+        def make(path: Path) -> None:
             save_tensors(path, {name: torch.from_numpy(array) for name, array in compute().items()})
-        return {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
+
+        tensors, _ = kept(path, make, load_tensors, self.say)
+        return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 def _checked(extractor: FeatureExtractor, count: int, found: Any) -> tuple[Tensor, Tensor | None]:
@@ -269,8 +274,9 @@ def generate_faces(
     device: torch.device,
     generator: torch.Generator,
     advance: Callable[[int], None],
+    size: int | None = None,
 ) -> ByteArray:
-    """A system's faces for raw segments ``[S_i, filters, frames]``: uint8 ``[N, 3, H, W]``.
+    """A system's faces for raw segments ``[S_i, filters, frames]``: uint8 ``[N, 3, size, size]``; size: None for any.
 
     Identities with equally many segments go through the network together; the order is fixed.
     Raises BenchError when the system gives something else than one uint8 picture a voice.
@@ -284,8 +290,8 @@ def generate_faces(
             voices = torch.from_numpy(np.stack([segments[row] for row in chosen])).to(device)
             made = generate(normalise(voices), generator=generator)
             right = isinstance(made, Tensor) and made.dtype == torch.uint8 and made.ndim == 4
-            if not right or made.shape[:2] != (len(chosen), 3):
-                wanted = f"uint8 [{len(chosen)}, 3, H, W]"
+            if not right or made.shape[:2] != (len(chosen), 3) or (size and made.shape[2:] != (size, size)):
+                wanted = f"uint8 [{len(chosen)}, 3, {size or 'H'}, {size or 'W'}]"
                 raise BenchError(
                     f"generate() must return {wanted}, it gave {described(made)}: {place_of(generate)}"
                 )

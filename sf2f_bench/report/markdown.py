@@ -104,7 +104,7 @@ def _provenance(group: Group) -> Iterator[str]:
             entry.label,
             record.key[:12],
             record.created.isoformat(timespec="seconds"),
-            f"{ran.device}, {ran.threads} threads, {ran.platform}, Python {ran.python}",
+            f"{ran.device}, {ran.threads} threads, {ran.processor or ran.platform}, Python {ran.python}",
             ran.torch,
             f"{ran.package} ({ran.commit[:10]})" if ran.commit else ran.package,
             *(f"{amount:.0f}" for amount in (cost.wall_seconds, cost.train_seconds, cost.peak_memory_mb)),

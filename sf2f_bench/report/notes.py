@@ -61,7 +61,7 @@ def notes(group: Group) -> list[Note]:
 def main_notes(group: Group) -> list[Note]:
     """Reasons not to trust a table, and the verdicts on its systems."""
     warned = warnings(group)
-    found = [*map(Note, (*_set_aside(group), *group.protocol.notes(group.records)))]
+    found = [*map(Note, (*_set_aside(group), *_machines(group), *group.protocol.notes(group.records)))]
     found += [note for note in (*_synthetic_networks(group), *audit_notes(group), *warned) if note.alarm]
     found += map(Note, _verdicts(group)) if group.part.paired else _unpaired(group)
     return found + [note for note in warned if not note.alarm]
@@ -71,6 +71,25 @@ def _set_aside(group: Group) -> Iterator[str]:
     if group.set_aside:
         plural = "record was" if group.set_aside == 1 else "records were"
         yield f"{group.set_aside} older {plural} set aside for newer ones of the same system and seed."
+
+
+def _machines(group: Group) -> Iterator[str]:
+    """Where rows were made under unlike torch versions or processors, which share the key of a record."""
+    made: dict[tuple[str, str, str | None], list[str]] = {}
+    for entry in group.entries:
+        ran = entry.record.environment
+        made.setdefault((ran.torch, ran.platform, ran.processor), []).append(entry.label)
+    places = {(torch, platform) for torch, platform, _ in made}
+    processors = {processor for *_, processor in made if processor}
+    if len(places) > 1 or len(processors) > 1:
+        rows = (
+            f"torch {torch} on {processor or platform}: {listed(list(dict.fromkeys(labels)))}"
+            for (torch, platform, processor), labels in made.items()
+        )
+        yield (
+            "These rows were made with unlike torch versions or processors, which alone can move the numbers of a "
+            f"trained system: {'; '.join(rows)}."
+        )
 
 
 def _synthetic_networks(group: Group) -> Iterator[Note]:

@@ -176,6 +176,7 @@ class Environment(_Part):
     numpy: str
     device: str
     threads: int
+    processor: str | None = None  # model and instruction set torch used; records of older versions have none
     package: str  # version of sf2f-bench
     commit: str | None = None
 

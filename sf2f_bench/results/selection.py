@@ -267,6 +267,9 @@ def difference(one: RunRecord, other: RunRecord) -> str | None:
         mine, yours = _extractors(one, role), _extractors(other, role)
         if mine and yours and mine != yours:
             return f"{role} extractor differs ({', '.join(mine)} here, {', '.join(yours)} there)"
+    for id_ in one.extractors.keys() & other.extractors.keys():
+        if one.extractors[id_].source != other.extractors[id_].source:
+            return f"the code of {id_} differs"
     versions = {score.metric: score.version for score in other.scores}
     for score in one.scores:
         if versions.get(score.metric, score.version) != score.version:

@@ -5,7 +5,6 @@ data -> store -> model -> faces -> scores -> record; the artefacts on the way ar
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.faces_in import check_folder, read_faces
 from sf2f_bench.extractors.weights import all_files
-from sf2f_bench.files import Damaged, check_writable, hash_of, read_or_damaged, seed_of, set_aside, write_json
+from sf2f_bench.files import check_writable, hash_of, kept, load_facts, save_facts, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import (
@@ -180,9 +179,9 @@ def open_run(
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
     evaluation = Evaluation(
-        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons
+        benchmark, store, dataset, own, extractors, config.cache / "features", judges, reasons, reporter.say
     )
-    findings = _findings(config, benchmark, dataset, store, reporter) if machine.is_main else ()
+    findings = _findings(config, benchmark, dataset, store, reporter.say) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
 
@@ -202,7 +201,6 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
     """
     further = protocol_named(benchmark.protocol).further_extractors(benchmark)
     found: dict[str, FeatureExtractor] = {}
-    _check_names([benchmark.judge, benchmark.training_loss, *further.values()])
     for key, name in {"judge": benchmark.judge, "training-loss": benchmark.training_loss, **further}.items():
         try:
             found[key] = extractor_named(name)
@@ -210,6 +208,8 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
             if key == "training-loss":
                 raise
             missing[name] = error
+        except BenchError as error:
+            raise _with_near_names(name, error) from error
     loss = found["training-loss"]
     if not isinstance(loss, TorchExtractor) or not hasattr(loss.module, "features"):
         raise BenchError(
@@ -219,12 +219,12 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
     return found
 
 
-def _check_names(names: Sequence[str]) -> None:
-    """Raise BenchError for a network that is unknown, with the nearest names, those within a family included."""
+def _with_near_names(name: str, error: BenchError) -> BenchError:
+    """The error; for a network that is unknown with the nearest names, those within a family included."""
+    if is_file(name) or family_of(name) in EXTRACTORS.targets():
+        return error
     known = {*EXTRACTORS, *(user for file in all_files().values() for user in file.used_by)}
-    for name in names:
-        if not is_file(name) and family_of(name) not in EXTRACTORS.targets():
-            raise BenchError(unknown(EXTRACTORS.kind, name, sorted(known)))
+    return BenchError(unknown(EXTRACTORS.kind, name, sorted(known)))
 
 
 def _attribute_judges(
@@ -242,23 +242,21 @@ def _attribute_judges(
 
 
 def _findings(
-    config: RunConfig, benchmark: Benchmark, dataset: Dataset, store: PreparedStore, reporter: Reporter
+    config: RunConfig,
+    benchmark: Benchmark,
+    dataset: Dataset,
+    store: PreparedStore,
+    say: Callable[[str], object] = print,
 ) -> tuple[Finding, ...]:
     """The audit of the data for the benchmark's galleries, made once."""
     key = hash_of([store.data_hash, benchmark.gallery_size, benchmark.ks, AUDIT_VERSION])
-    path = config.cache / "audit" / f"{key}.json"
 
-    def read(file: Path) -> tuple[Finding, ...]:
-        return tuple(Finding(**row) for row in json.loads(file.read_text(encoding="utf-8"))["findings"])
+    def make(path: Path) -> None:
+        found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
+        save_facts(path, {"findings": [finding.model_dump() for finding in found]})
 
-    if path.exists():
-        try:
-            return read_or_damaged(path, read)
-        except Damaged as error:
-            reporter.say(f"{error}; it is kept as {set_aside(path).name} and made anew")
-    found = audit(dataset, store, benchmark.gallery_size, benchmark.ks)
-    write_json(path, {"findings": [finding.model_dump() for finding in found]})
-    return read(path)
+    facts = kept(config.cache / "audit" / f"{key}.json", make, load_facts, say)
+    return tuple(Finding(**row) for row in facts["findings"])
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.protocols.names import SEGMENTS
 from sf2f_bench.protocols.scores import Scores
 from sf2f_bench.results import records
+from sf2f_bench.sources import source_of
 from sf2f_bench.types import (
     SPLITS,
     AttributeJudge,
@@ -185,7 +187,8 @@ def _extractor_cards(evaluation: Evaluation, found: Scores) -> dict[str, Extract
     scored = {score.extractor for score in found.scores}
     judges = [judge for judge in evaluation.attribute_judges if judge.id in scored]
     asked: list[FeatureExtractor | AttributeJudge] = [*evaluation.extractors.values(), *judges]
-    return {network.id: getattr(network, "card", ExtractorCard()) for network in asked}
+    cards = {network.id: (getattr(network, "card", ExtractorCard()), source_of(network)) for network in asked}
+    return {id_: replace(card, source=source) if source else card for id_, (card, source) in cards.items()}
 
 
 def _environment(device: str) -> records.Environment:
@@ -196,9 +199,22 @@ def _environment(device: str) -> records.Environment:
         numpy=np.__version__,
         device=device,
         threads=torch.get_num_threads(),
+        processor=_processor(device),
         package=sf2f_bench.__version__,
         commit=_commit(),
     )
+
+
+def _processor(device: str) -> str:
+    """``Intel(R) Xeon(R) ..., AVX512``, after the GPU's name where one computed."""
+    parts = [torch.cuda.get_device_name()] if device == "cuda" else []
+    try:  # on Linux, `platform` knows no model
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    model = re.search(r"^model name\s*: *(.+)$", text, re.MULTILINE)
+    parts += [model[1] if model else platform.processor(), torch.backends.cpu.get_cpu_capability()]
+    return ", ".join(part for part in parts if part)
 
 
 def _commit() -> str | None:

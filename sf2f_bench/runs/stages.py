@@ -22,12 +22,21 @@ from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore, prepare, store_key
 from sf2f_bench.data.training import TrainingData
 from sf2f_bench.evaluation.test_people import Evaluation
-from sf2f_bench.files import hash_of, load_tensors, only_one, save_tensors
-from sf2f_bench.progress import Reporter
+from sf2f_bench.files import (
+    Damaged,
+    hash_of,
+    kept,
+    load_tensors,
+    only_one,
+    save_tensors,
+    say_set_aside,
+)
+from sf2f_bench.progress import Reporter, first_few
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.protocols.protocol import EvaluationProtocol
-from sf2f_bench.registry import DATASETS, extractor_named
+from sf2f_bench.registry import DATASETS, extractor_named, place_of
 from sf2f_bench.results import records
+from sf2f_bench.sources import keyed, source_of
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import (
     Anchor,
@@ -54,7 +63,7 @@ class Run:
     reporter: Reporter
     machine: Machine
     evaluation: Evaluation
-    stores: Mapping[str, PreparedStore]  # id of a system's front end -> store
+    stores: Mapping[str, PreparedStore]  # `keyed` front end of a system -> store
     findings: tuple[records.Finding, ...] = ()  # of the audit
 
     @property
@@ -84,7 +93,7 @@ class Run:
 
     def store_for(self, system: SpeechToFace) -> PreparedStore:
         """The prepared store of the system's front end."""
-        return self.stores[system.frontend.id]
+        return self.stores[keyed(system.frontend)]
 
 
 # ---------------------------------------------------------------- the prepared stores
@@ -145,13 +154,13 @@ def prepared_stores(
     reporter: Reporter,
     frontends: Sequence[AudioFrontend],
 ) -> dict[str, PreparedStore]:
-    """The store of each front end, by its id; prepared by the main process and opened by all.
+    """The store of each front end, by its id as keys have it; prepared by the main process and opened by all.
 
     Raises BenchError for a front end that leaves other test identities than the first one.
     """
     stores: dict[str, PreparedStore] = {}
     for frontend in frontends:
-        if frontend.id in stores:
+        if keyed(frontend) in stores:
             continue
         if not machine.is_main:
             machine.barrier()
@@ -164,7 +173,7 @@ def prepared_stores(
                 f"front end {frontend.id} leaves other test identities than {frontends[0].id}: see "
                 f"{store.folder / 'left_out.csv'}; systems can be compared on the same people only"
             )
-        stores[frontend.id] = store
+        stores[keyed(frontend)] = store
     return stores
 
 
@@ -173,7 +182,7 @@ def prepared_stores(
 
 def keys_of(run: Run, row: Anchor | SpeechToFace) -> dict[str, str]:
     """The name of every artefact of a row: a hash of all that decides it, upstream names included."""
-    extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
+    extractors = {key: keyed(extractor) for key, extractor in run.evaluation.extractors.items()}
     train = _train_key(run, row)
     parts = {"model": train, "protocol": run.protocol.name, "stage": STAGES["generate"]}
     faces = hash_of({**parts, **run.protocol.key_parts(extractors)})
@@ -187,10 +196,10 @@ def record_key(run: Run, faces: str) -> str:
         "name": run.benchmark.name,
         "version": run.benchmark.version,
         "protocol": run.protocol.name,
-        "metrics": [(metric.name, metric.version) for metric in metrics],
+        "metrics": [(metric.name, metric.version, *_source(metric)) for metric in metrics],
     }
-    extractors = {key: extractor.id for key, extractor in run.evaluation.extractors.items()}
-    extractors |= {judge.id: "attributes" for judge in run.evaluation.attribute_judges}
+    extractors = {key: keyed(extractor) for key, extractor in run.evaluation.extractors.items()}
+    extractors |= {keyed(judge): "attributes" for judge in run.evaluation.attribute_judges}
     return hash_of(
         {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
     )
@@ -208,21 +217,29 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
         "system": with_width(card.name, card.width),
         "version": card.version,
     }
+    if source := source_of(row):
+        facts["source"] = f"{type(row).__qualname__} of {source}"
     if isinstance(row, Anchor):
         return hash_of(facts)
     base = base_of(row)
+    processes = run.machine.shard[1]
     return hash_of(
         {
             **facts,
             "data": run.store_for(row).data_hash,
             "recipe": dict(row.recipe),
             "starts_from": _train_key(run, base) if base else None,
-            "perceptual": run.evaluation.extractors["training-loss"].id,
+            "perceptual": keyed(run.evaluation.extractors["training-loss"]),
             "device": run.device.type,
             "stage": STAGES["train"],
             **run.config.training_key(),
+            **({"processes": processes} if processes > 1 else {}),  # they add up a batch in another order
         }
     )
+
+
+def _source(metric: object) -> list[str]:
+    return [source] if (source := source_of(metric)) else []
 
 
 # ---------------------------------------------------------------- the trained model
@@ -245,7 +262,7 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
     checkpoints = run.config.cache / "training" / key
     waits = partial(run.reporter.say, f"{system.card.label}: another run is training it: waiting for it")
     with only_one(run.config.cache / "locks" / key, waits) if run.machine.is_main else nullcontext():
-        if not run.machine.broadcast(_model(run, key).exists()):
+        if not run.machine.broadcast(run.machine.is_main and _is_sound(run, _model(run, key))):
             _train(run, system, key, checkpoints)
             run.machine.barrier()  # the file is complete before anybody reads it
     state, facts = load_tensors(_model(run, key))
@@ -253,6 +270,18 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
     if run.machine.is_main:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return facts
+
+
+def _is_sound(run: Run, model: Path) -> bool:
+    """Whether there is a trained model; one that is damaged is set aside."""
+    if not model.exists():
+        return False
+    try:
+        load_tensors(model)
+    except Damaged as error:
+        say_set_aside(model, error, run.reporter.say)
+        return False
+    return True
 
 
 def _model(run: Run, key: str) -> Path:
@@ -275,7 +304,13 @@ def _train(run: Run, system: SpeechToFace, key: str, checkpoints: Path) -> None:
         "curve": [*before["curve"], *context.curve],
         "seconds": before["seconds"] + context.seconds,
     }
-    save_tensors(_model(run, key), system.state_dict(), facts)
+    state = system.state_dict()
+    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise BenchError(
+            f"{system.card.label}: {first_few(bad)} of the trained state hold NaN or infinite values, so it is not "
+            f"kept: look at the loss, or lower the learning rate ({place_of(system)})"
+        )
+    save_tensors(_model(run, key), state, facts)
     if context.best_file.exists():
         context.best_file.replace(_model(run, f"{key}-best"))
 
@@ -308,8 +343,10 @@ def _context(
 
 def generated(run: Run, system: SpeechToFace, key: str) -> Any:
     """What the protocol keeps of a trained system's faces of the test identities, generated once."""
-    path = run.config.cache / "faces" / f"{key}.safetensors"
-    if not path.exists():
+
+    def make(path: Path) -> None:
         store = run.store_for(system)
         run.protocol.generate(run.evaluation, system, store, run.device, run.config.seed, run.reporter, path)
-    return run.protocol.load(path)
+
+    path = run.config.cache / "faces" / f"{key}.safetensors"
+    return kept(path, make, run.protocol.load, run.reporter.say)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sf2f_bench.files import load_tensors
-from sf2f_bench.registry import MODELS, is_file, place_of
-from sf2f_bench.types import Anchor, BenchError, ModelSettings, SpeechToFace
+from sf2f_bench.registry import MODELS, place_of
+from sf2f_bench.types import Anchor, BenchError, ModelCard, ModelSettings, SpeechToFace
 
 
 def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
@@ -28,12 +28,18 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
         model = _with_weights(name, target, settings, Path(weights))
     else:
         model = _system(name, target, settings)
-    if is_file(name) and model.card.name in MODELS.targets():
-        raise BenchError(
-            f"--models {name}: {model.card.name!r} is the name of an installed model; the table must not confuse the "
-            f"two: choose another card.name in {place_of(type(model))}"
-        )
+    _check_name(name, model.card, place_of(type(model)))
     return model
+
+
+def _check_name(name: str, card: ModelCard, place: str) -> None:
+    """Raise BenchError where a table would show a model under the name of another one that is installed."""
+    for field, shown in (("name", card.name), ("title", card.title)):
+        if (taken := MODELS.installed_as(shown)) and taken != name:
+            raise BenchError(
+                f"--models {name}: {shown!r} is the name of an installed model; the table must not confuse the "
+                f"two: choose another card.{field} in {place}"
+            )
 
 
 def _system(name: str, target: Any, settings: ModelSettings) -> SpeechToFace:

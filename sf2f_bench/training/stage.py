@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sf2f_bench.files import save_tensors, write_json
+from sf2f_bench.files import Damaged, save_tensors, say_set_aside, write_json
 from sf2f_bench.progress import Bar, first_few
 from sf2f_bench.training.board import Board
 from sf2f_bench.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
@@ -78,9 +78,15 @@ class Stage:
         self.unread: list[tuple[int, Logged, Tensor]] = []  # steps whose scalars are still on the device
         self.samples = 0  # of all processes
         self.progress = StageProgress()
+        damage: Damaged | None = None
         if self.path.exists():
-            self.progress = StageProgress(**load_checkpoint(self.path, state))
+            try:
+                self.progress = StageProgress(**load_checkpoint(self.path, state))
+            except Damaged as error:  # before any of `state` has changed
+                damage = error
         self.machine.barrier()  # no process trains, and so overwrites the file, before all have read it
+        if damage and self.machine.is_main:
+            say_set_aside(self.path, damage, context.reporter.say)
         self.seconds_before = self.progress.seconds
         self.started = self.saved = time.monotonic()
         self.board: Board | None = None

@@ -170,7 +170,8 @@ class ExtractorCard:
     of further networks, lowest first. trained_on, licence: of its weights. convention: whose names its numbers have,
     see `MetricCard.headings`. synthetic: trained on synthetic faces, so its numbers on real photos are no result.
     files: its files of weights, for `sf2f-bench weights`: names, or addresses that may end in their checksum,
-    ``https://example.org/net.safetensors#sha256=...``.
+    ``https://example.org/net.safetensors#sha256=...``. source: of the code of a plug-in, which the harness fills in;
+    rows by one id of unlike sources share no table.
     """
 
     title: str = "By a further network"
@@ -180,3 +181,4 @@ class ExtractorCard:
     convention: str = ""
     synthetic: bool = False
     files: tuple[str, ...] = ()
+    source: str = ""

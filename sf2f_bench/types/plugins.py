@@ -61,7 +61,11 @@ class Dataset(Protocol):
         """Photos of one identity, sorted by key."""
 
     def fingerprint(self) -> str:
-        """A hash of all that decides the content, cheap enough to compute on every run."""
+        """A hash of all that decides the content, cheap enough to compute on every run.
+
+        Names and sizes will do for media that have a `path`: their contents are hashed when they are prepared, and
+        looked at again where size or time has changed.
+        """
 
 
 @runtime_checkable

@@ -47,7 +47,7 @@ CASES = {  # what is pinned -> (settings, ids of the networks by key, attribute 
 }
 
 
-def run_of(protocol, settings, networks, attribute_judges):
+def run_of(protocol, settings, networks, attribute_judges, processes=1):
     """A run over a store that is not there: of the data only their hash enters."""
     config = RunConfig(protocol=protocol, **settings)
     ids = {
@@ -64,6 +64,7 @@ def run_of(protocol, settings, networks, attribute_judges):
         store=store,
         store_for=lambda system: store,
         device=torch.device("cpu"),
+        machine=SimpleNamespace(shard=(0, processes)),
         evaluation=SimpleNamespace(
             extractors={key: SimpleNamespace(id=id_) for key, id_ in ids.items()},
             attribute_judges=[SimpleNamespace(id=id_) for id_ in attribute_judges],
@@ -169,3 +170,9 @@ def test_other_arithmetic_is_another_training_of_a_system_and_no_other_anchor(op
     assert keys_of_row(plain, "sf2f-64")[0] != keys_of_row(other, "sf2f-64")[0]
     assert keys_of_row(plain, "sf2f-64-fuser")[0] != keys_of_row(other, "sf2f-64-fuser")[0]
     assert keys_of_row(plain, "chance") == keys_of_row(other, "chance")
+
+
+def test_other_numbers_of_processes_are_other_trainings_of_a_system_and_no_other_anchor():
+    one, two, four = (run_of(BENCH, {"budget": "smoke"}, EMBEDDED, None, count) for count in (1, 2, 4))
+    assert len({keys_of_row(run, "sf2f-64-fuser")[0] for run in (one, two, four)}) == 3
+    assert keys_of_row(one, "chance") == keys_of_row(two, "chance")

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,12 +139,50 @@ def test_another_judge_or_metric_version_never_shares_a_column():
     assert "version of recall@1/g100 differs" in found[1].why
 
 
+def test_rows_by_unlike_code_of_one_extractor_share_no_table():
+    made = [record(), record("voice2face", 0.2)]
+    cards = {id_: replace(card, source="source 1") for id_, card in made[1].extractors.items()}
+    made[1] = made[1].model_copy(update={"extractors": cards})
+    assert "the code of" in groups(made)[1].why
+    assert len(groups([made[0], record("voice2face", 0.2)])) == 1
+
+
 def test_newest_duplicate_wins_and_is_counted():
     made = [record(recall=r, key=f"{r}", hours=h) for r, h in ((0.30, 0), (0.36, 2), (0.20, 1))]
     (group,) = groups(made)
     assert [row.record.scores[3].value for row in group.entries] == [0.36]
     assert group.set_aside == 2
     assert "2 older records were set aside" in said(made)
+
+
+UNLIKE = [
+    ({"torch": "2.16"}, "torch 2.16 on Linux: sf2f-64 (width 0.25); torch 2.15 on Linux: voice2face"),
+    (
+        {"platform": "Darwin arm64"},
+        "torch 2.15 on Darwin arm64: sf2f-64 (width 0.25); torch 2.15 on Linux: voice2face",
+    ),
+    ({"processor": "A, AVX2"}, ""),  # the other one is not known
+    ({"threads": 64}, ""),
+]
+
+
+def on_machine(made, facts):
+    return made.model_copy(update={"environment": made.environment.model_copy(update=facts)})
+
+
+@pytest.mark.parametrize(("unlike", "words"), UNLIKE)
+def test_rows_of_unlike_machines_are_told(unlike, words):
+    made = [record("voice2face", 0.2), on_machine(record(), unlike)]
+    assert ("unlike torch versions or processors" in said(made)) == bool(words)
+    assert words in said(made)
+
+
+def test_unlike_processors_are_told_where_both_are_known():
+    made = [
+        on_machine(one, {"processor": processor})
+        for one, processor in ((record("voice2face", 0.2), "A, AVX2"), (record(), "B, AVX512"))
+    ]
+    assert "torch 2.15 on B, AVX512: sf2f-64 (width 0.25); torch 2.15 on A, AVX2: voice2face" in said(made)
 
 
 def test_seed_and_budget_stand_in_labels_only_where_needed():

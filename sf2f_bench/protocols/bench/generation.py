@@ -34,7 +34,8 @@ def generate(
     """
 
     def faces_of(segments: list[FloatArray]) -> ByteArray:
-        return generate_faces(system.generate, segments, system.frontend.normalise, device, noise, advance)
+        normalise = system.frontend.normalise
+        return generate_faces(system.generate, segments, normalise, device, noise, advance, store.image_size)
 
     segments = segments_of(store, system.frontend)
     faces = faces_of(segments)

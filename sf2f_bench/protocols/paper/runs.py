@@ -113,7 +113,7 @@ def predict(
     runs, shown = [], []
     for run in range(RUNS):
         crops = _crops_of(store, names, system.frontend.segment_frames, run)
-        features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run))
+        features, faces = one_run(evaluation, crops, _Generator(system, device, seed, run, store.image_size))
         runs.append(features)
         shown.append(faces)
         advance(len(names))
@@ -145,8 +145,8 @@ def _crops_of(store: PreparedStore, names: Sequence[str], frames: int, run: int)
 class _Generator:
     """A system in one of the runs."""
 
-    def __init__(self, system: SpeechToFace, device: torch.device, seed: int, run: int) -> None:
-        self.system, self.device, self.seeds = system, device, (seed, run)
+    def __init__(self, system: SpeechToFace, device: torch.device, seed: int, run: int, size: int) -> None:
+        self.system, self.device, self.seeds, self.size = system, device, (seed, run), size
         self.noise = self.noise_of()
 
     def noise_of(self, *purpose: str) -> torch.Generator:
@@ -157,7 +157,7 @@ class _Generator:
         """``[S_i, filters, frames]`` each -> uint8 ``[N, 3, H, W]``."""
         generate, normalise = self.system.generate, self.system.frontend.normalise
         return generate_faces(
-            generate, segments, normalise, self.device, noise or self.noise, lambda count: None
+            generate, segments, normalise, self.device, noise or self.noise, lambda count: None, self.size
         )
 
 
