@@ -272,7 +272,10 @@ def _facts(identity: Identity) -> dict[str, Any]:
 
 
 def _data_hash(
-    settings: dict[str, Any], rows: list[dict[str, Any]], bad: list[dict[str, Any]], content: str | None
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    bad: list[dict[str, Any]],
+    content: str | None = None,
 ) -> str:
     """Identifies the data in every record: how they were read, the identities of each split, bad files, contents.
 
