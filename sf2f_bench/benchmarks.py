@@ -149,6 +149,18 @@ def benchmark_named(name: str) -> Benchmark:
     return BENCHMARKS[name]
 
 
+def check_gallery(benchmark: Benchmark, dataset: str, people: int) -> None:
+    """Raise BenchError where a data set has fewer test people than a gallery holds."""
+    if people >= benchmark.gallery_size:
+        return
+    ks = [k for k in benchmark.ks if k < people] or [1]
+    advice = f"choose a smaller gallery (--gallery {people} --ks {','.join(map(str, ks))}), or add people"
+    raise BenchError(
+        f"galleries of {benchmark.gallery_size} need as many test identities, {dataset} has {people}: "
+        + (advice if people > 1 else "add people")
+    )
+
+
 def benchmark_of(config: RunConfig) -> Benchmark:
     """The benchmark that a run is asked for, with the run's own protocol, galleries and networks.
 

@@ -156,16 +156,37 @@ def load_config(file: Path | None, options: Mapping[str, Any]) -> RunConfig:
     """
     settings: dict[str, Any] = {}
     if file is not None:
-        try:
-            settings = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise BenchError(f"{file} is not a TOML file that can be read: {error}") from None
+        settings = _read_toml(file)
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     try:
         return RunConfig(**settings | given)
     except ValidationError as error:
         faults = [_fault(fault, given, file) for fault in error.errors()]
         raise BenchError(f"these settings cannot be used: {'; '.join(faults)}") from None
+
+
+WINDOWS_PATHS = r"write a Windows path in single quotes: root = 'C:\data\mine'"
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    """Raises BenchError for what is no TOML; a byte order mark is passed over."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchError(
+            f"{file} is not in UTF-8 (byte {error.start}), as TOML must be: save it as UTF-8 in your editor"
+        ) from None
+    except OSError as error:
+        raise BenchError(f"{file} is not a TOML file that can be read: {error}") from None
+    try:
+        settings = tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        advice = f"; {WINDOWS_PATHS}" if "\\" in text else ""
+        raise BenchError(f"{file} is not a TOML file that can be read: {error}{advice}") from None
+    for name, value in settings.items():
+        if isinstance(value, str) and not value.isprintable():  # "C:\new" holds a line break
+            raise BenchError(f"{file}: {name} = {value!r} holds a control character: {WINDOWS_PATHS}")
+    return settings
 
 
 def _fault(fault: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> str:

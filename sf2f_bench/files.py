@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import platform
+import re
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -18,12 +24,130 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHECKSUM = "checksum"  # in the dictionary of a file of tensors
+OTHER_FOLDER = "or choose another folder"
+CANNOT_WRITE = {  # error of the system -> what to do
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), f"free some space, {OTHER_FOLDER}"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), f"make it writable, {OTHER_FOLDER}"),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP),
+        f"a file or a broken link is in the way: remove it, {OTHER_FOLDER}",
+    ),
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: f"check the disk, {OTHER_FOLDER}",
+}
+LEFT = "nothing that was made before is lost, and the same command goes on from there"
+FULL = 1 << 16  # bytes: a disk with less free space is full
+
+
+class Damaged(BenchError):  # noqa: N818 - a state of a file
+    """A file that this package wrote can no longer be read; whoever needs it makes it anew where that is possible."""
+
+
+def read_or_damaged(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of a file of this package. Raises Damaged where it cannot."""
+    try:
+        return read(path)
+    except (PermissionError, MemoryError, BenchError):
+        raise
+    except Exception as error:
+        raise Damaged(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote. Raises Damaged where that cannot be read."""
+    return read_or_damaged(path, lambda file: json.loads(file.read_text(encoding="utf-8")))
+
+
+def cannot_write(folder: Path, error: Exception) -> BenchError | None:
+    """The error to show where a disk refused to be written to; None for every other exception.
+
+    safetensors and libsndfile raise exceptions of their own on a full disk.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        number = int(found[1])
+    if number is None and not isinstance(error, OSError) and _is_full(folder):
+        number = errno.ENOSPC
+    if number not in CANNOT_WRITE:
+        return None
+    return BenchError(
+        f"{folder} cannot be written to ({os.strerror(number)}): {CANNOT_WRITE[number]}; {LEFT}"
+    )
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < FULL
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Raise BenchError where a folder cannot be written to, or cannot be made; nothing is made."""
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        if not folder.is_symlink():
+            return check_writable(folder.parent, option) if folder != folder.parent else None
+        raise BenchError(
+            f"{option}: {folder} is a link to a folder that does not exist: make that, {OTHER_FOLDER}"
+        ) from None
+    except OSError as error:
+        raise BenchError(
+            f"{option}: {folder} cannot be used ({error.strerror}): choose another folder"
+        ) from error
+    if not folder.is_dir():
+        raise BenchError(f"{option}: expected a folder, but {folder} is none: choose another folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BenchError(f"{option}: {folder} cannot be written to: make it writable, {OTHER_FOLDER}")
+    return None
+
+
+@contextmanager
+def only_one(lock: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file, which the system frees however the process ends; `wait` is called where another holds it."""
+    from filelock import FileLock, Timeout
+
+    with refusals_named(lock.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            wait()
+            held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a temporary file beside `path`, then fsync and rename it over `path`."""
+    """Let `write` fill a temporary file beside `path`, then fsync and rename it over `path`.
+
+    What a killed process left of such files is removed. Raises BenchError where the disk is full or read-only.
+    """
+    with refusals_named(path.parent):
+        return _write_atomically(path, write)
+
+
+@contextmanager
+def refusals_named(folder: Path) -> Iterator[None]:
+    """Raise BenchError where a disk refuses what is written into a folder inside; see `cannot_write`."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        if fault := cannot_write(folder, error):
+            raise fault from error
+        raise
+
+
+def _write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    prefix = f".{path.name[:50]}."
+    _remove_leftovers(path.parent, prefix)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f"{prefix}{_owner(os.getpid())}", suffix=path.suffix
+    )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -35,6 +159,32 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _owner(process: int) -> str:
+    """Part of the name of a temporary file: the machine and the process that fills it."""
+    return f"{zlib.crc32(platform.node().encode()):08x}-{process}-"
+
+
+def _remove_leftovers(folder: Path, prefix: str) -> None:
+    """Remove temporary files whose process, of this machine, has ended."""
+    for entry in list(os.scandir(folder)):
+        process = re.match(r"[0-9a-f]{8}-(\d+)-", entry.name[len(prefix) :])
+        if not entry.name.startswith(prefix) or process is None:
+            continue
+        number = int(process[1])
+        if process[0] == _owner(number) and not _is_running(number):
+            Path(entry).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of somebody else
+        return True
+    return True
 
 
 def write_json(path: Path, value: object) -> Path:
@@ -68,10 +218,6 @@ def hash_of(value: object) -> str:
 def seed_of(*parts: object) -> int:
     """A 63-bit seed that depends on every part and on nothing else."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
-class Damaged(BenchError):  # noqa: N818 - a state of a file
-    """A file of the cache that is not as it was written."""
 
 
 def save_tensors(
@@ -126,10 +272,7 @@ def save_facts(path: Path, value: Any) -> Path:
 
 def load_facts(path: Path) -> Any:
     """Read what `save_facts` wrote, or plain JSON of an older version. Raises Damaged as `load_tensors` does."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise Damaged(f"{path} is damaged ({error})") from error
+    found = read_json(path)
     if not isinstance(found, dict) or found.keys() != {"value", CHECKSUM}:
         return found
     if found[CHECKSUM] != _checksum({}, found["value"]):

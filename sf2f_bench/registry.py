@@ -367,7 +367,9 @@ def _shown(file: str) -> str:
 
 def unknown(kind: str, name: str, known: list[str]) -> str:
     """The message for a name that is not known: the nearest ones, else all of them."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    plain = {other.casefold(): other for other in known}
+    near = [plain[word] for word in difflib.get_close_matches(name.casefold(), plain, n=3, cutoff=0.5)]
+    near = near or [other for word, other in plain.items() if name.casefold() in word][:3]
     hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(known)}."
     return f"unknown {kind} {name!r}: {hint}"
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -25,6 +30,7 @@ from sf2f_bench.commands.options import ALL_SETTINGS, DATA_SETTINGS, FOLDER, ben
 from sf2f_bench.commands.score import score
 from sf2f_bench.commands.validate import validate
 from sf2f_bench.commands.weights import weights
+from sf2f_bench.files import cannot_write
 from sf2f_bench.registry import plugin_faults
 from sf2f_bench.types import BenchError
 
@@ -33,8 +39,35 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: everything ends as it does for Ctrl-C."""
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that its workers end with it.
+
+    Not under torchrun or SLURM: a process that waits for the others would never see the exception.
+    """
+    if threading.current_thread() is not threading.main_thread() or "WORLD_SIZE" in os.environ:
+        yield
+        return
+    process = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a copy of this process, for pictures
+            os._exit(128 + number)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Commands(click.Group):
-    """Prints a BenchError as one message and exits with its code: no traceback for a wrong input or plug-in.
+    """Prints a BenchError as one message and exits with its code: no traceback for a wrong input, plug-in or disk.
 
     ``--traceback`` may stand before or after a command.
     """
@@ -54,16 +87,25 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
         try:
-            with plugin_faults():
+            with terminated_as_interrupted(), plugin_faults():
                 return super().invoke(context)
         except BenchError as error:
-            if context.params.get("traceback"):
-                traceback.print_exception(error)
-            click.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
+            self._fail(context, error, error)
+        except OSError as error:
+            fault = cannot_write(Path(os.fsdecode(error.filename or ".")).parent, error)
+            if fault is None:
+                raise
+            self._fail(context, error, fault)
+        except KeyboardInterrupt as error:
             click.echo("stopped; give the same command again to resume", err=True)
-            sys.exit(130)
+            sys.exit(143 if isinstance(error, Terminated) else 130)
+
+    @staticmethod
+    def _fail(context: click.Context, error: Exception, shown: BenchError) -> NoReturn:
+        if context.params.get("traceback"):
+            traceback.print_exception(error)
+        click.echo(f"error: {shown}", err=True)
+        sys.exit(shown.exit_code)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,6 +148,11 @@ def run(config: Path | None, **options: Any) -> None:
     if made is None:  # the main process of this run prints
         return
     summary(made, Console())
+    if settings.budget == "smoke" and (steps := [s for r in made if (s := r.system.recipe.get("steps"))]):
+        click.echo(
+            f"budget smoke: {max(steps)} training steps only prove that everything runs; what is said above of trained "
+            "systems, warnings included, says nothing about them. Results need a run without --budget smoke."
+        )
     click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
 
 

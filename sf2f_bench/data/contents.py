@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from sf2f_bench.data.shards import Shard, path_of, sha256_of, stamp_of
-from sf2f_bench.files import write_atomically
+from sf2f_bench.files import Damaged, read_or_damaged, write_atomically
 from sf2f_bench.progress import Reporter, first_few
 from sf2f_bench.types import Dataset
 
@@ -50,7 +50,7 @@ def forget_changed(dataset: Dataset, shards: Sequence[Shard], finished: Path, re
     )
     finished.unlink(missing_ok=True)
     for shard in changed:
-        shard.manifest.unlink()
+        shard.manifest.unlink(missing_ok=True)
     return True
 
 
@@ -58,7 +58,10 @@ def _changed(shard: Shard, media: Any) -> list[str]:
     """The files of a finished shard that are not what they were, by identity and key."""
     if not shard.manifest.exists():
         return []
-    table = pd.read_parquet(shard.manifest)
+    try:
+        table = read_or_damaged(shard.manifest, pd.read_parquet)
+    except Damaged:  # it is prepared anew where it is needed
+        return []
     if "stamp" not in table or not table["stamp"].any():
         return []
     found, stamps = [], table["stamp"].tolist()

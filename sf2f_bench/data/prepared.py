@@ -10,6 +10,7 @@ STORE/left_out.csv            every unused file and identity, with the reason
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,10 +23,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sf2f_bench.data.contents import content_hash, forget_changed
-from sf2f_bench.data.shards import COLUMNS, Shard, Tally, plan_shards, write_shard
+from sf2f_bench.data.shards import COLUMNS, Shard, Tally, check_tensors, is_whole, plan_shards, write_shard
 from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
-from sf2f_bench.files import hash_of, write_atomically, write_json
+from sf2f_bench.files import (
+    Damaged,
+    hash_of,
+    only_one,
+    read_json,
+    read_or_damaged,
+    write_atomically,
+    write_json,
+)
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
@@ -47,14 +56,13 @@ def prepare(
     jobs: int = 2,
     scheduler: str | None = None,
 ) -> PreparedStore:
-    """Write the store of `dataset` into `folder`; existing shards are kept.
+    """Write the store of `dataset` into `folder`; existing shards are kept, damaged files are made anew.
 
-    A file whose content has changed since is named, and its shard prepared anew.
-
-    jobs: processes of this machine. scheduler: address of a Dask scheduler whose workers do it instead; they have
-    to see `folder` and the data set at the same path. A file that cannot be read is listed in
-    ``left_out.csv`` with its reason and does not stop the run. Raises BenchError when `folder` contains another
-    store, when splits share an identity, when a split has no usable identity, and when no scheduler answers.
+    A file whose content has changed since is named, and its shard prepared anew. Where another process is preparing the
+    same folder, it is waited for. jobs: processes of this machine. scheduler: address of a Dask scheduler whose workers
+    do it instead; they have to see `folder` and the data set at the same path. A file that cannot be read is listed in
+    ``left_out.csv`` with its reason and does not stop the run. Raises BenchError when `folder` contains another store,
+    when splits share an identity, when a split has no usable identity, and when no scheduler answers.
     """
     splits = {split: list(dataset.identities(split)) for split in SPLITS}
     people = [person for split in SPLITS for person in splits[split]]
@@ -62,17 +70,46 @@ def prepare(
         raise unfit(f"data set {dataset.card.name}", dataset, others[0], "a sf2f_bench.Identity")
     check_disjoint({split: [identity.id for identity in found] for split, found in splits.items()})
     settings = _settings(dataset, frontend, image_size)
-    _claim(folder, settings)
-    finished = folder / "store.json"
-    if finished.exists() and not (folder / "plan.json").exists():  # of an older version
-        return PreparedStore(folder)
+    _refuse_other_contents(folder)
+    names = [person.id for person in people]
+    if store := _current(dataset, names, folder, settings, reporter):  # which may lie on a read-only disk
+        return store
+    with only_one(
+        folder / ".lock", lambda: reporter.say(f"another run is preparing {folder}: waiting for it")
+    ):
+        _claim(folder, settings, reporter)
+        if store := _current(dataset, names, folder, settings, Reporter(silent=True)):
+            return store
+        (folder / "store.json").unlink(missing_ok=True)  # of a store that is not as it was
+        _prepare(dataset, frontend, image_size, splits, settings, folder, reporter, jobs, scheduler)
+    return PreparedStore(folder)
+
+
+def _prepare(
+    dataset: Dataset,
+    frontend: AudioFrontend,
+    image_size: int,
+    splits: dict[str, list[Identity]],
+    settings: dict[str, Any],
+    folder: Path,
+    reporter: Reporter,
+    jobs: int,
+    scheduler: str | None,
+) -> None:
+    """Write what is missing of a store."""
+    people = [person.id for split in SPLITS for person in splits[split]]
     # Absolute, because workers have other working directories.
-    shards = plan_shards(dataset, [person.id for person in people], folder.absolute())
-    if not forget_changed(dataset, shards, finished, reporter) and finished.exists():
-        return PreparedStore(folder)
+    try:
+        shards = plan_shards(dataset, people, folder.absolute())
+    except Damaged as error:
+        reporter.say(f"{error}: everything in {folder} is prepared again")
+        shutil.rmtree(folder / "shards", ignore_errors=True)
+        (folder / "plan.json").unlink(missing_ok=True)
+        shards = plan_shards(dataset, people, folder.absolute())
+    forget_changed(dataset, shards, folder / "store.json", reporter)
     if not shards:
         raise BenchError(f"{dataset.card.name} has no recordings and no photos: check its folder")
-    missing = _not_done(shards)
+    missing = [shard for shard in shards if not is_whole(shard)]
     if missing:
         work = partial(write_shard, dataset, frontend, image_size)
         _write_shards(work, missing, dataset.card.name, reporter, jobs, scheduler)
@@ -82,7 +119,6 @@ def prepare(
             "give a folder that this machine and all workers share"
         )
     _finish(folder, settings, splits, shards, _left_out_before(dataset))
-    return PreparedStore(folder)
 
 
 def store_key(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> str:
@@ -100,16 +136,56 @@ def _settings(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> dic
     }
 
 
-def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Refuse a folder with other contents, and mark it as ours."""
+def _refuse_other_contents(folder: Path) -> None:
+    """Hidden files are no contents: a process that was killed may have left one."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if "settings.json" not in names and any(not name.startswith(".") for name in names):
+        raise BenchError(f"{folder} is not empty and contains no prepared store: name a new or empty folder")
+
+
+def _finished(folder: Path, settings: dict[str, Any], reporter: Reporter) -> PreparedStore | None:
+    """The store, if it is finished, of these settings, and can be read; of a damaged file the reporter tells."""
+    if not (folder / "store.json").exists():
+        return None
+    try:
+        store = PreparedStore(folder)
+        if any(store.settings.get(name) != value for name, value in settings.items()):
+            return None
+        store.check()
+    except Damaged as error:
+        reporter.say(f"{error}: made anew from the data")
+        return None
+    return store
+
+
+def _current(
+    dataset: Dataset, people: list[str], folder: Path, settings: dict[str, Any], reporter: Reporter
+) -> PreparedStore | None:
+    """The finished store, unless one of its files is damaged, or one that it was made of has changed."""
+    store = _finished(folder, settings, reporter)
+    if store is None or not (folder / "plan.json").exists():  # of an older version
+        return store
+    try:
+        shards = plan_shards(dataset, people, folder.absolute())
+    except Damaged:
+        return None
+    return None if forget_changed(dataset, shards, folder / "store.json", reporter) else store
+
+
+def _claim(folder: Path, settings: dict[str, Any], reporter: Reporter) -> None:
+    """Mark the folder as ours; refuse one of other settings."""
     mark = folder / "settings.json"
     if not mark.exists():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise BenchError(
-                f"{folder} is not empty and contains no prepared store: name a new or empty folder"
-            )
         write_json(mark, settings)
-    found = json.loads(mark.read_text(encoding="utf-8"))
+    try:
+        found = read_json(mark)
+    except Damaged as error:
+        if folder.name != hash_of(settings):  # of a folder in the cache the name says what it is of
+            raise BenchError(
+                f"{error}: delete {folder} to prepare it again, or name another folder"
+            ) from error
+        reporter.say(f"{error}: made anew")
+        write_json(mark, found := settings)
     if found != settings:
         unlike = [name for name in settings if found.get(name) != settings[name]]
         raise BenchError(
@@ -222,12 +298,11 @@ class PreparedStore:
             raise BenchError(
                 f"{folder} is not a finished prepared store: run `sf2f-bench prepare` into it first"
             )
-        self.settings = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        self.settings = read_or_damaged(folder / "store.json", self._settings)
         self.card = DatasetCard(**self.settings["card"])
         self.data_hash: str = self.settings["data_hash"]
         self.image_size: int = self.settings["image_size"]
-        table = pd.read_parquet(folder / "identities.parquet")
-        self._splits = {split: self._identities(table[table["split"] == split]) for split in SPLITS}
+        self._splits = read_or_damaged(folder / "identities.parquet", self._people)
         check_disjoint({split: [identity.id for identity in found] for split, found in self._splits.items()})
         for split, found in self._splits.items():
             if not found:
@@ -236,6 +311,24 @@ class PreparedStore:
                     f"a usable photo: see {folder / 'left_out.csv'} for the reason of every file"
                 )
         self._shards: dict[int, dict[str, np.memmap]] = {}
+
+    @staticmethod
+    def _settings(path: Path) -> dict[str, Any]:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if missing := {"card", "data_hash", "image_size"} - set(found):
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return found
+
+    def _people(self, path: Path) -> dict[str, tuple[Identity, ...]]:
+        table = pd.read_parquet(path)
+        return {split: self._identities(table[table["split"] == split]) for split in SPLITS}
+
+    def check(self) -> None:
+        """Raise Damaged for the first file that cannot be read or is cut; contents are not compared."""
+        numbers = self._good["shard"].unique()
+        _ = self.left_out
+        for number in numbers:
+            check_tensors(self._tensors(number))
 
     @staticmethod
     def _identities(table: pd.DataFrame) -> tuple[Identity, ...]:
@@ -249,12 +342,18 @@ class PreparedStore:
     @cached_property
     def left_out(self) -> pd.DataFrame:
         """Columns identity, key, reason: every unused file and identity."""
-        return pd.read_csv(self.folder / "left_out.csv", keep_default_na=False)
+        return read_or_damaged(self.folder / "left_out.csv", self._reasons)
+
+    @staticmethod
+    def _reasons(path: Path) -> pd.DataFrame:
+        return pd.read_csv(path, keep_default_na=False)[["identity", "key", "reason"]]
 
     @cached_property
     def _good(self) -> pd.DataFrame:
         """The manifest of the usable files."""
-        manifest = pd.read_parquet(self.folder / "manifest.parquet")
+        manifest = read_or_damaged(
+            self.folder / "manifest.parquet", partial(pd.read_parquet, columns=COLUMNS)
+        )
         return manifest[manifest["reason"].isna()]
 
     @cached_property
@@ -276,9 +375,12 @@ class PreparedStore:
         """The data set's keys of an identity's usable recordings or photos, in the order of `voices` or `faces`."""
         return self._keys[self._groups[identity, kind]].tolist()
 
+    def _tensors(self, shard: int) -> Path:
+        return self.folder / "shards" / f"{shard:05d}.safetensors"
+
     def _media(self, shard: int, name: str) -> np.memmap:
         if shard not in self._shards:
-            self._shards[shard] = _map_tensors(self.folder / "shards" / f"{shard:05d}.safetensors")
+            self._shards[shard] = _map_tensors(self._tensors(shard))
         return self._shards[shard][name]
 
     def voices(self, identity: str) -> list[FloatArray]:

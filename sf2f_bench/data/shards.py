@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from sf2f_bench.files import write_atomically, write_json
+from sf2f_bench.files import Damaged, read_or_damaged, write_atomically, write_json
 from sf2f_bench.registry import unfit
 from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, MediaError, Photo, Utterance
 
@@ -85,7 +85,7 @@ def plan_shards(dataset: Dataset, identities: Iterable[str], store: Path) -> lis
     """The shards of a store, by its plan, which is made where it is missing.
 
     The plan is kept because listing a large data set takes minutes, and because a restart has to divide
-    it as the start did. Raises BenchError for shards without a plan.
+    it as the start did. Raises BenchError for shards without a plan, Damaged for a plan that cannot be read.
     """
     path, folder = store / "plan.json", store / "shards"
     if not path.exists():
@@ -95,10 +95,42 @@ def plan_shards(dataset: Dataset, identities: Iterable[str], store: Path) -> lis
                 "folder to prepare it again"
             )
         write_json(path, _cut(dataset, identities))
-    plan = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        Shard(number, tuple(FileRange(*part) for part in parts), folder) for number, parts in enumerate(plan)
-    ]
+
+    def read(file: Path) -> list[Shard]:
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        return [
+            Shard(number, tuple(FileRange(*part) for part in parts), folder)
+            for number, parts in enumerate(plan)
+        ]
+
+    return read_or_damaged(path, read)
+
+
+def is_whole(shard: Shard) -> bool:
+    """Whether a shard is finished and none of its files is damaged."""
+    if not shard.manifest.exists():
+        return False
+    try:
+        rows = read_or_damaged(shard.manifest, partial(pd.read_parquet, columns=COLUMNS))
+        check_tensors(shard.tensors)
+    except Damaged:
+        return False
+    return len(rows) == shard.files
+
+
+def check_tensors(path: Path) -> None:
+    """Raise Damaged for a file of tensors that is missing, cut, or has no readable header."""
+
+    def check(file: Path) -> None:
+        with open(file, "rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, file.stat().st_size)))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        expected, found = 8 + length + max(ends), file.stat().st_size
+        if found != expected:
+            raise ValueError(f"{found} of {expected} bytes")
+
+    read_or_damaged(path, check)
 
 
 def _cut(dataset: Dataset, identities: Iterable[str]) -> list[list[FileRange]]:

@@ -6,6 +6,9 @@ without one, and sends the data set with every piece or keeps its only copy on w
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
@@ -23,11 +26,12 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 10
 RETRIES = 2  # of a piece that raises; a lost worker's pieces are repeated anyway
+WATCH_SECONDS = 0.5
 GO_ON = "give the same command again: finished work is kept"
 
 
 def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int) -> Iterator[Result]:
-    """Results of `work` in the order of finishing, by `jobs` processes of one thread each.
+    """Results of `work` in the order of finishing, by `jobs` processes of one thread each, which end with this one.
 
     Raises BenchError where a process ends before its work does.
     """
@@ -35,7 +39,7 @@ def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jo
 
     # Pickled once: pickling a data set of thousands of people takes longer than a piece of the work.
     pickled = cloudpickle.dumps(work)
-    tasks = (delayed(_work_pickled)(pickled, piece) for piece in pieces)
+    tasks = (delayed(_work_pickled)(pickled, piece, os.getpid()) for piece in pieces)
     with parallel_config(backend="loky", n_jobs=min(jobs, len(pieces)), inner_max_num_threads=1):
         try:
             yield from Parallel(return_as="generator_unordered")(tasks)
@@ -46,9 +50,23 @@ def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jo
             ) from error
 
 
-def _work_pickled(pickled: bytes, piece: Any) -> Any:
+def _work_pickled(pickled: bytes, piece: Any, parent: int) -> Any:
+    if parent != os.getpid():  # with one job the work is done in the process itself
+        _end_with(parent)
     with plugin_faults():  # here, because a traceback does not travel
         return _unpickled(pickled)(piece)
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """End this worker soon after the process that it works for, however that ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sf2f_bench.benchmarks import Benchmark
+from sf2f_bench.benchmarks import Benchmark, check_gallery
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, kept, load_tensors, save_tensors
@@ -77,11 +77,7 @@ class Evaluation:
         self.cache, self.image_size = cache, store.image_size
         self.identities = store.identities("test")
         self.genders = [identity.gender for identity in self.identities]
-        if len(self.identities) < benchmark.gallery_size:
-            raise BenchError(
-                f"galleries of {benchmark.gallery_size} need as many test identities, {store.card.name} "
-                f"has {len(self.identities)}: choose a smaller gallery (--gallery {len(self.identities)} --ks 1,2)"
-            )
+        check_gallery(benchmark, store.card.name, len(self.identities))
         judges: list[AttributeJudge] = []
         for make in attribute_judges:
             with suppress(Unavailable):

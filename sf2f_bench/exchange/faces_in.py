@@ -54,20 +54,13 @@ def read_faces(
 
     Raises BenchError that names the first ten of all problems together.
     """
-    if not folder.is_dir():
-        raise BenchError(f"expected a folder of faces, FOLDER/<identity>/*.png, but {folder} is not a folder")
     names = [identity.id for identity in identities]
-    found = _contents(folder, names)
-    rows = np.array([bool(found.pictures.get(name)) for name in names])
+    found, rows = _contents_and_rows(folder, names)
     problems = _missing(folder, found, names, rows, partial, at_least)
     present = [found.pictures[name] for name, here in zip(names, rows, strict=True) if here]
     takes = TAKES if present and min(map(len, present)) >= TAKES else 1
     images, done = _read(folder, [paths[:takes] for paths in present], size, problems)
-    if problems:
-        listed = [*problems[:PROBLEMS_AT_MOST]]
-        if more := len(problems) - len(listed):
-            listed.append(f"and {more} more")
-        raise BenchError("\n  ".join([f"the faces in {folder} cannot be scored:", *listed]))
+    _refuse(folder, problems)
     faces = np.stack(images).reshape(len(present), takes, 3, size, size)
     answer = Answer(
         faces=np.ascontiguousarray(faces[:, 0]),
@@ -76,6 +69,37 @@ def read_faces(
     )
     notes = (*_notes_on_people(rows, names), *_notes_on_takes(present), *_notes_on_pictures(found, done))
     return ExternalFaces(answer, notes, _hash(names, rows, faces))
+
+
+def check_folder(
+    folder: Path, names: Sequence[str], partial: bool, at_least: int, is_prepared: bool = True
+) -> None:
+    """Raise BenchError for a folder whose people cannot be scored, as `read_faces` does; no picture is opened.
+
+    is_prepared: whether `names` are the identities that remain when the data set is prepared, or all that it has.
+    """
+    found, rows = _contents_and_rows(folder, names)
+    problems = _missing(folder, found, names, rows, partial, at_least)
+    if problems and not is_prepared and not partial:
+        problems.append("if preparing the data leaves these people out, run `sf2f-bench prepare` first")
+    _refuse(folder, problems)
+
+
+def _refuse(folder: Path, problems: Sequence[str]) -> None:
+    if not problems:
+        return
+    listed = [*problems[:PROBLEMS_AT_MOST]]
+    if more := len(problems) - len(listed):
+        listed.append(f"and {more} more")
+    raise BenchError("\n  ".join([f"the faces in {folder} cannot be scored:", *listed]))
+
+
+def _contents_and_rows(folder: Path, names: Sequence[str]) -> tuple[_Contents, np.ndarray]:
+    """What is in the folder, and who of `names` has a picture: bool ``[N]``."""
+    if not folder.is_dir():
+        raise BenchError(f"expected a folder of faces, FOLDER/<identity>/*.png, but {folder} is not a folder")
+    found = _contents(folder, names)
+    return found, np.array([bool(found.pictures.get(name)) for name in names])
 
 
 def _contents(folder: Path, names: Sequence[str]) -> _Contents:
@@ -112,14 +136,27 @@ def _missing(
     if absent and not partial:
         problems.append(
             f"{len(absent)} of {len(names)} test people have no picture ({first_few(absent)}): generate them, or pass "
-            "--partial to score only the others"
+            f"--partial to score only the others{_alike(absent, found.strangers)}"
         )
     if partial and rows.sum() < at_least:
         problems.append(
-            f"{rows.sum()} people have a picture, a gallery needs {at_least}: generate more, or set a smaller "
-            "gallery in a --config file"
+            f"{rows.sum()} people have a picture, a gallery needs {at_least}: generate more, or choose a smaller "
+            f"--gallery, with a --ks below it{_alike(absent, found.strangers)}"
         )
     return problems
+
+
+def _alike(absent: Sequence[str], strangers: Sequence[str]) -> str:
+    """The folders that are called nearly as somebody without a picture: case, dots and blanks get lost on the way."""
+
+    def bare(name: str) -> str:
+        return "".join(
+            letter for letter in unicodedata.normalize("NFKD", name).casefold() if letter.isalnum()
+        )
+
+    known = {bare(name): name for name in absent}
+    pairs = [f"{name!r} to {known[bare(name)]!r}" for name in strangers if bare(name) in known]
+    return f"; rename {first_few(pairs)}" if pairs else ""
 
 
 def _read(

@@ -9,7 +9,6 @@ OUT/train/faces/IDENTITY/PHOTO.png, OUT/val/...     as systems are trained on th
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,15 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.workers import on_this_machine
 from sf2f_bench.evaluation.segments import segment_places
 from sf2f_bench.faces.images import PHOTO_SUFFIXES
-from sf2f_bench.files import is_plain_name, write_atomically, write_flac, write_json
+from sf2f_bench.files import (
+    Damaged,
+    is_plain_name,
+    only_one,
+    read_json,
+    write_atomically,
+    write_flac,
+    write_json,
+)
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES, SEGMENTS
 from sf2f_bench.types import SAMPLE_RATE, BenchError, Dataset
@@ -68,13 +75,31 @@ def export(
     reporter: Reporter,
     jobs: int = 2,
 ) -> None:
-    """Write the voices of `splits` into `out`; existing files are kept.
+    """Write the voices of `splits` into `out`; existing files are kept, another export into it is waited for.
 
     store: of `dataset`, prepared with `frontend`. Of test people only recordings with an evaluation window are
     written. Raises BenchError where `out` holds something else, where a data set has features and no sound, and
     where a recording has changed since it was prepared.
     """
-    _claim(out, {"benchmark": benchmark, "data_hash": store.data_hash})
+    _refuse_other_contents(out)
+    waits = partial(reporter.say, f"another export into {out} is running: waiting for it")
+    with only_one(out / ".lock", waits):
+        _claim(out, {"benchmark": benchmark, "data_hash": store.data_hash}, reporter)
+        _export(dataset, store, frontend, out, splits, reporter, jobs)
+    facts = {"licence": store.card.licence, "size": store.image_size, "frames": SEGMENT_FRAMES}
+    text = README.format(benchmark=benchmark, **facts)
+    write_atomically(out / "README.txt", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _export(
+    dataset: Dataset,
+    store: PreparedStore,
+    frontend: LogFilterbank,
+    out: Path,
+    splits: Sequence[str],
+    reporter: Reporter,
+    jobs: int,
+) -> None:
     for split in splits:
         people = _people(store, split)
         rows: dict[str, list[tuple[str, ...]]] = {}
@@ -87,19 +112,25 @@ def export(
         write_atomically(out / split / "segments.csv", partial(_write_table, table))
         if split != "test":
             _write_faces(store, people, out / split / "faces")
-    facts = {"licence": store.card.licence, "size": store.image_size, "frames": SEGMENT_FRAMES}
-    text = README.format(benchmark=benchmark, **facts)
-    write_atomically(out / "README.txt", lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def _claim(out: Path, facts: dict[str, str]) -> None:
-    """Refuse a folder that holds something else, and mark it as this export's."""
+def _refuse_other_contents(out: Path) -> None:
+    """Hidden files are no contents: a process that was killed may have left one."""
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if "export.json" not in names and any(not name.startswith(".") for name in names):
+        raise BenchError(f"{out} is not empty and holds no exported voices: choose a new or empty folder")
+
+
+def _claim(out: Path, facts: dict[str, str], reporter: Reporter) -> None:
+    """Mark a folder as this export's; refuse one of other data."""
     mark = out / "export.json"
     if not mark.exists():
-        if out.is_dir() and any(out.iterdir()):
-            raise BenchError(f"{out} is not empty and holds no exported voices: choose a new or empty folder")
         write_json(mark, facts)
-    if json.loads(mark.read_text(encoding="utf-8")) != facts:
+    try:
+        found = read_json(mark)
+    except Damaged as error:
+        raise BenchError(f"{error}: choose another folder, or delete this one to export again") from error
+    if found != facts:
         raise BenchError(
             f"{out} holds the voices of other data than {facts['benchmark']}: choose another folder"
         )

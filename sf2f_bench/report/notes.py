@@ -152,7 +152,13 @@ def _unpaired(group: Group) -> Iterator[Note]:
             yield Note(f"{entry.label}: no {term} with an interval, so no verdict.", alarm=True)
             continue
         is_fine = score.interval[0] <= guess <= score.interval[1]
-        verdict = "at chance, as it must be" if is_fine else "NOT at chance: something leaks"
+        smallest = min(1.0, guess + score.value - score.interval[0])
+        verdict = (
+            f"at chance, as it must be; with n = {score.n}, no leak that gives less than about {share(smallest)} would "
+            "have been seen"
+            if is_fine
+            else "NOT at chance: something leaks"
+        )
         measured = f"{entry.label}: {term} {with_interval(score)}, chance {share(guess)}"
         yield Note(f"{measured}: {verdict}.", alarm=not is_fine)
 

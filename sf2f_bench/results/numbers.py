@@ -37,11 +37,20 @@ def value_and_error(score: ScoreRecord) -> tuple[str, str]:
     value = number(card.factor * score.value, card.format, 3)
     is_exact = score.interval == (score.value, score.value)
     if card.error == "interval" and score.interval is not None and not is_exact:
-        low, high = (number(card.factor * bound, card.format, 2) for bound in score.interval)
+        bounds = _outwards(score.interval, card.factor, card.format)
+        low, high = (number(bound, card.format, 2) for bound in bounds)
         return value, f"[{low}, {high}]"
     if card.error != "none" and score.spread is not None:
         return value, f"± {number(card.factor * score.spread, card.format, digits_of_errors(card.format))}"
     return value, ""
+
+
+def _outwards(interval: tuple[float, float], factor: float, format_: Format) -> tuple[float, float]:
+    """An interval's bounds as they are rounded; halves of ranks outwards, so that 26.5 is not outside [24, 26.5]."""
+    low, high = (factor * bound for bound in interval)
+    if format_ == "rank":  # n - .5 is rounded to an even number
+        low, high = low - 0.01, high + 0.01
+    return low, high
 
 
 def with_interval(score: ScoreRecord) -> str:

@@ -16,17 +16,26 @@ import numpy as np
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit.findings import VERSION as AUDIT_VERSION
 from sf2f_bench.audit.findings import audit
-from sf2f_bench.benchmarks import Benchmark, benchmark_of
+from sf2f_bench.benchmarks import Benchmark, benchmark_of, check_gallery
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.channel_order import channel_order_note
-from sf2f_bench.exchange.faces_in import read_faces
-from sf2f_bench.files import hash_of, kept, load_facts, save_facts, seed_of
+from sf2f_bench.exchange.faces_in import check_folder, read_faces
+from sf2f_bench.extractors.weights import all_files
+from sf2f_bench.files import check_writable, hash_of, kept, load_facts, save_facts, seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
-from sf2f_bench.registry import ATTRIBUTE_JUDGES, extractor_named, unfit
+from sf2f_bench.registry import (
+    ATTRIBUTE_JUDGES,
+    EXTRACTORS,
+    extractor_named,
+    family_of,
+    is_file,
+    unfit,
+    unknown,
+)
 from sf2f_bench.results.records import Finding, RunRecord, load
 from sf2f_bench.runs.recording import Provenance, save_record, shuffled
 from sf2f_bench.runs.stages import (
@@ -39,6 +48,7 @@ from sf2f_bench.runs.stages import (
     record_key,
     shuffled_key,
     trained,
+    usable_test_people,
 )
 from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
@@ -94,6 +104,7 @@ def score_external(
     benchmark = benchmark_of(config)
     if reason := protocol_named(benchmark.protocol).why_no_folder:
         raise BenchError(reason)
+    _check_before(config, benchmark, dataset_of(config, benchmark), faces, partial)
     opened = open_run(config, benchmark, Machine.start(config.device), reporter)
     people, size = opened.evaluation.identities, opened.evaluation.image_size
     external = read_faces(faces, people, size, partial, at_least=benchmark.gallery_size)
@@ -132,6 +143,23 @@ def _channel_order(run: Run, answer: Answer) -> list[str]:
     return [note] if note else []
 
 
+def _check_before(
+    config: RunConfig, benchmark: Benchmark, dataset: Dataset, faces: Path, partial: bool
+) -> None:
+    """What can be known of a folder of faces before the data are prepared, which takes minutes."""
+    _check_data(config, benchmark, dataset)
+    people = usable_test_people(config, benchmark, dataset)
+    names = [person.id for person in people or dataset.identities("test")]
+    check_folder(faces, names, partial, benchmark.gallery_size, is_prepared=people is not None)
+
+
+def _check_data(config: RunConfig, benchmark: Benchmark, dataset: Dataset) -> None:
+    """Raise BenchError for galleries that the data set is too small for, and folders that cannot be written to."""
+    check_gallery(benchmark, dataset.card.name, len(dataset.identities("test")))
+    check_writable(config.cache, "--cache")
+    check_writable(config.results, "--results")
+
+
 # ---------------------------------------------------------------- what all rows share
 
 
@@ -145,6 +173,7 @@ def open_run(
     """The prepared stores, the networks that score, and the audit of the data; `systems` name the front ends."""
     reporter = reporter if machine.is_main else Reporter(silent=True)
     dataset, protocol = dataset_of(config, benchmark), protocol_named(benchmark.protocol)
+    _check_data(config, benchmark, dataset)
     # A metric that cannot be made is named before the data are prepared, which may leave fewer identities.
     protocol.metrics(benchmark, len(dataset.identities("test")))
     missing: dict[str, Unavailable] = {}
@@ -184,7 +213,7 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
     Only the network of the training loss is needed to go on: what judges may come later, without a new training.
     """
     further = protocol_named(benchmark.protocol).further_extractors(benchmark)
-    found = {}
+    found: dict[str, FeatureExtractor] = {}
     for key, name in {"judge": benchmark.judge, "training-loss": benchmark.training_loss, **further}.items():
         try:
             found[key] = extractor_named(name)
@@ -192,6 +221,8 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
             if key == "training-loss":
                 raise
             missing[name] = error
+        except BenchError as error:
+            raise _with_near_names(name, error) from error
     loss = found["training-loss"]
     if not isinstance(loss, TorchExtractor) or not hasattr(loss.module, "features"):
         raise BenchError(
@@ -199,6 +230,14 @@ def _extractors(benchmark: Benchmark, missing: dict[str, Unavailable]) -> dict[s
             "Choose another --perceptual, such as facenet-vggface2"
         )
     return found
+
+
+def _with_near_names(name: str, error: BenchError) -> BenchError:
+    """The error; for a network that is unknown with the nearest names, those within a family included."""
+    if is_file(name) or family_of(name) in EXTRACTORS.targets():
+        return error
+    known = {*EXTRACTORS, *(user for file in all_files().values() for user in file.used_by)}
+    return BenchError(unknown(EXTRACTORS.kind, name, sorted(known)))
 
 
 def _attribute_judges(

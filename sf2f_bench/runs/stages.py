@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +22,15 @@ from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore, prepare, store_key
 from sf2f_bench.data.training import TrainingData
 from sf2f_bench.evaluation.test_people import Evaluation
-from sf2f_bench.files import Damaged, hash_of, kept, load_tensors, save_tensors, say_set_aside
+from sf2f_bench.files import (
+    Damaged,
+    hash_of,
+    kept,
+    load_tensors,
+    only_one,
+    save_tensors,
+    say_set_aside,
+)
 from sf2f_bench.progress import Reporter, first_few
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.protocols.protocol import EvaluationProtocol, TrainedSystem
@@ -35,6 +45,7 @@ from sf2f_bench.types import (
     Dataset,
     DatasetSource,
     HasWeights,
+    Identity,
     SpeechToFace,
     StartsFromAnother,
     TorchExtractor,
@@ -110,6 +121,17 @@ def prepare_store(
     size = benchmark.image_size
     folder = folder or config.cache / "prepared" / store_key(dataset, frontend, size)
     return prepare(dataset, frontend, size, folder, reporter, config.jobs, config.scheduler)
+
+
+def usable_test_people(
+    config: RunConfig, benchmark: Benchmark, dataset: Dataset
+) -> tuple[Identity, ...] | None:
+    """The test identities of the prepared store in the cache; None where it is not finished."""
+    folder = config.cache / "prepared" / store_key(dataset, LogFilterbank(), benchmark.image_size)
+    try:
+        return PreparedStore(folder).identities("test")
+    except BenchError:  # preparing it will say what is wrong
+        return None
 
 
 def prepared_stores(
@@ -222,9 +244,11 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
-    if not run.machine.broadcast(run.machine.is_main and _is_sound(run, _model(run, key))):
-        _train(run, system, key, checkpoints)
-        run.machine.barrier()  # the file is complete before anybody reads it
+    waits = partial(run.reporter.say, f"{system.card.label}: another run is training it: waiting for it")
+    with only_one(run.config.cache / "locks" / key, waits) if run.machine.is_main else nullcontext():
+        if not run.machine.broadcast(run.machine.is_main and _is_sound(run, _model(run, key))):
+            _train(run, system, key, checkpoints)
+            run.machine.barrier()  # the file is complete before anybody reads it
     state, facts = load_tensors(_model(run, key))
     system.load_state_dict(state)
     if run.machine.is_main:

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from sf2f_bench.files import refusals_named
+
 FACES = 16
 
 
@@ -17,18 +19,22 @@ class Board:
     def __init__(self, folder: Path, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=done)
+        self.folder = folder
+        with refusals_named(folder):
+            self.writer = SummaryWriter(str(folder), purge_step=done)
 
     def scalars(self, step: int, point: Mapping[str, Any], throughput: float) -> None:
         """A window's means, and samples a second."""
-        for name, value in point.items():
-            if name not in ("stage", "step"):
-                self.writer.add_scalar(f"loss/{name}", value, step)
-        self.writer.add_scalar("throughput/samples_per_second", throughput, step)
-        self.writer.flush()
+        with refusals_named(self.folder):
+            for name, value in point.items():
+                if name not in ("stage", "step"):
+                    self.writer.add_scalar(f"loss/{name}", value, step)
+            self.writer.add_scalar("throughput/samples_per_second", throughput, step)
+            self.writer.flush()
 
     def validation(self, step: int, similarity: float, faces: Tensor) -> None:
         """The validation similarity and the first faces, uint8 ``[N, 3, H, W]``."""
-        self.writer.add_scalar("validation/similarity", similarity, step)
-        self.writer.add_images("validation/faces", faces[:FACES].cpu(), step)
-        self.writer.flush()
+        with refusals_named(self.folder):
+            self.writer.add_scalar("validation/similarity", similarity, step)
+            self.writer.add_images("validation/faces", faces[:FACES].cpu(), step)
+            self.writer.flush()

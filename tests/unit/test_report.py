@@ -74,6 +74,12 @@ def test_numbers_are_compact(value, format_, digits, expected):
     assert number(value, format_, digits) == expected
 
 
+def test_the_interval_of_a_median_rank_holds_it():
+    card = MetricCard(format="rank", error="interval")
+    score = SimpleNamespace(value=26.5, interval=(24.5, 26.5), spread=None, card=card)
+    assert value_and_error(score) == ("26.5", "[24, 27]")
+
+
 def test_cells_carry_interval_or_spread():
     def texts(value, interval, spread, **card):
         score = SimpleNamespace(value=value, interval=interval, spread=spread, card=MetricCard(**card))
@@ -238,7 +244,15 @@ def test_unpaired_benchmark_must_be_at_chance():
     (group,) = groups(made)
     verdicts = {note.text.split(":")[0]: note for note in notes(group)}
     fine, leak = verdicts["sf2f-64 (width 0.25)"], verdicts["voice2face"]
-    assert fine.text.endswith("at chance, as it must be.")
+    assert "at chance, as it must be; with n = " in fine.text
+    score = group.anchor("chance").score(group.headline)
+    smallest = float(fine.text.split("less than about ")[1].split(" ")[0])
+    low = (
+        next(entry for entry in group.systems if entry.label.startswith("sf2f-64"))
+        .score(group.headline)
+        .interval[0]
+    )
+    assert smallest == pytest.approx(score.value + 0.12 - low, abs=5e-4)
     assert not fine.alarm
     assert leak.text.endswith("NOT at chance: something leaks.")
     assert leak.alarm
