@@ -38,7 +38,7 @@ from sf2f_bench.files import (
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
-from sf2f_bench.sources import keyed
+from sf2f_bench.registry.sources import keyed
 from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:

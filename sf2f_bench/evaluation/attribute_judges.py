@@ -20,7 +20,7 @@ import torch
 from sf2f_bench.files import hash_of, kept, load_facts, save_facts, seed_of
 from sf2f_bench.metrics.arrays import unit_rows
 from sf2f_bench.metrics.attributes import METRICS, AttributeMetric
-from sf2f_bench.sources import keyed
+from sf2f_bench.registry.sources import keyed
 from sf2f_bench.types import Answer, AttributeJudge, BenchError, ExtractorCard, Score, Unavailable
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, kept, load_tensors, save_tensors
 from sf2f_bench.registry import described, place_of, unfit
-from sf2f_bench.sources import keyed
+from sf2f_bench.registry.sources import keyed
 from sf2f_bench.types import (
     AttributeJudge,
     AudioFrontend,

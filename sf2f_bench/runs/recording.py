@@ -21,8 +21,8 @@ import sf2f_bench
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.protocols.names import SEGMENTS
 from sf2f_bench.protocols.scores import Scores
+from sf2f_bench.registry.sources import source_of
 from sf2f_bench.results import records
-from sf2f_bench.sources import source_of
 from sf2f_bench.types import (
     SPLITS,
     AttributeJudge,

@@ -35,8 +35,8 @@ from sf2f_bench.progress import Reporter, first_few
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.protocols.protocol import EvaluationProtocol, TrainedSystem
 from sf2f_bench.registry import DATASETS, extractor_named, place_of
+from sf2f_bench.registry.sources import keyed, source_of
 from sf2f_bench.results import records
-from sf2f_bench.sources import keyed, source_of
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import (
     Anchor,

@@ -9,8 +9,8 @@ import pytest
 
 from sf2f_bench import registry
 from sf2f_bench.registry import EXTRACTORS, MODELS
+from sf2f_bench.registry.sources import keyed, source_of
 from sf2f_bench.runs.systems import build
-from sf2f_bench.sources import keyed, source_of
 from sf2f_bench.types import BenchError, ModelSettings
 from tests.plugins import install
 from tests.unit.test_pipeline import MINE, world  # noqa: F401

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from sf2f_bench import sources
+from sf2f_bench.registry import sources
 from sf2f_bench.types import (
     AttributeJudge,
     BenchError,
