@@ -16,6 +16,7 @@ from sf2f_bench.report.latex import latex_file
 from sf2f_bench.report.markdown import markdown_file
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.pictures import Drawing, PicturePlan
+from sf2f_bench.report.tables import tables
 from sf2f_bench.report.terminal import print_groups, summarise_groups
 from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Group, groups
@@ -29,6 +30,8 @@ def report_files(records: Sequence[RunRecord], out: Path, console: Console | Non
     """Write everything into `out`; see `sf2f_bench.report.write_report`."""
     records = sorted(records, key=lambda record: (record.stem, record.key, record.created))
     found = groups(records)
+    for group in found:  # before this process is copied, so that none of the copies makes them again
+        tables(group)
     with Drawing(PicturePlan(found, _stems(found), out)) as drawing:
         files = {
             "table.txt": _plain(found),

@@ -295,8 +295,8 @@ def _verdict_on_the_loss(loss: Interval, judge: Interval, bar: float) -> tuple[s
     is_apart = loss[0] > judge[1]
     if judge[0] > bar:
         return (
-            ("scores higher by the network it was trained with than by the judge", False)
+            ("scores higher on the network it was trained with than on the judge", False)
             if is_apart
             else None
         )
-    return f"{'scores' if is_apart else 'may score'} well only by the network it was trained with", is_apart
+    return f"{'scores' if is_apart else 'may score'} well only on the network it was trained with", is_apart

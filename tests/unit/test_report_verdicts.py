@@ -113,14 +113,14 @@ def test_a_system_that_fits_the_network_of_its_loss_sets_off_the_alarm():
     gender = full_record("gender-oracle", 0.2, "own")
     (alarm,) = alarms([gender, fitted(), honest(0.52)])
     assert alarm == (
-        "voice2face-64 scores well only by the network it was trained with: recall@10 .450 (.390 to .510) by that "
+        "voice2face-64 scores well only on the network it was trained with: recall@10 .450 (.390 to .510) by that "
         "network, .190 (.150 to .230) by the judge (linear-listener, fitted to neither: .520 and .500); knowing "
         "only the gender has .200."
     )
     assert alarms([gender, fitted()])  # no honest row to compare with
     unsure = [gender, fitted(loss=(0.27, 0.22, 0.32)), honest(0.52)]  # the two intervals overlap
     assert not alarms(unsure)
-    assert "voice2face-64 may score well only by the network it was trained with: recall@10 .270" in said(
+    assert "voice2face-64 may score well only on the network it was trained with: recall@10 .270" in said(
         unsure
     )
     assert alarms([fitted(judge=(0.1, 0.05, 0.14))])  # no gender oracle: chance is the bar
@@ -136,7 +136,7 @@ def test_a_system_that_fits_the_network_of_its_loss_sets_off_the_alarm():
 )
 def test_honest_systems_do_not_set_off_the_alarm_of_the_loss(system, loss_of_honest_row):
     text = said([full_record("gender-oracle", 0.2, "own"), system, honest(loss_of_honest_row)])
-    assert "by the network it was trained with" not in text
+    assert "on the network it was trained with" not in text
 
 
 def test_gender_alone_is_said_unless_recall_or_matching_within_it_is_above_chance():
