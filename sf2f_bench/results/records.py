@@ -10,27 +10,37 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import pandas as pd
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
-    FiniteFloat,
     PrivateAttr,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_serializer,
-    model_serializer,
     model_validator,
 )
 
 from sf2f_bench.files import is_plain_name, write_atomically
 from sf2f_bench.results.cards import stated, text_of
+from sf2f_bench.results.parts import (
+    NO_CARD,
+    AbsentScore,
+    BenchmarkPart,
+    Cost,
+    Environment,
+    Finding,
+    IdentityCounts,
+    Part,
+    ScoreRecord,
+    SideFiles,
+    SystemPart,
+    column_of,
+)
 from sf2f_bench.results.side_media import (
     check_faces,
     check_voices,
@@ -41,188 +51,46 @@ from sf2f_bench.results.side_media import (
 )
 from sf2f_bench.results.side_tables import read_curve, read_values
 from sf2f_bench.results.texts import NAME, clean, cleaned
-from sf2f_bench.types import BenchError, ExtractorCard, FittedTo, MetricCard, Place, Purpose, Role
+from sf2f_bench.types import BenchError, ExtractorCard, MetricCard
 
 if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
+
+__all__ = [
+    "NO_CARD",
+    "SCHEMA_VERSION",
+    "SIDE_FILES",
+    "AbsentScore",
+    "BenchmarkPart",
+    "Cost",
+    "Environment",
+    "Finding",
+    "IdentityCounts",
+    "RunRecord",
+    "ScoreRecord",
+    "SideFiles",
+    "SystemPart",
+    "check_side_files",
+    "column_of",
+    "load",
+    "load_all",
+    "parse",
+    "read_json",
+    "save",
+    "seals_of",
+    "write",
+]
 
 SCHEMA_VERSION = 2
 STRIPS: tuple[Literal["faces", "true_faces"], ...] = ("faces", "true_faces")
 SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
-NO_CARD = MetricCard()  # of a metric without one
 
 
-class _Part(BaseModel):
-    """Strict: an unknown field is a mistake, not something to carry along."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Read = TypeVar("Read")  # what a side file holds
 
 
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Positive = Annotated[int, Field(ge=1, le=10**12)]
-
-
-class IdentityCounts(_Part):
-    """How many identities each split holds."""
-
-    train: Count
-    val: Count
-    test: Count
-
-
-class BenchmarkPart(_Part):
-    """The data set and the protocol, which decide what a number may be compared with."""
-
-    name: str
-    version: str
-    protocol: str  # "sf2f-bench/1"
-    dataset: str
-    dataset_version: str
-    data_hash: str
-    image_size: Annotated[int, Field(ge=1, le=4096)]
-    paired: bool  # False: voice and face of an "identity" belong to different people
-    real: bool  # recordings and photos of people
-    media_shareable: bool  # may faces be shown?
-    identities: IdentityCounts
-    gallery_size: Positive
-    ks: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    segments: Count  # voice windows a test identity gives
-
-
-class SystemPart(_Part):
-    """The system as its model card names it, with the recipe it was trained by."""
-
-    name: str
-    label: str
-    kind: Literal["system", "anchor"]
-    version: str
-    width: float | None = None
-    licence: str = ""
-    reference: str = ""
-    description: str = ""
-    limits: str = ""
-    recipe: dict[str, Any] = Field(default_factory=dict)
-    # The rest of its `ModelCard`.
-    trained_on: str = ""
-    place: Place = "system"
-    order: int = 100
-    ablation_of: str = ""
-    change: str = ""
-    fitted_to: FittedTo = "training-loss"
-    tolerance: float | None = None
-    purpose: Purpose = ""
-    words: str = ""
-    off_scale: bool = False
-    faces_of: str = ""
-
-
-def column_of(metric: str, extractor: str | None) -> str:
-    """The column of a record's tables that holds a score's values: ``recall@1/g100|embedded-judge/1@...``."""
-    return f"{metric}|{extractor or 'none'}"
-
-
-class ScoreRecord(_Part):
-    """One number by one extractor. `extractor` is None where an anchor ranks in a space of its own."""
-
-    metric: str  # "recall@10/g100"
-    version: int
-    extractor: str | None
-    extractor_role: Role
-    value: FiniteFloat
-    n: Positive
-    interval: tuple[FiniteFloat, FiniteFloat] | None = None  # 95 %
-    spread: FiniteFloat | None = None
-    higher_is_better: bool
-    basis: Literal["mean", "median", "pseudo-values", "replicates"] | None = (
-        None  # of paired tests; see `Score`
-    )
-    _card: MetricCard | None = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.interval and self.interval[0] > self.interval[1]:
-            raise ValueError(f"{self.metric}: the interval {list(self.interval)} ends before it begins")
-        if (self.extractor is None) != (self.extractor_role == "none"):
-            raise ValueError(
-                f"{self.metric}: extractor {self.extractor!r} does not go with role {self.extractor_role!r}"
-            )
-        return self
-
-    @property
-    def column(self) -> str:
-        """Where the record's tables keep its values; see `column_of`."""
-        return column_of(self.metric, self.extractor)
-
-    @property
-    def card(self) -> MetricCard:
-        """What the metric says of itself, from the record that the score stands in."""
-        return self._card or NO_CARD
-
-
-class AbsentScore(_Part):
-    """A score that could not be computed, and the reason."""
-
-    metric: str
-    extractor: str | None
-    reason: str
-
-
-class Finding(_Part):
-    """A finding of `sf2f-bench audit`; `alarm`: numbers made from these data must not be believed as they are."""
-
-    check: (
-        # "overlap", "seen-by-networks", "duplicate-photos", "flat-photos", "photo-shapes", "duplicate-recordings",
-        # "balance", "gallery"
-        str
-    )
-    text: str
-    alarm: bool = False
-
-
-class Environment(_Part):
-    """The machine and the software of a run."""
-
-    python: str
-    platform: str
-    torch: str
-    numpy: str
-    device: str
-    threads: int
-    processor: str | None = None  # model and instruction set torch used; records of older versions have none
-    package: str  # version of sf2f-bench
-    commit: str | None = None
-
-
-class Cost(_Part):
-    """The time and the memory of a run."""
-
-    wall_seconds: float
-    train_seconds: float
-    peak_memory_mb: float
-
-
-class SideFiles(_Part):
-    """Names of the files beside the record; `save` fills in all but the identities of the faces."""
-
-    per_identity: str = ""
-    replicates: str | None = None
-    curve: str | None = None
-    faces: str | None = None
-    true_faces: str | None = None
-    voices: str | None = None
-    face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
-    sha256: dict[str, str] = Field(default_factory=dict)  # of each file, by its field here; empty: not sealed
-
-    @model_serializer(mode="wrap")
-    def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content = serialise(self)
-        return (
-            content if self.sha256 else {name: value for name, value in content.items() if name != "sha256"}
-        )
-
-
-class RunRecord(_Part):
+class RunRecord(Part):
     """The result of one system with one seed on one benchmark."""
 
     schema_version: Literal[2] = 2
@@ -245,6 +113,7 @@ class RunRecord(_Part):
     notes: tuple[str, ...] = ()
     audit: tuple[Finding, ...] = ()
     _folder: Path | None = PrivateAttr(default=None)
+    _files_read: dict[Path, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _scores_are_unique(self) -> Self:
@@ -282,35 +151,38 @@ class RunRecord(_Part):
         name = getattr(self.files, file)
         return self._folder / name if name and self._folder is not None else None
 
+    def _read(self, file: str, reader: Callable[[Path], Read]) -> Read | None:
+        """A side file, read once however often it is asked for; None where there is none."""
+        path = self.path_of(file)
+        if path is not None and path not in self._files_read:
+            self._files_read[path] = reader(path)
+        return None if path is None else self._files_read[path]
+
     def per_identity(self) -> pd.DataFrame:
         """Column `identity` and one column per `ScoreRecord.column`, one row a test identity."""
-        path = self.path_of("per_identity")
-        if path is None:
+        values = self._read("per_identity", read_values)
+        if values is None:
             raise BenchError(f"record {self.stem} was never saved, so it has no per-identity values to read")
-        return read_values(path)
+        return values
 
     def replicates(self) -> pd.DataFrame | None:
         """One column per `ScoreRecord.column`, one row a half-sample; None where no metric has them."""
-        path = self.path_of("replicates")
-        return None if path is None else read_values(path, identities=False)
+        return self._read("replicates", partial(read_values, identities=False))
 
     def curve(self) -> pd.DataFrame | None:
         """Columns `stage`, `step` and the training's scalars; None for what was not trained in steps."""
-        path = self.path_of("curve")
-        return None if path is None else read_curve(path)
+        return self._read("curve", read_curve)
 
     def faces(self, file: Literal["faces", "true_faces"] = "faces") -> ByteArray | None:
         """The faces of `files.face_identities` as uint8 ``[K, 3, H, W]``; None where none are kept."""
-        path = self.path_of(file)
-        return None if path is None else read_strip(path, len(self.files.face_identities))
+        return self._read(file, partial(read_strip, count=len(self.files.face_identities)))
 
     def voices(self) -> list[FloatArray]:
         """Of each of `files.face_identities` the first 2.5 s of a recording: float32 ``[40000]`` at 16 kHz.
 
         Shorter recordings end in silence. Empty where no voices are kept.
         """
-        path = self.path_of("voices")
-        return [] if path is None else read_voices(path, len(self.files.face_identities))
+        return self._read("voices", partial(read_voices, count=len(self.files.face_identities))) or []
 
 
 def save(
