@@ -55,7 +55,7 @@ def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
 def _show(findings: Sequence[Finding]) -> None:
     """One paragraph for each finding."""
     for finding in findings:
-        text = f"{'ALARM ' if finding.alarm else ''}{finding.check}: {finding.text}"
+        text = f"{'WARNING ' if finding.alarm else ''}{finding.check}: {finding.text}"
         click.echo(click.wrap_text(text, WIDTH, subsequent_indent="  "))
     alarms = sum(finding.alarm for finding in findings)
     click.echo(f"{len(findings)} findings, {alarms} alarm{'' if alarms == 1 else 's'}.")

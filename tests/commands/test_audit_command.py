@@ -37,7 +37,7 @@ def test_the_embedded_world_is_clean(command, tmp_path, monkeypatch):
     assert "Nobody is in two splits (train 3, val 1, test 4 people)." in text
     assert "4 test people cannot fill a gallery of 100" in text
     assert "0 alarms." in text
-    assert "ALARM" not in text
+    assert "WARNING" not in text
     written = json.loads((tmp_path / "findings.json").read_text())
     assert written["benchmark"] == "synthetic-64"
     assert len(written["data_hash"]) == 16
@@ -55,7 +55,7 @@ def test_a_person_in_two_splits_is_reported_though_no_store_can_be_made(command,
     monkeypatch.setattr(stages, "dataset_of", lambda *_: TinyDataset(shared_identity=True))
     code, text = command()
     assert code == 1
-    assert "ALARM overlap: 1 people are in both the train and the test split (train-0)." in text
+    assert "WARNING overlap: 1 people are in both the train and the test split (train-0)." in text
     assert "Photos and recordings were not compared" in text
 
 

@@ -192,7 +192,7 @@ def test_list_models_and_data_sets_give_licences():
     assert re.search(r"chance +version 1, anchor", models)
     sets = call(list_command, "datasets").output
     assert "licence: photos and recordings belong to third parties" in sets
-    assert re.search(r"null-pairs +version 1, real, UNPAIRED, media may not be shown", sets)
+    assert re.search(r"null-pairs +version 2, real, UNPAIRED, media may not be shown", sets)
 
 
 # ---------------------------------------------------------------- validate and export

@@ -73,7 +73,7 @@ def test_real_media_of_both_front_ends_go_through_to_a_table(shared, tmp_path):
     assert done.returncode == 0, done.stderr
     names = {record.system.name for record in load_all(tmp_path / "results")}
     assert {"sf2f-64-fuser", "voice2face-wen"} <= names
-    assert "trained on drawn faces" in " ".join(done.stdout.split())
+    assert "trained on synthetic faces" in " ".join(done.stdout.split())
 
 
 def test_an_hq_voxceleb_with_too_few_test_identities_says_what_to_do(shared, tmp_path):

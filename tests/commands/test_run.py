@@ -90,7 +90,7 @@ def test_a_network_without_its_weights_is_absent_with_a_reason_that_names_no_fol
     assert "pt_inception-2015-12-05-6726825d.pth" in absent.reason
     assert str(folder) not in absent.reason
     assert f"inception-2015: its numbers will be absent: {absent.reason}" in done.stderr
-    assert "Not measured for want of inception-2015" in done.stdout
+    assert "inception-2015 was not available" in done.stdout
 
 
 def test_chance_and_gender_oracle_are_exact(finished):
