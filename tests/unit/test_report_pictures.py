@@ -82,7 +82,7 @@ def test_what_drawing_raises_elsewhere_is_raised_here(two_groups, tmp_path, monk
     closed.write_text("")
     with (
         Drawing(PicturePlan(two_groups, ("first", "second"), closed), processes=1) as drawing,
-        pytest.raises(OSError, match="a-file-and-no-folder"),
+        pytest.raises(BenchError, match="a-file-and-no-folder cannot be written to"),
     ):
         finish_after_the_helper(drawing, monkeypatch)
 

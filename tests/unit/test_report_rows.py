@@ -292,7 +292,7 @@ def test_a_legend_takes_nothing_from_its_panel(count):
 
 def test_the_validation_similarity_has_an_axis_of_its_own(tmp_path):
     made = saved(record("sf2f-64"), tmp_path, curve=True)
-    curve = made.curve()
+    curve = pd.read_csv(made.path_of("curve"))
     similar = pd.DataFrame({"stage": "generator", "step": [100, 200], "validation_similarity": [-0.1, 0.2]})
     pd.concat([curve, similar]).to_csv(made.path_of("curve"), index=False)
     (group,) = groups([made])
