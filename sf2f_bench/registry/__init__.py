@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -247,12 +248,30 @@ def _module_name(file: Path) -> str:
     return f"{FILE}{str(file.resolve()).replace('.', '_')}"
 
 
+class _FromSource(SourceFileLoader):
+    """Never from compiled code: that is known by size and whole second alone, so a quick edit would go unnoticed."""
+
+    def path_stats(self, path: str) -> Any:
+        """Raise OSError, which makes Python read the source and keep nothing compiled."""
+        raise OSError
+
+
+@contextmanager
+def _nothing_compiled_is_kept() -> Iterator[None]:
+    """For the modules beside a file, which it imports itself."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
 def _module_of(file: Path) -> Any:
     """The module in a file, named by its path; one that was imported before is not imported again."""
     name = _module_name(file)
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
     assert spec is not None
     assert spec.loader is not None
     import cloudpickle
@@ -260,7 +279,8 @@ def _module_of(file: Path) -> Any:
     sources.remember_file(name, file)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        with _nothing_compiled_is_kept():
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -162,7 +162,8 @@ def test_killed_twice_it_ends_with_the_same_records(anchored, finished, tmp_path
         _kill_in(tmp_path, cache, models, stage)
         (checkpoint,) = _unfinished(cache, stage)
         done = load_tensors(checkpoint)[1]["facts"]["done"]
-        assert 0 < done < steps, "it was not killed within the stage"
+        # On a busy machine all steps may be done by then; the model is not complete even so.
+        assert 0 < done <= steps, "it was not killed within the stage"
         assert len(_trained(cache)) == models
     done = call(tmp_path, *SMOKE)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -208,6 +209,16 @@ def test_a_model_that_became_unfit_never_shows_the_numbers_of_the_fit_one(world,
         with pytest.raises(BenchError, match=words):
             world()
     assert sorted((world.folder / "results").rglob("*.json")) == records
+
+
+def test_an_edit_of_equal_length_in_the_same_second_is_seen(tmp_path):
+    file = tmp_path / "quick.py"
+    file.write_text("NUMBER = 1\n")
+    times = file.stat()
+    assert registry.MODELS.get(f"{file}:NUMBER") == 1
+    edit(file, "NUMBER = 2\n")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert registry.MODELS.get(f"{file}:NUMBER") == 2
 
 
 NAMES = [
