@@ -90,6 +90,13 @@ INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs o
 Read = TypeVar("Read")  # what a side file holds
 
 
+class _FilesRead(dict[Path, Any]):
+    """What was read of a record's side files so far: no part of what the record is, so all are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _FilesRead)
+
+
 class RunRecord(Part):
     """The result of one system with one seed on one benchmark."""
 
@@ -113,7 +120,7 @@ class RunRecord(Part):
     notes: tuple[str, ...] = ()
     audit: tuple[Finding, ...] = ()
     _folder: Path | None = PrivateAttr(default=None)
-    _files_read: dict[Path, Any] = PrivateAttr(default_factory=dict)
+    _files_read: _FilesRead = PrivateAttr(default_factory=_FilesRead)
 
     @model_validator(mode="after")
     def _scores_are_unique(self) -> Self:

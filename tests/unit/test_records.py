@@ -55,6 +55,14 @@ def voices_of_four() -> list[np.ndarray]:
     return [(voice / 32768).astype(np.float32) for voice in (*made, np.full(40_000, 32767))]
 
 
+def test_what_was_read_of_its_side_files_is_no_part_of_a_record(tmp_path):
+    made = saved(record("sf2f-64"), tmp_path, curve=True)
+    again = load(tmp_path / f"{made.stem}.json")
+    made.per_identity(), again.per_identity(), again.curve()
+    assert made == again
+    assert made.per_identity() is made.per_identity()
+
+
 def test_voices_come_back_cut_to_their_length_and_exact(tmp_path):
     made, voices = record(files=SideFiles(face_identities=FACES)), voices_of_four()
     loaded = load(save(made, tmp_path, VALUES, voices=voices))
