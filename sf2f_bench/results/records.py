@@ -75,7 +75,7 @@ __all__ = [
     "load",
     "load_all",
     "parse",
-    "read_json",
+    "read_record_json",
     "save",
     "seals_of",
     "write",
@@ -261,7 +261,7 @@ def load(path: Path) -> RunRecord:
     Raises BenchError for bad JSON, another schema version, and a side file that is missing or lies elsewhere.
     """
     path = Path(path)
-    content = read_json(path)
+    content = read_record_json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version == 1:
         raise BenchError(
@@ -288,7 +288,7 @@ def load(path: Path) -> RunRecord:
     return record
 
 
-def read_json(path: Path) -> Any:
+def read_record_json(path: Path) -> Any:
     """What the JSON file of a record holds, its texts cleaned; raises BenchError where it is none."""
     if not path.is_file():
         raise BenchError(

@@ -19,7 +19,7 @@ from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
-from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_json, seals_of, write
+from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_record_json, seals_of, write
 from sf2f_bench.runs.recording import SHUFFLED, shuffled, system_part
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import BenchError, ExtractorCard, MetricCard, ModelCard, ModelSettings
@@ -40,7 +40,7 @@ class Outcome:
 def migrate(path: Path) -> Outcome:
     """Bring one record to schema 2 with checksums, in place and atomically; any other file stays as it is."""
     try:
-        content = read_json(path)
+        content = read_record_json(path)
         if not isinstance(content, dict) or "scores" not in content:
             return Outcome(path, "not a result record: left alone")
         if content.get("schema_version") == SCHEMA_VERSION:
