@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -143,11 +144,9 @@ def refusals_named(folder: Path) -> Iterator[None]:
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name[:50]}."
-    _remove_leftovers(path.parent, prefix)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f"{prefix}{_owner(os.getpid())}", suffix=path.suffix
-    )
+    _remove_leftovers(path.parent.absolute(), os.getpid())
+    prefix = f".{path.name[:50]}.{_owner(os.getpid())}"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -166,14 +165,15 @@ def _owner(process: int) -> str:
     return f"{zlib.crc32(platform.node().encode()):08x}-{process}-"
 
 
-def _remove_leftovers(folder: Path, prefix: str) -> None:
-    """Remove temporary files whose process, of this machine, has ended."""
+@lru_cache(maxsize=None)
+def _remove_leftovers(folder: Path, writer: int) -> None:
+    """Remove temporary files whose process, of this machine, has ended; once for each process that writes here.
+
+    A listing for every file would make the time of a folder of shards grow with the square of their number.
+    """
     for entry in list(os.scandir(folder)):
-        process = re.match(r"[0-9a-f]{8}-(\d+)-", entry.name[len(prefix) :])
-        if not entry.name.startswith(prefix) or process is None:
-            continue
-        number = int(process[1])
-        if process[0] == _owner(number) and not _is_running(number):
+        found = re.match(r"\..+\.([0-9a-f]{8}-(\d+)-)", entry.name)
+        if found and found[1] == _owner(int(found[2])) and not _is_running(int(found[2])):
             Path(entry).unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -135,10 +136,10 @@ def duplicate_recordings(store: PreparedStore) -> list[tuple[Place, Place]]:
 
     Only the length and two frames of each are read, and the rest where these agree.
     """
-    alike: dict[tuple[int, bytes], list[Place]] = defaultdict(list)
+    alike: dict[int, list[Place]] = defaultdict(list)
     for place, frames in _recordings(store):
         middle = len(frames) // 2
-        alike[len(frames), frames[middle : middle + 2].tobytes()].append(place)
+        alike[hash((len(frames), frames[middle : middle + 2].tobytes()))].append(place)
     candidates = [places for places in alike.values() if len({place.split for place in places}) > 1]
     return [pair for places in candidates for pair in _same_across_splits(store, places)]
 
@@ -154,8 +155,9 @@ def _same_across_splits(store: PreparedStore, places: list[Place]) -> list[tuple
     """Recordings that equal one of an earlier split, each with the first of those."""
     first: dict[bytes, Place] = {}
     pairs = []
+    voices = lru_cache(maxsize=1)(store.voices)  # one person's recordings stand together
     for place in places:  # in the order of SPLITS
-        digest = hashlib.sha256(store.voices(place.identity)[place.number].tobytes()).digest()
+        digest = hashlib.sha256(voices(place.identity)[place.number].tobytes()).digest()
         known = first.setdefault(digest, place)
         if known.split != place.split:
             pairs.append((known, place))

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyarrow.parquet import ParquetFile
 
-from sf2f_bench.data.shards import Shard, path_of, sha256_of, stamp_of
+from sf2f_bench.data.shards import SEALS, Shard, path_of, sha256_of, stamp_of
 from sf2f_bench.files import Damaged, read_or_damaged, write_atomically
 from sf2f_bench.progress import Reporter, first_few
 from sf2f_bench.types import Dataset
@@ -59,12 +60,12 @@ def _changed(shard: Shard, media: Any) -> list[str]:
     if not shard.manifest.exists():
         return []
     try:
-        table = read_or_damaged(shard.manifest, pd.read_parquet)
+        table = read_or_damaged(shard.manifest, _sealed)
     except Damaged:  # it is prepared anew where it is needed
         return []
-    if "stamp" not in table or not table["stamp"].any():
+    if not any(table.get("stamp", ())):
         return []
-    found, stamps = [], table["stamp"].tolist()
+    found, stamps = [], [*table["stamp"]]
     rows = zip(*(table[name] for name in ("identity", "kind", "key", "sha256")), strict=True)
     for number, (identity, kind, key, sha256) in enumerate(rows):
         path = media(identity).get((kind, key))
@@ -74,10 +75,16 @@ def _changed(shard: Shard, media: Any) -> list[str]:
         if path is None or sha256_of(path) != sha256:
             found.append(f"{identity}/{key}")
         stamps[number] = stamp
-    if not found and stamps != table["stamp"].tolist():
-        moved = table.assign(stamp=stamps)
+    if not found and stamps != table["stamp"]:
+        moved = pd.read_parquet(shard.manifest).assign(stamp=stamps)
         write_atomically(shard.manifest, lambda temporary: moved.to_parquet(temporary, index=False))
     return found
+
+
+def _sealed(path: Path) -> dict[str, list[Any]]:
+    """What a shard's manifest says of its files; not by pandas, which takes ten times as long for so few rows."""
+    with ParquetFile(path) as file:
+        return file.read(["identity", "kind", "key", *SEALS], use_threads=False).to_pydict()
 
 
 def _paths_of(dataset: Dataset, identity: str) -> dict[tuple[str, str], Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from sf2f_bench.data.media import AudioFile, PhotoFile, files_in, has_files, hash_files, unread_files
@@ -193,7 +194,11 @@ class HqVoxCeleb:
         return [*self._left_out, *files]
 
     def fingerprint(self) -> str:
-        """A hash over the people of every split, their files' names and sizes."""
+        """A hash over the people of every split, their files' names and sizes, as they were when first asked for."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         folders = (
             (f"{person.split}/{name}", folder)
             for name, person in self._people.items()
@@ -291,7 +296,7 @@ def _root_of(source: DatasetSource) -> Path:
         raise BenchError("data set hq-voxceleb is one folder: give it as the root, not as voices and faces.")
     if source.root is None or not source.root.is_dir():
         raise BenchError(
-            f"data set hq-voxceleb: expected its folder as the root (--root FOLDER), got {source.root}. "
+            f"data set hq-voxceleb: expected its folder as the root (--root FOLDER), got {source.root or 'none'}. "
             f"Photos: {FACES_FROM}. Speech: {SPEECH_FROM}."
         )
     return source.root

@@ -310,7 +310,7 @@ class PreparedStore:
                     f"the {split} split of {self.card.name} has no identity with both a usable recording and "
                     f"a usable photo: see {folder / 'left_out.csv'} for the reason of every file"
                 )
-        self._shards: dict[int, dict[str, np.memmap]] = {}
+        self._shards: dict[int, dict[str, NDArray[Any]]] = {}
 
     @staticmethod
     def _settings(path: Path) -> dict[str, Any]:
@@ -378,14 +378,14 @@ class PreparedStore:
     def _tensors(self, shard: int) -> Path:
         return self.folder / "shards" / f"{shard:05d}.safetensors"
 
-    def _media(self, shard: int, name: str) -> np.memmap:
+    def _media(self, shard: int, name: str) -> NDArray[Any]:
         if shard not in self._shards:
             self._shards[shard] = _map_tensors(self._tensors(shard))
         return self._shards[shard][name]
 
     def voices(self, identity: str) -> list[FloatArray]:
         """Raw log filter-bank of every usable recording: float32 ``[frames, filters]`` views."""
-        places = self._places[identity, "voice"]
+        places = self._places[identity, "voice"].tolist()
         return [self._media(shard, "frames")[start : start + length] for shard, start, length in places]
 
     def faces(self, identity: str) -> ByteArray:
@@ -394,16 +394,21 @@ class PreparedStore:
         return np.stack([self._media(shard, "images")[start] for shard, start, _ in places])
 
 
-def _map_tensors(path: Path) -> dict[str, np.memmap]:
-    """Memory-map every tensor of a safetensors file: 8 bytes of header length, JSON header, data."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
+def _map_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Memory-map every tensor of a safetensors file: 8 bytes of header length, JSON header, data.
+
+    By torch, which closes the file: np.memmap keeps it open, and a large data set has more shards than the 1,024 files
+    that most systems let a process open.
+    """
+    import torch  # not at the top: a process that writes shards starts faster without it
+
+    content = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8).numpy()
+    content.flags.writeable = False
+    length = int.from_bytes(content[:8].tobytes(), "little")
+    header, data = json.loads(content[8 : 8 + length].tobytes()), content[8 + length :]
     types = {"F32": np.float32, "U8": np.uint8}
     return {
-        name: np.memmap(
-            path, types[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
-        )
+        name: data[slice(*entry["data_offsets"])].view(types[entry["dtype"]]).reshape(entry["shape"])
         for name, entry in header.items()
         if name != "__metadata__" and 0 not in entry["shape"]
     }

@@ -62,9 +62,8 @@ class MappedMedia:
     """Reads from the memory-mapped store into fresh memory (pinned for a CUDA device)."""
 
     def __init__(self, recordings: Sequence[FloatArray], faces: ByteArray, pinned: bool) -> None:
-        self.recordings = [np.asarray(recording) for recording in recordings]  # slices of a memmap are slow
-        self.faces, self.pinned = torch.from_numpy(faces), pinned
-        self.filters = self.recordings[0].shape[1]
+        self.recordings, self.faces, self.pinned = recordings, torch.from_numpy(faces), pinned
+        self.filters = recordings[0].shape[1]
 
     def read(self, choice: Choice) -> tuple[Tensor, Tensor]:
         """Crops float32 ``[B, S, frames, filters]`` and faces ``[B, 3, H, W]`` on the host."""

@@ -7,12 +7,14 @@ without one, and sends the data set with every piece or keeps its only copy on w
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cloudpickle
@@ -37,10 +39,14 @@ def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jo
     """
     from joblib import Parallel, delayed, parallel_config
 
-    # Pickled once: pickling a data set of thousands of people takes longer than a piece of the work.
-    pickled = cloudpickle.dumps(work)
-    tasks = (delayed(_work_pickled)(pickled, piece, os.getpid()) for piece in pieces)
-    with parallel_config(backend="loky", n_jobs=min(jobs, len(pieces)), inner_max_num_threads=1):
+    with (
+        tempfile.TemporaryDirectory(prefix="sf2f-bench-") as folder,
+        parallel_config(backend="loky", n_jobs=min(jobs, len(pieces)), inner_max_num_threads=1),
+    ):
+        # Once, in a file: with every piece a data set of thousands of people would take longer than the work.
+        file = Path(folder) / "work.pickle"
+        file.write_bytes(cloudpickle.dumps(work))
+        tasks = (delayed(_work_pickled)(file, piece, os.getpid()) for piece in pieces)
         try:
             yield from Parallel(return_as="generator_unordered")(tasks)
         except BrokenProcessPool as error:
@@ -50,11 +56,11 @@ def on_this_machine(work: Callable[[Piece], Result], pieces: Sequence[Piece], jo
             ) from error
 
 
-def _work_pickled(pickled: bytes, piece: Any, parent: int) -> Any:
+def _work_pickled(file: Path, piece: Any, parent: int) -> Any:
     if parent != os.getpid():  # with one job the work is done in the process itself
         _end_with(parent)
     with plugin_faults():  # here, because a traceback does not travel
-        return _unpickled(pickled)(piece)
+        return _unpickled(file)(piece)
 
 
 @lru_cache(maxsize=1)
@@ -70,8 +76,8 @@ def _end_with(parent: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
-    return cloudpickle.loads(pickled)
+def _unpickled(file: Path) -> Callable[[Any], Any]:
+    return cloudpickle.loads(file.read_bytes())
 
 
 def on_cluster(

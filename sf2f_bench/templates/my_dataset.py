@@ -38,7 +38,7 @@ class MyDataset:
 
     def __init__(self, source: DatasetSource) -> None:
         if source.root is None or not source.root.is_dir():
-            raise BenchError(f"my-dataset: expected a folder (--root FOLDER), got {source.root}.")
+            raise BenchError(f"my-dataset: expected a folder (--root FOLDER), got {source.root or 'none'}.")
         found = {split: sorted(_folders(source.root / split)) for split in SPLITS}
         self._splits = limited(found, source.limits)
         self._folders = {folder.name: folder for folders in self._splits.values() for folder in folders}

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,11 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(shards, "FILES_PER_SHARD", 7)  # of five an identity: cuts fall within identities
 
 
+def open_files():
+    descriptors = Path("/proc/self/fd")
+    return len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
+
+
 def make(folder, reporter, dataset=None):
     return prepare(dataset or TinyDataset(), TinyFrontend(), 16, folder, reporter, jobs=1)
 
@@ -54,7 +60,17 @@ def test_what_goes_in_comes_out(tmp_path, reporter):
 
 def test_voices_are_memory_mapped(tmp_path, reporter):
     store = make(tmp_path / "store", reporter)
-    assert isinstance(store.voices("train-0")[0], np.memmap)
+    before, files = store.voices("train-0")[0].copy(), open_files()
+    voices = [store.voices(person.id)[0] for person in store.identities("train")]
+    assert open_files() == files, "a large data set has more shards than a process may open files"
+    np.testing.assert_array_equal(voices[0], before)
+    with pytest.raises(ValueError, match="read-only"):
+        voices[0][0, 0] = 0
+    with open(store.folder / "shards" / "00000.safetensors", "r+b") as file:
+        content = file.read()
+        file.seek(content.index(before.tobytes()))
+        file.write(bytes(before.nbytes))
+    assert not make(tmp_path / "store", reporter).voices("train-0")[0].any()
 
 
 def test_a_bad_file_is_listed_and_does_not_stop(tmp_path, reporter):
