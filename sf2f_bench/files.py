@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -165,7 +165,7 @@ def _owner(process: int) -> str:
     return f"{zlib.crc32(platform.node().encode()):08x}-{process}-"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _remove_leftovers(folder: Path, writer: int) -> None:
     """Remove temporary files whose process, of this machine, has ended; once for each process that writes here.
 

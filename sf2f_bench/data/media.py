@@ -146,8 +146,9 @@ def hash_files(entries: Iterable[tuple[str, Path]]) -> str:
     digest = hashlib.sha256()
     for label, path in entries:
         digest.update(f"{label}\0".encode())
+        parent = str(path.parent)
         for file, size in _sizes(path):
-            name = file.removeprefix(str(path.parent))
+            name = file.removeprefix(parent)
             digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 

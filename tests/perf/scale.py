@@ -1,8 +1,8 @@
 """Time, memory and disk at HQ-VoxCeleb's size: ``python -m tests.perf.scale [--out SCALE.md]``.
 
 A layout of hard links to a few hundred cuts is prepared, used again and audited by the commands themselves, at three
-shares of the full size; then a store of stand-in features is written at three shares up to the whole, and audited and
-opened. A size that has been measured is kept in WORK, so that an interrupted measurement is resumed by the same command.
+shares of the full size; then a store of stand-in features is written at three shares up to the whole, audited and
+opened. A size that has been measured is kept in WORK: the same command resumes an interrupted measurement.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ import resource
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.perf.conftest import processor_time
-from tests.perf.scale_steps import STAND_IN_FRAMES, cut, lay_out
+from tests.perf.scale_steps import LONGEST, SHORTEST, STAND_IN_FRAMES, cut, lay_out
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "real"
 OPEN_FILES = 1024  # the limit of most systems, whatever that of this machine is
-SAMPLED_SECONDS = 0.05
+SAMPLED_SECONDS = 0.1
+TICKS = os.sysconf("SC_CLK_TCK")
 BENCHMARK = "hq-voxceleb-64"
 WORSE = 1.3  # an exponent of growth that is no accident of the measurement
-TOO_SHORT = 2.0  # seconds that a step takes longer at the largest size, below which growth cannot be told
-HEAD = ("step", "identities", "recordings", "photos", "seconds", "memory", "disk", "growth")
+TOO_SHORT = 2.0  # processor seconds more at the largest size, below which growth cannot be told
+WIDTH = 120
+SHARED = {("stand-ins", step) for step in ("again", "audit")}  # steps of both kinds
+HEAD = ("step", "identities", "recordings", "photos", "seconds", "processor", "memory", "disk", "growth")
 NAMES = {
     "prepare": "`sf2f-bench prepare`",
     "stand_ins": "the store of stand-ins, by the same writer",
@@ -46,7 +49,9 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One step at one size. memory: GB, of all processes together; disk: GB that lie there afterwards."""
+    """One step at one size. seconds: by the clock; processor: seconds of all its processes, which other work on the
+    machine hardly changes; memory: GB, of all processes together; disk: GB that lie there afterwards.
+    """
 
     kind: str
     step: str
@@ -54,6 +59,7 @@ class Measured:
     recordings: int
     photos: int
     seconds: float
+    processor: float
     memory: float
     disk: float | None = None
     sound: float | None = None  # hours of it that were read
@@ -62,15 +68,18 @@ class Measured:
 # ---------------------------------------------------------------- one step
 
 
-def _memory_of(session: int) -> int:
-    """Bytes that only the processes of a session hold: pages of mapped files, which the system takes back, left out."""
-    found = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+def _sample(session: int) -> dict[int, tuple[float, int]]:
+    """Of each process of a session: processor seconds so far, and bytes that it alone holds (no mapped files)."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if os.getsid(int(status.parent.name)) == session:
-                parts = [line.split() for line in status.read_text().splitlines() if line.startswith("Rss")]
-                found += sum(1024 * int(size) for name, size, _ in parts if name != "RssFile:")
-        except (OSError, ValueError):  # it has ended
+            if os.getsid(int(name)) == session:
+                place = Path("/proc", name)
+                ticks = place.joinpath("stat").read_text().rpartition(")")[2].split()[11:13]
+                status = [line.split() for line in place.joinpath("status").read_text().splitlines()]
+                held = sum(1024 * int(line[1]) for line in status if line[0] in ("RssAnon:", "RssShmem:"))
+                found[int(name)] = (sum(map(int, ticks)) / TICKS, held)
+        except (OSError, IndexError):  # it has ended
             continue
     return found
 
@@ -79,9 +88,9 @@ def _limited() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
 
 
-def measured_command(command: Sequence[str | Path]) -> tuple[float, float, str]:
-    """Seconds, GB and what it printed. A command that fails ends the measurement; 1 is what an audit has found."""
-    started, most = time.monotonic(), 0
+def measured_command(command: Sequence[str | Path]) -> tuple[float, float, float, str]:
+    """Seconds, processor seconds, GB and what it printed. A failure ends the measurement; an audit may find faults."""
+    started, most, spent = time.monotonic(), 0, {}
     with subprocess.Popen(
         [sys.executable, "-m", *map(str, command)],
         cwd=ROOT,
@@ -96,12 +105,14 @@ def measured_command(command: Sequence[str | Path]) -> tuple[float, float, str]:
         reader = threading.Thread(target=lambda: printed.extend(process.stdout or ()))
         reader.start()
         while process.poll() is None:
-            most = max(most, _memory_of(process.pid))
+            sample = _sample(process.pid)
+            most = max(most, sum(held for _, held in sample.values()))
+            spent |= {number: seconds for number, (seconds, _) in sample.items()}
             time.sleep(SAMPLED_SECONDS)
         reader.join()
     if process.returncode not in ((0, 1) if "audit" in command else (0,)):
         sys.exit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{''.join(printed[-30:])}")
-    return time.monotonic() - started, most / 1e9, "".join(printed)
+    return time.monotonic() - started, sum(spent.values()), most / 1e9, "".join(printed)
 
 
 def disk_of(folder: Path) -> float:
@@ -124,10 +135,10 @@ def measure(
     cuts, pictures = (work / "sources" / name for name in ("cuts", "photos"))
 
     def step(name: str, command: Sequence[str | Path]) -> Measured:
-        seconds, memory, printed = measured_command(command)
+        *figures, printed = measured_command(command)
         disk = disk_of(cache / "prepared") if name in ("prepare", "stand_ins") else None
         sound = _hours(printed) if name == "prepare" else None
-        return Measured(kind, name, identities, recordings, photos, seconds, memory, disk, sound)
+        return Measured(kind, name, identities, recordings, photos, *figures, disk, sound)
 
     lay_out(cuts, sorted(pictures.iterdir()), root, identities, recordings, photos)
     data = [BENCHMARK, "--root", root, "--cache", cache, "--jobs", str(options.jobs)]
@@ -153,11 +164,11 @@ def _hours(printed: str) -> float:
 
 
 def growth(few: Measured, some: Measured, many: Measured) -> float | None:
-    """The exponent p of seconds = start + c * recordings ** p; None where too little is added to tell.
+    """The exponent p of processor seconds = start + c * recordings ** p; None where too little is added to tell.
 
     The three sizes are equal factors apart, so that start and c fall out.
     """
-    first, second = some.seconds - few.seconds, many.seconds - some.seconds
+    first, second = some.processor - few.processor, many.processor - some.processor
     if second < TOO_SHORT or first <= 0:
         return None
     return math.log(second / first) / math.log(many.recordings / some.recordings)
@@ -177,80 +188,86 @@ def exponents(found: Sequence[Measured]) -> dict[tuple[str, str], float]:
     return {name: exponent for name, exponent in grown.items() if exponent is not None}
 
 
-def extrapolated(some: Measured, many: Measured, recordings: int, value: Callable[[Measured], float]) -> float:
-    """Along the line through two sizes."""
-    slope = (value(many) - value(some)) / (many.recordings - some.recordings)
-    return value(many) + slope * (recordings - many.recordings)
-
-
-def page(found: Sequence[Measured], options: argparse.Namespace, facts: Mapping[str, str]) -> str:
-    """The Markdown of everything that was measured."""
-    grown, lines = exponents(found), []
-    for (kind, step), sizes in series(found).items():
+def table(found: Sequence[Measured]) -> str:
+    """A line for every step and size."""
+    grown, rows = exponents(found), [HEAD, ["---", *["---:"] * (len(HEAD) - 1)]]
+    for name, sizes in series(found).items():
         for one in sizes:
-            last = grown.get((kind, step)) if one is sizes[-1] else None
-            lines.append(
-                [
-                    f"{NAMES[step]}{' (stand-ins)' if kind == 'stand-ins' and step in ('again', 'audit') else ''}",
-                    f"{one.identities:,}",
-                    f"{one.recordings:,}",
-                    f"{one.photos:,}",
-                    f"{one.seconds:,.1f}",
-                    f"{one.memory:.2f} GB",
-                    "–" if one.disk is None else f"{one.disk:.2f} GB",
-                    "–" if last is None else f"{last:.2f}",
-                ]
-            )
-    rows = [HEAD, ["---", *["---:"] * (len(HEAD) - 1)], *lines]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    _, some, many = series(found)["real", "prepare"]
-    full = options.recordings
-    seconds = extrapolated(some, many, full, lambda one: one.seconds)
-    disk = extrapolated(some, many, full, lambda one: one.disk or 0)
-    hours = extrapolated(some, many, full, lambda one: one.sound or 0)
-    opening = {
-        step: series(found)["stand-ins", step][-1] for step in ("again", "audit", "training", "evaluation")
-    }
-    return f"""\
-{table}
-
-{facts["machine"]}
-
-**At full size** ({options.identities:,} identities, {full:,} recordings, {options.photos:,} photos): `prepare` reads \
-{hours:,.0f} hours of sound in {seconds / 60:.0f} min with {options.jobs} processes (extrapolated from the two largest \
-sizes; a fifth of the people in wav, the others in m4a), the store takes {disk:.0f} GB at 64 pixels ({1000 * disk / hours:.1f} MB an \
-hour of sound, of which silence is left out). A prepared store costs every later command {opening["again"].seconds:.0f} s before it \
-starts, the audit takes {opening["audit"].seconds:.0f} s, opening for training and the first batch \
-{opening["training"].seconds:.0f} s and {opening["training"].memory:.1f} GB of memory in each process, opening for scoring \
-{opening["evaluation"].seconds:.0f} s and {opening["evaluation"].memory:.1f} GB.
-
-*seconds* of the whole process, start-up included, with the files in the system's cache; *memory*: the most that all \
-processes of the step held together, without the pages of mapped files, which the system takes back when it needs them; \
-*growth*: the exponent p of seconds = start + c · recordings^p over the three sizes, – where the step is too short to \
-tell; 1 is linear. Each process could open {OPEN_FILES:,} files, the limit of most systems. The layout's recordings are \
-hard links to {facts["cuts"]} cuts of 4 to 12 s, its photos to {facts["photos"]}. A stand-in of a recording has {STAND_IN_FRAMES} frames of noise of its own instead of \
-some {disk * 1e9 / full / 160:.0f} frames, since the whole would not fit this machine's disk; a stand-in of a photo has colours of its own: no two are alike.
-
-Made by `python -m tests.perf.scale` in {facts["minutes"]} min.
-"""
+            last = grown.get(name) if one is sizes[-1] else None
+            what = f"{NAMES[one.step]}{', stand-ins' if name in SHARED else ''}"
+            counts = (f"{count:,}" for count in (one.identities, one.recordings, one.photos))
+            took = f"{one.seconds:,.1f}", f"{one.processor:,.1f}", f"{one.memory:.2f} GB"
+            disk = "–" if one.disk is None else f"{one.disk:.2f} GB"
+            rows.append([what, *counts, *took, disk, "–" if last is None else f"{last:.2f}"])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def machine(before: Sequence[int]) -> str:
-    """On what was measured, how busy it was with other work, and how much other guests of the host took."""
+def promise(found: Sequence[Measured], options: argparse.Namespace) -> str:
+    """What README says of the full size."""
+    by_step = series(found)
+    _, some, many = by_step["real", "prepare"]
+    again, audit, training, evaluation = (
+        by_step["stand-ins", step][-1] for step in ("again", "audit", "training", "evaluation")
+    )
+
+    def full(value: Callable[[Measured], float | None]) -> float:
+        less, more = value(some) or 0, value(many) or 0
+        slope = (more - less) / (many.recordings - some.recordings)
+        return more + slope * (options.recordings - many.recordings)
+
+    hours, minutes = full(lambda one: one.sound), full(lambda one: one.processor) / 60
+    return (
+        f"At HQ-VoxCeleb's full size ({options.identities:,} identities, {options.recordings:,} recordings, "
+        f"{hours:,.0f} hours of sound, {options.photos:,} photos) `prepare` takes {minutes:,.0f} minutes of processor "
+        f"time, which `--jobs` divides, {full(lambda one: one.disk):,.0f} GB of disk at 64 pixels, and with "
+        f"{options.jobs} processes {many.memory:.1f} GB of memory. Every later command spends {again.processor:,.0f} s "
+        f"on its start and on making sure that no file has changed; the audit takes {audit.processor:,.0f} s in all, "
+        f"opening for scoring {evaluation.processor:,.0f} s and {evaluation.memory:.1f} GB of memory, opening for "
+        f"training {training.processor:,.0f} s and {training.memory:.1f} GB in each process."
+    )
+
+
+def page(found: Sequence[Measured], options: argparse.Namespace, cuts: int, photos: int) -> str:
+    """The Markdown of everything that was measured."""
+    minutes = sum(one.seconds for one in found) / 60
+    notes = (
+        "*seconds*: by the clock, start-up included, with all files in the system's cache; *processor*: seconds of "
+        "all processes of the step; *memory*: the most that they held together, without the pages of mapped files, "
+        "which the system takes back when it needs them; *disk*: of the store; *growth*: the exponent p of processor "
+        "seconds = start + c * recordings^p over the three sizes (1 is linear), – where a step is too short to tell. "
+        f"No process could open more than {OPEN_FILES:,} files at once, the limit of most systems."
+    )
+    method = (
+        f"The recordings are hard links to {cuts} cuts of {SHORTEST} to {LONGEST} s, those of a fifth of the people "
+        f"wav, of the others m4a; the photos to {photos}. What `prepare` takes at full size is extrapolated from its "
+        f"two largest sizes. A stand-in of a recording has {STAND_IN_FRAMES} frames of noise of its own, a stand-in of a "
+        "photo colours of its own, so that no two are alike; their store is written by the package's own writer, and "
+        "shorter than the real one, which this machine has no room for."
+    )
+    made = f"`python -m tests.perf.scale` took {minutes:.0f} minutes in these steps."
+    texts = [promise(found, options), machine(), notes, method, made]
+    return "\n\n".join([table(found), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
+
+
+def machine() -> str:
+    """On what was measured."""
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     name = names[0].split(":")[1].strip() if names else platform.machine()
-    spent = [now - then for now, then in zip(processor_time(), before, strict=True)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return (
-        f"Measured on {len(os.sched_getaffinity(0))} cores of {name}, {memory:.0f} GB of memory, Python "
-        f"{platform.python_version()}, {spent[7] / max(1, sum(spent)):.1%} of the processors' time taken by other guests of the host."
+        f"Measured on {len(os.sched_getaffinity(0))} cores of {name} with {memory:.0f} GB of memory, "
+        f"Python {platform.python_version()}."
     )
 
 
 def main() -> None:
     """Measure what has not been measured, print and write the page; exit code 1 where a step is worse than linear."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sound", type=Path, default=REAL / "librispeech", help="folder of recordings to cut")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sound", type=Path, default=REAL / "librispeech", help="folder of recordings to cut"
+    )
     parser.add_argument("--pictures", type=Path, default=REAL / "orl_faces", help="folder of photos")
     parser.add_argument("--identities", type=int, default=3638)
     parser.add_argument("--recordings", type=int, default=600_000)
@@ -264,7 +281,7 @@ def main() -> None:
     options = parser.parse_args()
     if not Path("/proc/self/status").exists():
         sys.exit("memory is read from /proc, which only Linux has")
-    started, before, work = time.monotonic(), processor_time(), options.work.resolve()
+    work = options.work.resolve()
     sources = work / "sources"
     if not (sources / "photos").exists():
         shutil.rmtree(sources, ignore_errors=True)
@@ -282,18 +299,14 @@ def main() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
                 of_size = []
                 for one in measure(kind, 1 / share, sources, folder, options):
-                    print(f"{kind} 1/{share} {one.step}: {one.seconds:.1f} s, {one.memory:.2f} GB", flush=True)
+                    took = f"{one.seconds:.1f} s, {one.processor:.1f} s of processors, {one.memory:.2f} GB"
+                    print(f"{kind} 1/{share} {one.step}: {took}", flush=True)
                     of_size.append(asdict(one))
                 kept.write_text(json.dumps(of_size, indent=2), encoding="utf-8")
                 shutil.rmtree(folder)
             measured += [Measured(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]
-    facts = {
-        "machine": machine(before),
-        "cuts": str(len(list((sources / "cuts").iterdir()))),
-        "photos": str(len(list((sources / "photos").iterdir()))),
-        "minutes": f"{(time.monotonic() - started) / 60:.0f}",
-    }
-    text = page(measured, options, facts)
+    cuts, photos = (len(list((sources / name).iterdir())) for name in ("cuts", "photos"))
+    text = page(measured, options, cuts, photos)
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -24,12 +24,11 @@ from sf2f_bench.data.training import TrainingData
 from sf2f_bench.files import seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.runs.pipeline import open_run
-from sf2f_bench.runs.stages import dataset_of
 from sf2f_bench.training import Machine
 from sf2f_bench.types import SAMPLE_RATE, SPLITS, AudioFrontend, DatasetSource
 from tests.unit.test_audio import write_m4a
 
-SHORTEST, LONGEST = 4, 12  # seconds of a cut: 8 on average, as VoxCeleb's utterances
+SHORTEST, LONGEST = 5, 14  # seconds of a cut: about 8 on average, as VoxCeleb's utterances
 IN_WAV = 5  # of so many people one is of VoxCeleb1, whose recordings are wav; VoxCeleb2's are m4a
 A_CLIP = 5  # utterances of one clip
 STAND_IN_FRAMES = 130  # a little more than the 125 without which a person is left out
