@@ -240,7 +240,7 @@ def page(found: Sequence[Measured], options: argparse.Namespace, cuts: int, phot
     method = (
         f"The recordings are hard links to {cuts} cuts of {SHORTEST} to {LONGEST} s, those of a fifth of the people "
         f"wav, of the others m4a; the photos to {photos}. What `prepare` takes at full size is extrapolated from its "
-        f"two largest sizes. A stand-in of a recording has {STAND_IN_FRAMES} frames of noise of its own, a stand-in of a "
+        f"two largest sizes. A stand-in of a recording has {STAND_IN_FRAMES} frames of noise of its own, that of a "
         "photo colours of its own, so that no two are alike; their store is written by the package's own writer, and "
         "shorter than the real one, which this machine has no room for."
     )
