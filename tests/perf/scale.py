@@ -14,6 +14,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -104,11 +105,15 @@ def measured_command(command: Sequence[str | Path]) -> tuple[float, float, float
         printed: list[str] = []
         reader = threading.Thread(target=lambda: printed.extend(process.stdout or ()))
         reader.start()
-        while process.poll() is None:
-            sample = _sample(process.pid)
-            most = max(most, sum(held for _, held in sample.values()))
-            spent |= {number: seconds for number, (seconds, _) in sample.items()}
-            time.sleep(SAMPLED_SECONDS)
+        try:
+            while process.poll() is None:
+                sample = _sample(process.pid)
+                most = max(most, sum(held for _, held in sample.values()))
+                spent |= {number: seconds for number, (seconds, _) in sample.items()}
+                time.sleep(SAMPLED_SECONDS)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
         reader.join()
     if process.returncode not in ((0, 1) if "audit" in command else (0,)):
         sys.exit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{''.join(printed[-30:])}")
