@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sf2f_bench.config import RunConfig
+from sf2f_bench.files import is_plain_name
 from sf2f_bench.protocols.names import BENCH, PROTOCOLS
-from sf2f_bench.registry import DATASETS, unknown
-from sf2f_bench.types import BenchError
+from sf2f_bench.registry import DATASETS, is_file, place_of, unknown
+from sf2f_bench.types import BenchError, DatasetCard
 
 ABLATIONS = (  # of the SF2F supplement's Table 2: the whole model, and the same without one part each
     "sf2f-64-fuser",
@@ -50,6 +51,7 @@ class Benchmark:
     judge: str = "embedded-judge"
     training_loss: str = "embedded-perceptual"
     further: tuple[str, ...] = ("inception-2015",)  # networks that score too, where they are installed
+    metrics: tuple[str, ...] = ()  # from files, beside those of the installed sets
     attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
     paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)
@@ -136,17 +138,40 @@ ALIASES = {"hq-voxceleb": "hq-voxceleb-64", "synthetic": "synthetic-64"}
 
 
 def benchmark_named(name: str) -> Benchmark:
-    """The benchmark of that name; ``DATASET-64`` or ``-128`` for any installed data set.
+    """The benchmark of that name; ``DATASET-64`` or ``-128`` for any installed data set or one of a file.
 
-    Raises BenchError with the nearest names when there is none.
+    Of a file ``mine.py:Mine``, which is at 64 pixels, and ``mine.py:Mine-128``. Raises BenchError with the nearest
+    names when there is none, and for a data set of a file under the name of another one.
     """
     name = ALIASES.get(name, name)
     dataset, _, size = name.rpartition("-")
+    if is_file(name):
+        return _of_file(*((dataset, int(size)) if size in ("64", "128") else (name, 64)))
     if name not in BENCHMARKS and size in ("64", "128") and dataset in DATASETS.targets():
         return Benchmark(name, dataset, image_size=int(size))
     if name not in BENCHMARKS:
         raise BenchError(unknown("benchmark", name, list(BENCHMARKS)))
     return BENCHMARKS[name]
+
+
+def _of_file(dataset: str, image_size: int) -> Benchmark:
+    """Called by the name on the data set's card, which its records keep."""
+    made_by = DATASETS.get(dataset)
+    card = getattr(made_by, "card", None)
+    if not isinstance(card, DatasetCard):
+        raise BenchError(
+            f"data set {dataset}: {place_of(made_by)} has no class attribute `card`, a DatasetCard: see DatasetCard in "
+            "sf2f_bench.types"
+        )
+    name = f"{card.name}-{image_size}"
+    fault = "" if is_plain_name(name) else "cannot name a folder"
+    if DATASETS.installed_as(card.name) or name.casefold() in BENCHMARKS:
+        fault = "is the name of an installed data set or benchmark"
+    if fault:
+        raise BenchError(
+            f"data set {dataset}: {card.name!r} {fault}: choose another card.name in {place_of(made_by)}"
+        )
+    return Benchmark(name, dataset, image_size=image_size)
 
 
 def check_gallery(benchmark: Benchmark, dataset: str, people: int) -> None:
@@ -175,6 +200,7 @@ def benchmark_of(config: RunConfig) -> Benchmark:
         judge=config.judge or named.judge,
         training_loss=config.perceptual or named.training_loss,
         further=tuple(dict.fromkeys((*named.further, *config.extractors))),
+        metrics=config.metrics,
     )
     benchmark.check()
     return benchmark

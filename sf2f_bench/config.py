@@ -80,7 +80,11 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    benchmark: str = setting("synthetic-64", "What to measure on: `sf2f-bench list` names all.", "data")
+    benchmark: str = setting(
+        "synthetic-64",
+        "What to measure on: `sf2f-bench list` names all; or a data set, mine.py:Mine.",
+        "data",
+    )
     models: tuple[str, ...] = setting(
         (), "A system or anchor by name, or mine.py:Mine. Repeat for more.", short="m", decided_by=BENCHMARK
     )
@@ -99,6 +103,9 @@ class RunConfig(BaseModel):
     )
     extractors: tuple[str, ...] = setting(
         (), "A further network that scores, by name, or mine.py:Mine. Repeat for more.", "record", short="x"
+    )
+    metrics: tuple[str, ...] = setting(
+        (), "A metric of your own beside the installed ones, mine.py:Mine. Repeat for more.", "record"
     )
     perceptual: str | None = setting(None, "Network of the training loss.", "model", decided_by=BENCHMARK)
     gallery: int | None = setting(None, "Gallery size.", "record", ge=2, decided_by=BENCHMARK)

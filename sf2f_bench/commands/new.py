@@ -12,13 +12,13 @@ import click
 from sf2f_bench.commands.options import FOLDER
 from sf2f_bench.types import BenchError
 
-# The entry-point group, and the option of `run` that takes FILE.py:Class.
+# The entry-point group, and the words of `run` around FILE.py:Class.
 KINDS = {
-    "model": ("sf2f_bench.models", "--models"),
-    "anchor": ("sf2f_bench.models", "--models"),
-    "metric": ("sf2f_bench.metrics", ""),
-    "dataset": ("sf2f_bench.datasets", ""),
-    "extractor": ("sf2f_bench.extractors", "--extractors"),
+    "model": ("sf2f_bench.models", "--models {}"),
+    "anchor": ("sf2f_bench.models", "--models {}"),
+    "metric": ("sf2f_bench.metrics", "--metrics {}"),
+    "dataset": ("sf2f_bench.datasets", "{} --root FOLDER --gallery 10 --ks 1,5"),
+    "extractor": ("sf2f_bench.extractors", "--extractors {}"),
 }
 
 
@@ -37,9 +37,10 @@ def new(kind: str, name: str, out: Path) -> None:
         click.echo(path)
     click.echo(f"to check it: pytest {written[1]}")
     module, type_name = words[f"my_{kind}"], words[f"My{kind.title()}"]
-    group, option = KINDS[kind]
-    if option:
-        click.echo(f"to use it:   sf2f-bench run --budget smoke {option} {written[0]}:{type_name}")
+    group, words_of_run = KINDS[kind]
+    click.echo(
+        f"to use it:   sf2f-bench run --budget smoke {words_of_run.format(f'{written[0]}:{type_name}')}"
+    )
     entry = f"{module}:{f'{module}s' if kind == 'metric' else type_name}"
     click.echo(f'in a package, to be found by name: [project.entry-points."{group}"] {name} = "{entry}"')
 

@@ -38,7 +38,7 @@ from sf2f_bench.files import (
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.registry import unfit
-from sf2f_bench.registry.sources import keyed
+from sf2f_bench.registry.sources import keyed, source_of
 from sf2f_bench.types import SPLITS, AudioFrontend, BenchError, Dataset, DatasetCard, Identity
 
 if TYPE_CHECKING:
@@ -127,9 +127,11 @@ def store_key(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> str
 
 
 def _settings(dataset: Dataset, frontend: AudioFrontend, image_size: int) -> dict[str, Any]:
+    source = source_of(dataset)
     return {
         "format": FORMAT,
         "card": asdict(dataset.card),
+        **({"source": source} if source else {}),
         "fingerprint": dataset.fingerprint(),
         "frontend": keyed(frontend),
         "image_size": image_size,

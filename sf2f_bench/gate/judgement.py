@@ -228,6 +228,11 @@ def _judge(here: Sequence[SeedRuns], reference: SeedRuns, rules: Rules) -> _Outc
     named = [side for side in here if side.name == label]
     if not named:
         return _Outcome(label, remarks=[f"{label} is in the reference only: not judged."])
+    if len(states := {side.records[0].system.source for side in named}) > 1:
+        reason = (
+            f"there are records of {len(states)} states of its code: delete those that shall not be judged"
+        )
+        return _Outcome(label, refused=reason)
     reasons = [_why_not_comparable(side, reference) for side in named]
     if None not in reasons:
         return _Outcome(label, refused=str(reasons[0]))

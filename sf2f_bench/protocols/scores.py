@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
 import numpy as np
 
 from sf2f_bench.metrics.common import card_of
+from sf2f_bench.registry.sources import source_of
 from sf2f_bench.results import records
 from sf2f_bench.statistics.paired import Basis
 from sf2f_bench.types import MetricCard, Role, Score
@@ -52,14 +53,14 @@ class Scores:
 
     def add_absent(self, metric: NamedMetric, extractor: str | None, reason: str) -> None:
         """Take up that a metric could not be computed by the extractor of this id, and why."""
-        self.cards[metric.name] = card_of(metric)
+        self._add_card(metric)
         self.absent.append(records.AbsentScore(metric=metric.name, extractor=extractor, reason=reason))
 
     def add(
         self, metric: NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:
         """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
-        self.cards[metric.name] = card_of(metric)
+        self._add_card(metric)
         column = records.column_of(metric.name, extractor.id if extractor else None)
         basis: Basis | None = None
         if result.per_identity is not None:
@@ -80,3 +81,6 @@ class Scores:
                 basis=basis,
             )
         )
+
+    def _add_card(self, metric: NamedMetric) -> None:
+        self.cards[metric.name] = replace(card_of(metric), source=source_of(metric))

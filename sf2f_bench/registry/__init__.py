@@ -127,8 +127,12 @@ class Registry:
                 raise BenchError(
                     f"{self.kind} {name}: {place_of(target)} cannot be made from {given}: {error}"
                 ) from error
-        sources.mark(made, self._source_of(name))
+        self.mark(name, made)
         return made
+
+    def mark(self, name: str, made: Any) -> None:
+        """Remember of what the entry of this name made where its code comes from."""
+        sources.mark(made, self._source_of(name))
 
     def _source_of(self, name: str) -> str:
         """See `sources.source_of`; of the entry of a name, which has been loaded."""
@@ -203,20 +207,27 @@ def extractor_card(name: str, registry: Registry | None = None) -> ExtractorCard
     return getattr(made_by, "card", ExtractorCard())
 
 
-def installed_metrics(gallery_size: int, ks: Sequence[int], identities: int) -> list[Metric]:
+def installed_metrics(
+    gallery_size: int, ks: Sequence[int], identities: int, further: Sequence[str] = ()
+) -> list[Metric]:
     """The metrics of all installed sets, for galleries of this size, these k and so many test identities.
 
-    Raises BenchError for a set that cannot be made, a metric that does not keep the contract, and for two metrics of
-    one name.
+    further: ``mine.py:Mine``, a metric's class that is made without arguments, or ``mine.py:metrics``, the function
+    of a set. Raises BenchError for a set that cannot be made, a metric that does not keep the contract, and for two
+    metrics of one name.
     """
     found: dict[str, Metric] = {}
-    for name, entry in METRICS.entries().items():
-        make = METRICS.load(entry)
-        metrics = METRICS.call(name, make, gallery_size, ks, identities)
+    for name in dict.fromkeys((*METRICS, *further)):
+        make = METRICS.get(name)
+        if isinstance(make, type):
+            metrics = [METRICS.call(name, make)]
+        else:
+            metrics = METRICS.call(name, make, gallery_size, ks, identities)
         if not isinstance(metrics, list | tuple):
             raise unfit(f"{METRICS.kind} {name}", make, metrics, "a list of metrics")
         for metric in metrics:
             METRICS.check(name, metric)
+            METRICS.mark(name, metric)
             if (other := found.setdefault(metric.name, metric)) is not metric:
                 places = " and ".join(map(place_of, (other, metric)))
                 raise BenchError(f"two metrics are called {metric.name}, {places}: rename one of them")

@@ -61,7 +61,8 @@ def notes(group: Group) -> list[Note]:
 def main_notes(group: Group) -> list[Note]:
     """Reasons not to trust a table, and the verdicts on its systems."""
     warned = warnings(group)
-    found = [*map(Note, (*_set_aside(group), *_machines(group), *group.protocol.notes(group.records)))]
+    of_rows = (*_set_aside(group), *_sources(group), *_machines(group))
+    found = [*map(Note, (*of_rows, *group.protocol.notes(group.records)))]
     found += [note for note in (*_synthetic_networks(group), *audit_notes(group), *warned) if note.alarm]
     found += map(Note, _verdicts(group)) if group.part.paired else _unpaired(group)
     return found + [note for note in warned if not note.alarm]
@@ -71,6 +72,20 @@ def _set_aside(group: Group) -> Iterator[str]:
     if group.set_aside:
         plural = "record was" if group.set_aside == 1 else "records were"
         yield f"{group.set_aside} older {plural} set aside for newer ones of the same system and seed."
+
+
+def _sources(group: Group) -> Iterator[str]:
+    """Systems that stand here with unlike code, of which a file holds one alone."""
+    made: dict[str, dict[str, str]] = {}
+    for entry in group.entries:
+        created = f"{entry.record.created:%Y-%m-%d %H:%M}"
+        made.setdefault(entry.record.system.label, {})[entry.system] = f"{entry.system} (made {created})"
+    for name, states in made.items():
+        if len(states) > 1:
+            yield (
+                f"{name} stands here with {len(states)} states of its code: {'; '.join(states.values())}. `sf2f-bench "
+                "run` prints the row of the present code; delete the records of states that shall not be shown."
+            )
 
 
 def _machines(group: Group) -> Iterator[str]:

@@ -146,18 +146,22 @@ def _names(entry: Entry) -> list[str]:
     """All that an entry may be called."""
     record = entry.record
     seed, budget = f"seed {record.seed}", f"budget {record.budget}"
-    longer = [", ".join([record.system.label, *words]) for words in ([], [seed], [budget], [seed, budget])]
+    longer = [
+        ", ".join([name, *words])
+        for name in dict.fromkeys((record.system.label, entry.system))
+        for words in ([], [seed], [budget], [seed, budget])
+    ]
     return [record.system.name, entry.label, *longer]
 
 
 def _one_system(word: str, named: Sequence[Entry]) -> SeedRuns:
-    """Raises BenchError where the entries are of several systems, or of one trained for several budgets."""
-    labels = sorted({entry.record.system.label for entry in named})
+    """Raises BenchError where the entries are of several systems or states of its code, or of several budgets."""
+    labels = sorted({entry.system for entry in named})
     if len(labels) == 1:
         labels = sorted({f"{labels[0]}, budget {entry.record.budget}" for entry in named})
     if len(labels) > 1:
         raise BenchError(f"{word!r} names several rows: give one of {', '.join(map(repr, labels))}.")
-    return seed_runs([entry.record for entry in named])
+    return seed_runs([entry.record for entry in named], named[0].system)
 
 
 def _why_not_comparable(a: SeedRuns, b: SeedRuns) -> str | None:

@@ -82,6 +82,16 @@ class SystemPart(Part):
     words: str = ""
     off_scale: bool = False
     faces_of: str = ""
+    source: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_source(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(serialise(self), "source")
+
+
+def without_empty(content: dict[str, Any], field: str) -> dict[str, Any]:
+    """A part's JSON without a field that records of older versions do not have, where it is empty."""
+    return content if content[field] else {name: value for name, value in content.items() if name != field}
 
 
 def column_of(metric: str, extractor: str | None) -> str:
@@ -183,7 +193,4 @@ class SideFiles(Part):
 
     @model_serializer(mode="wrap")
     def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content = serialise(self)
-        return (
-            content if self.sha256 else {name: value for name, value in content.items() if name != "sha256"}
-        )
+        return without_empty(serialise(self), "sha256")

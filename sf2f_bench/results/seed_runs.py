@@ -27,14 +27,15 @@ UNPAIRED = "the records keep neither values of the identities nor of half-sample
 
 @dataclass(frozen=True, eq=False)
 class SeedRuns:
-    """One system: a record for each of its training seeds, all of one benchmark, protocol and budget."""
+    """One system: a record for each of its training seeds, all of one benchmark, protocol, budget and code."""
 
     records: tuple[RunRecord, ...]
+    title: str = ""
 
     @property
     def name(self) -> str:
         """As the tables print it, without its seeds."""
-        return self.records[0].system.label
+        return self.title or self.records[0].system.label
 
     @property
     def label(self) -> str:
@@ -75,9 +76,9 @@ class SeedRuns:
         return [pd.DataFrame() if frame is None else frame for frame in found]
 
 
-def seed_runs(records: Sequence[RunRecord]) -> SeedRuns:
-    """The records of one system, by seed."""
-    return SeedRuns(tuple(sorted(records, key=lambda record: record.seed)))
+def seed_runs(records: Sequence[RunRecord], title: str = "") -> SeedRuns:
+    """The records of one system, by seed; title: its name, where its label would be another system's too."""
+    return SeedRuns(tuple(sorted(records, key=lambda record: record.seed)), title)
 
 
 @cached_per_group

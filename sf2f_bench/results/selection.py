@@ -23,11 +23,15 @@ TRAINED: tuple[Zone, ...] = ("system", "ablation")
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One record with the label and the block that it has among the records of its group."""
+    """One record with the label and the block that it has among the records of its group.
+
+    system: the label without seed and budget; with the source of the code where its group has the system of several.
+    """
 
     record: RunRecord
     label: str
     zone: Zone
+    system: str
 
     def score(self, metric: str, by: str = "judge") -> ScoreRecord | None:
         """The score of this metric; None where there is none.
@@ -120,7 +124,7 @@ class Group:
         for entry in self.entries:
             record = entry.record
             budget = f", budget {record.budget}" if is_trained(record) and len(budgets) > 1 else ""
-            found.setdefault(record.system.label + budget, []).append(entry)
+            found.setdefault(entry.system + budget, []).append(entry)
         return {name: tuple(entries) for name, entries in found.items()}
 
     def whole(self, ablation: Entry) -> Entry | None:
@@ -266,13 +270,21 @@ def difference(one: RunRecord, other: RunRecord) -> str | None:
         mine, yours = _extractors(one, role), _extractors(other, role)
         if mine and yours and mine != yours:
             return f"{role} extractor differs ({', '.join(mine)} here, {', '.join(yours)} there)"
-    for id_ in one.extractors.keys() & other.extractors.keys():
-        if one.extractors[id_].source != other.extractors[id_].source:
-            return f"the code of {id_} differs"
+    if reason := _other_code(one, other):
+        return reason
     versions = {score.metric: score.version for score in other.scores}
     for score in one.scores:
         if versions.get(score.metric, score.version) != score.version:
             return f"version of {score.metric} differs ({score.version} here, {versions[score.metric]} there)"
+    return None
+
+
+def _other_code(one: RunRecord, other: RunRecord) -> str | None:
+    """Which extractor or metric of both is of unlike code, in words; None where none is."""
+    for cards, others in ((one.extractors, other.extractors), (one.metrics, other.metrics)):
+        for name in sorted(cards.keys() & others.keys()):
+            if cards[name].source != others[name].source:
+                return f"the code of {name} differs"
     return None
 
 
@@ -304,24 +316,29 @@ def _extractors(record: RunRecord, role: str | None = None) -> list[str]:
     return sorted({s.extractor for s in record.scores if s.extractor and role in (None, s.extractor_role)})
 
 
-def _run_of(record: RunRecord) -> tuple[float | None, int, str]:
+def _run_of(record: RunRecord) -> tuple[float | None, str, int, str]:
     """What a row of shuffled voices shares with the run of its system."""
-    return record.system.width, record.seed, record.budget
+    return record.system.width, record.system.source, record.seed, record.budget
 
 
 def _newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], Counter[tuple[object, ...]]]:
     """The newest record of each place, system, seed and budget, and how many older ones each place has.
 
-    An anchor trains nothing, so records of it that differ in budget alone are duplicates.
+    An anchor trains nothing, so records of it that differ in budget alone are duplicates. Those of unlike code are not:
+    an edit that was undone has left the newer one.
     """
-    newest: dict[tuple[object, ...], RunRecord] = {}
+    newest: dict[tuple[object, ...], list[RunRecord]] = {}
     older: Counter[tuple[object, ...]] = Counter()
-    for record in sorted(records, key=lambda record: (record.created, record.key)):
+    for record in sorted(records, key=lambda record: (record.created, record.key), reverse=True):
         system, budget = record.system, record.budget if is_trained(record) else None
-        run = (_place(record), system.name, system.width, record.seed, budget)
-        older[_place(record)] += run in newest
-        newest[run] = record
-    return list(newest.values()), older
+        kept = newest.setdefault(
+            (_place(record), system.name, system.width, system.source, record.seed, budget), []
+        )
+        if any(_other_code(record, newer) is None for newer in kept):
+            older[_place(record)] += 1
+        else:
+            kept.append(record)
+    return [record for found in newest.values() for record in found], older
 
 
 def _why(group: list[RunRecord], earlier: list[list[RunRecord]]) -> str | None:
@@ -350,23 +367,37 @@ def _zone(record: RunRecord) -> Zone:
 
 
 def _entries(records: list[RunRecord]) -> tuple[Entry, ...]:
-    """Entries in order; seed and budget stand in a label only where they tell entries apart."""
+    """Entries in order; source, seed and budget stand in a label only where they tell entries apart."""
+    sources: dict[str, set[str]] = {}
     seeds: dict[str, set[int]] = {}
     for record in records:
-        seeds.setdefault(record.system.label, set()).add(record.seed)
+        sources.setdefault(record.system.label, set()).add(record.system.source)
+
+    def system(record: RunRecord) -> str:
+        several = len(sources[record.system.label]) > 1
+        return f"{record.system.label}, {_short(record.system.source)}" if several else record.system.label
+
+    for record in records:
+        seeds.setdefault(system(record), set()).add(record.seed)
     budgets = {record.budget for record in records if is_trained(record)}
 
     def label(record: RunRecord) -> str:
-        parts = [record.system.label]
-        if len(seeds[record.system.label]) > 1:
+        parts = [system(record)]
+        if len(seeds[parts[0]]) > 1:
             parts.append(f"seed {record.seed}")
         if len(budgets) > 1 and is_trained(record):
             parts.append(f"budget {record.budget}")
         return ", ".join(parts)
 
     def order(record: RunRecord) -> tuple[object, ...]:
-        system = record.system
-        is_first = system.place != "reference"
-        return (ZONES.index(_zone(record)), is_first, system.order, system.label, record.seed, record.budget)
+        part = record.system
+        is_first = part.place != "reference"
+        return (ZONES.index(_zone(record)), is_first, part.order, system(record), record.seed, record.budget)
 
-    return tuple(Entry(record, label(record), _zone(record)) for record in sorted(records, key=order))
+    ordered = sorted(records, key=order)
+    return tuple(Entry(record, label(record), _zone(record), system(record)) for record in ordered)
+
+
+def _short(source: str) -> str:
+    """A source as labels show it, its hash cut: ``source 1a2b3c4d``."""
+    return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8}\b", r"\1", source) or "source not known"

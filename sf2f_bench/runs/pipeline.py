@@ -41,6 +41,7 @@ from sf2f_bench.runs.recording import Provenance, save_record, shuffled
 from sf2f_bench.runs.stages import (
     Run,
     base_of,
+    code_of,
     dataset_of,
     generated,
     keys_of,
@@ -323,7 +324,7 @@ def _add_anchor(run: Run, anchor: Anchor, records: _Records) -> None:
         return
     answer, seconds = _timed(lambda: anchor.answer(run.evaluation))
     _check_answer(run, anchor, answer)
-    provenance = Provenance(key, anchor.card, {}, 0, run.config.budget, run.device.type, seconds)
+    provenance = Provenance(key, _card(anchor), {}, 0, run.config.budget, run.device.type, seconds)
     records.add_new(_scored(run, provenance, answer))
 
 
@@ -358,13 +359,13 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     training, seconds = _timed(lambda: trained(run, system))
     if not run.machine.is_main:
         return
-    made = generated(run, system, keys["faces"])
+    made, card = generated(run, system, keys["faces"]), _card(system)
     if not records.add_existing(seed, keys["record"]):
-        made_with = system.card, system.recipe, seed, run.config.budget, run.device.type
+        made_with = card, system.recipe, seed, run.config.budget, run.device.type
         provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
         records.add_new(_scored(run, provenance, made, training["curve"]))
     if shuffles:
-        _add_shuffled(run, system.card, made, seed, keys["record"], records)
+        _add_shuffled(run, card, made, seed, keys["record"], records)
 
 
 def _add_shuffled(
@@ -382,6 +383,11 @@ def _add_shuffled(
     provenance = Provenance(key, shuffled(card), {}, seed, run.config.budget, run.device.type, 0.0)
     handed_on = Answer(faces=answer.faces[others], rows=answer.rows)
     records.add_new(_scored(run, provenance, handed_on, whole=False))
+
+
+def _card(row: Anchor | SpeechToFace) -> ModelCard:
+    """With the source of its code, where it has one."""
+    return replace(row.card, source=code_of(row))
 
 
 def _timed(make: Callable[[], Made]) -> tuple[Made, float]:

@@ -201,8 +201,8 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
     card = row.card  # its name, not its label: another title in tables is no other training
     name = with_width(card.name, card.width)
     facts = {"data": run.store.data_hash, "system": name, "version": card.version}
-    if source := source_of(row):
-        facts["source"] = f"{type(row).__qualname__} of {source}"
+    if code := code_of(row):
+        facts["source"] = code
     if isinstance(row, Anchor):
         return hash_of(facts)
     base = base_of(row)
@@ -220,6 +220,12 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
             **({"processes": processes} if processes > 1 else {}),  # they add up a batch in another order
         }
     )
+
+
+def code_of(row: Anchor | SpeechToFace) -> str:
+    """The class of a plug-in's row and its source; empty for what this distribution brings."""
+    source = source_of(row)
+    return f"{type(row).__qualname__} of {source}" if source else ""
 
 
 def _source(metric: object) -> list[str]:

@@ -45,7 +45,8 @@ class ModelCard:
     where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
     that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
     gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
-    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows.
+    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows. source: of
+    the code of a plug-in, which the harness fills in; rows of unlike sources are rows of their own.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ModelCard:
     off_scale: bool = False
     title: str = ""
     faces_of: str = ""
+    source: str = ""
 
     @property
     def label(self) -> str:
@@ -131,7 +133,7 @@ class MetricCard:
     speech is its last column. smooth: rounding moves it a little, where a count jumps. error: what stands beside the
     value. heading_with_n: the heading ends in ``n=300``, because n decides the value. plotted: has bars of its own.
     caveat: what to know before comparing its numbers, one sentence in which ``{n}`` and ``{part}`` stand for the number
-    of identities and the size of one of its "parts".
+    of identities and the size of one of its "parts". source: as of an `ExtractorCard`.
     """
 
     quantity: str = ""
@@ -155,6 +157,7 @@ class MetricCard:
     heading_with_n: bool = False
     plotted: bool = False
     caveat: str = ""
+    source: str = ""
 
     @property
     def term(self) -> str:

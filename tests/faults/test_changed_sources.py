@@ -11,6 +11,10 @@ import pytest
 from sf2f_bench import registry
 from sf2f_bench.registry import EXTRACTORS, MODELS
 from sf2f_bench.registry.sources import keyed, source_of
+from sf2f_bench.report.notes import main_notes
+from sf2f_bench.results.compare import compare
+from sf2f_bench.results.records import load_all
+from sf2f_bench.results.selection import groups
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import BenchError, ModelSettings
 from tests.plugins import install
@@ -160,6 +164,19 @@ def test_an_edited_model_is_trained_and_shown_anew_and_the_old_one_comes_back(wo
     again, log = world()
     assert "nothing to do" in log
     assert again["mine"].key == first["mine"].key
+    # From the records alone nobody knows which code the file holds: both rows stand there, with their sources.
+    (group,) = groups(load_all(world.folder / "results"))
+    for name in ("mine", "mine, shuffled voices"):
+        rows = [entry.label for entry in group.entries if entry.record.system.label == name]
+        assert len(set(rows)) == 2
+        assert all(row.startswith(f"{name}, Mine of source ") for row in rows)
+    own, other = group.systems
+    assert {own.record.key, other.record.key} == {first["mine"].key, second["mine"].key}
+    assert group.shuffled(own).record.system.source == own.record.system.source
+    assert any("mine stands here with 2 states of its code" in note.text for note in main_notes(group))
+    with pytest.raises(BenchError, match=f"'mine' names several rows: give one of .*{own.label}"):
+        compare("mine", "chance", world.folder / "results")
+    assert compare(own.label, other.label, world.folder / "results")[0].a.label == f"{own.label}, seed 0"
 
 
 def test_two_classes_of_one_file_and_one_name_are_two_models(world):  # noqa: F811

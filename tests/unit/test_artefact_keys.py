@@ -149,7 +149,18 @@ OTHERS = {
     "jobs": 3,
     "scheduler": "tcp://there",
 }
-NOT_SHOWN = {"benchmark", "budget", "root", "voices", "faces", "device", "judge", "extractors", "perceptual"}
+NOT_SHOWN = {
+    "benchmark",
+    "budget",
+    "root",
+    "voices",
+    "faces",
+    "device",
+    "judge",
+    "extractors",
+    "metrics",
+    "perceptual",
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - NOT_SHOWN))

@@ -37,11 +37,11 @@ MISSING = {  # what is missing -> why, in words
 
 
 def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> list[Metric]:
-    """The installed metrics that an extractor is asked for, for the benchmark's galleries and so many identities.
+    """The metrics that an extractor is asked for, for the benchmark's galleries and so many identities.
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
-    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities)
+    found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities, benchmark.metrics)
     return [metric for metric in found if key == "judge" or set(metric.needs) <= OF_EVERY_EXTRACTOR]
 
 

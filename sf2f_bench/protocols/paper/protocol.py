@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sf2f_bench.protocols.names import BENCH, CLASSIFIER, INCEPTION, PAPER, RUNS
 from sf2f_bench.protocols.paper import metrics as paper
 from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec, TrainedSystem
-from sf2f_bench.types import Answer, ModelCard, Role
+from sf2f_bench.types import Answer, BenchError, ModelCard, Role
 
 if TYPE_CHECKING:
     from sf2f_bench.benchmarks import Benchmark
@@ -119,7 +119,11 @@ class PaperProtocol(EvaluationProtocol["Predictions"]):
         return {**classifier, INCEPTION: INCEPTION}
 
     def metrics(self, benchmark: Benchmark, identities: int) -> list[NamedMetric]:
-        """Those of the published tables, for each kind of generated face."""
+        """Those of the published tables, for each kind of generated face. Raises BenchError for any other."""
+        if benchmark.metrics:
+            raise BenchError(
+                f"{PAPER} has the published metrics alone: --metrics {benchmark.metrics[0]} goes with {BENCH}"
+            )
         return paper.all_metrics(benchmark.gallery_size, benchmark.ks, identities)
 
     def key_parts(self, extractors: Mapping[str, str]) -> dict[str, Any]:
