@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sf2f_bench.results.compare import ComparedMetric, SystemComparison
-    from sf2f_bench.types import Format
+
+
+WIDE = 100  # columns of a terminal that has room for p and the detectable difference
+VERDICTS = {"better": "A better", "worse": "B better", "no difference shown": "not shown"}
 
 
 @click.command()
@@ -24,12 +27,21 @@ if TYPE_CHECKING:
 @click.argument("b")
 @click.argument("results", type=FOLDER, default=Path("results"))
 @click.option("--metrics", default="*", help="Only those that match a pattern, like 'recall@10*'.")
-@click.option("--json", "json_file", type=FILE, help="Write the numbers to this file, unrounded.")
+@click.option("--all", "show_all", is_flag=True, help="Print every metric, not only the primary ones.")
+@click.option("--json", "json_file", type=FILE, help="Write the numbers of every metric here, unrounded.")
 @click.option("--csv", "csv_file", type=FILE, help="Likewise, as a table.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Write the answer and every metric here.")
 def compare(
-    a: str, b: str, results: Path, metrics: str, json_file: Path | None, csv_file: Path | None
+    a: str,
+    b: str,
+    results: Path,
+    metrics: str,
+    show_all: bool,
+    json_file: Path | None,
+    csv_file: Path | None,
+    markdown_file: Path | None,
 ) -> None:
-    """Test A against B, metric by metric, on the same test identities.
+    """Test A against B, metric by metric, on the same test identities; begins with the answer.
 
     A and B: a record's JSON file, or a system's name or label among the records in RESULTS; seeds of one label are
     taken together. Records below a folder named `reference` are read only when RESULTS is that folder or lies in it.
@@ -48,69 +60,143 @@ def compare(
         name_left_out(left_out)
     console = Console()
     for comparison in found:
-        show(comparison, console)
+        show(comparison, console, show_all or metrics != "*")
     numbers = pd.concat([comparison.frame() for comparison in found], ignore_index=True)
     if json_file:
         rows = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
         write_json(json_file, {"comparisons": rows})
     if csv_file:
         write_atomically(csv_file, partial(Path.write_text, data=csv_of(numbers), encoding="utf-8"))
+    if markdown_file:
+        text = "\n\n".join(map(markdown, found)) + "\n"
+        write_atomically(markdown_file, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
-def show(comparison: SystemComparison, console: Console) -> None:
-    """Print one table an extractor, and what the numbers rest on."""
+def show(comparison: SystemComparison, console: Console, show_all: bool = False) -> None:
+    """Print the answer, one table an extractor, and what the numbers rest on."""
     from rich.text import Text
 
     console.print()
     console.rule(Text(comparison.title, "bold"))
-    console.print(Text(f"A  {comparison.a.label}\nB  {comparison.b.label}", "bold"))
-    for extractor in dict.fromkeys(one.extractor for one in comparison.metrics):
-        compared = [one for one in comparison.metrics if one.extractor == extractor]
-        role = {"training-loss": "network of the training loss", "none": "order alone"}.get(
-            compared[0].extractor_role, compared[0].extractor_role
+    for sentence in answer(comparison):
+        console.print(Text(sentence, "bold"))
+    console.print(Text(f"\nA  {comparison.a.label}\nB  {comparison.b.label}"))
+    shown = comparison.metrics if show_all or not comparison.primary else comparison.primary
+    for title, compared in by_extractor(shown).items():
+        console.print(Text(f"\n{title}"))
+        rows = [(one.verdict, cells(comparison, one)) for one in compared]
+        console.print(_table(rows, is_wide=console.width >= WIDE))
+    if more := len(comparison.metrics) - len(shown):
+        console.print(
+            Text(f"{more} more metrics: --all prints them, --markdown, --json and --csv write them.")
         )
-        console.print(Text(f"\nBy the {role}" + (f": {extractor}" if extractor else "")))
-        rows = [(one.verdict, cells(one, comparison.format_of(one.metric))) for one in compared]
-        console.print(_table(rows, gap=1 if console.width < 100 else 2))
     for sentence in sentences(comparison):
         console.print(Text(f"- {sentence}", "dim"))
 
 
-def _table(rows: Sequence[tuple[str, tuple[str, ...]]], gap: int) -> Table:
+def answer(comparison: SystemComparison) -> list[str]:
+    """Which one is better on the first primary metric, by how much, and on which of the others."""
+    from sf2f_bench.results.numbers import listed
+
+    a, b = comparison.a.name, comparison.b.name
+    if not comparison.primary:
+        counts = {
+            word: sum(VERDICTS[one.verdict] == word for one in comparison.metrics)
+            for word in VERDICTS.values()
+        }
+        return [
+            f"No primary metric was compared. Of {len(comparison.metrics)} metrics {a} is better on "
+            f"{counts['A better']}, {b} on {counts['B better']}; on {counts['not shown']} no difference is shown."
+        ]
+    first, *others = comparison.primary
+    texts = dict(zip(HEADINGS, cells(comparison, first, " to "), strict=True))
+    difference, _, interval = texts["A - B"].partition(" ")
+    numbers = (
+        f"on {texts['metric']}: {texts['A']} against {texts['B']}, difference {difference} (95 % interval "
+        f"{interval.strip('[]')}; q {'' if first.q < 0.001 else '= '}{texts['q']})"
+    )
+    if first.verdict == "no difference shown":
+        said = [f"It cannot be told whether {a} or {b} is better {numbers}."]
+    else:
+        better, worse = (a, b) if first.verdict == "better" else (b, a)
+        said = [f"{better} is better than {worse} {numbers}."]
+    for verdict, text in {
+        "better": f"{a} is better on {{}}.",
+        "worse": f"{b} is better on {{}}.",
+        "no difference shown": "No difference is shown on {}.",
+    }.items():
+        if names := [comparison.heading_of(one) for one in others if one.verdict == verdict]:
+            said.append(text.format(listed(names)))
+    return [said[0], " ".join(said[1:])] if said[1:] else said
+
+
+def by_extractor(compared: Sequence[ComparedMetric]) -> dict[str, list[ComparedMetric]]:
+    """Metrics under the title of their table: ``By the judge: embedded-judge/1@...``."""
+    found: dict[str, list[ComparedMetric]] = {}
+    roles = {"training-loss": "network of the training loss", "none": "order alone"}
+    for one in compared:
+        role = roles.get(one.extractor_role, one.extractor_role)
+        found.setdefault(f"By the {role}" + (f": {one.extractor}" if one.extractor else ""), []).append(one)
+    return found
+
+
+HEADINGS = ("metric", "A", "B", "A - B", "q", "verdict", "p", "detectable")
+OF_WIDE = len(HEADINGS) - 2  # the others need a wide terminal
+
+
+def _table(rows: Sequence[tuple[str, tuple[str, ...]]], is_wide: bool) -> Table:
     """Of (verdict, cells)."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    padding = (0, gap - 1, 0, 0)  # the box itself leaves one space between columns
+    padding = (0, int(is_wide), 0, 0)  # the box itself leaves one space between columns
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
-    table.add_column("", overflow="fold", min_width=14)
-    for heading in ("A", "B", "A - B", "p", "q", "detect-\nable"):
-        table.add_column(heading, justify="left" if heading == "A - B" else "right", no_wrap=True)
-    table.add_column("A is", min_width=10)
+    shown = HEADINGS if is_wide else HEADINGS[:OF_WIDE]
+    for heading in shown:
+        is_text = heading in ("metric", "A - B", "verdict")
+        title = "" if heading == "metric" else heading
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=heading != "metric")
     for verdict, texts in rows:
-        table.add_row(
-            *map(Text, texts), style={"better": "bold green", "worse": "bold red"}.get(verdict, "dim")
-        )
+        style = {"better": "bold green", "worse": "bold red"}.get(verdict, "dim")
+        table.add_row(*map(Text, texts[: len(shown)]), style=style)
     return table
 
 
-def cells(compared: ComparedMetric, format_: Format) -> tuple[str, ...]:
-    """One metric as it is printed: name, A, B, difference with its interval, p, q, detectable, verdict."""
+def markdown(comparison: SystemComparison) -> str:
+    """The answer, every metric and what the numbers rest on."""
+    parts = [
+        f"## {comparison.title}",
+        *answer(comparison),
+        f"A: {comparison.a.label}  \nB: {comparison.b.label}",
+    ]
+    for title, compared in by_extractor(comparison.metrics).items():
+        rows = [HEADINGS, tuple("---" for _ in HEADINGS), *(cells(comparison, one) for one in compared)]
+        parts += [title, "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n\n".join([*parts, "\n".join(f"- {sentence}" for sentence in sentences(comparison))])
+
+
+def cells(comparison: SystemComparison, compared: ComparedMetric, between: str = ", ") -> tuple[str, ...]:
+    """One metric as it is printed: `HEADINGS`, the difference with its interval."""
     from sf2f_bench.results.numbers import NOTHING, digits_of_errors, number
 
-    digits = digits_of_errors(format_)
-    low, high = (number(bound, format_, digits) for bound in (compared.lower, compared.upper))
+    card = comparison.card_of(compared.metric)
+
+    def text(value: float, digits: int = 3) -> str:
+        return number(card.factor * value, card.format, digits)
+
+    digits = digits_of_errors(card.format)
+    low, high = text(compared.lower, digits), text(compared.upper, digits)
     sign = "+" if compared.difference > 0 else ""
     return (
-        compared.metric,
-        number(compared.a, format_, 3),
-        number(compared.b, format_, 3),
-        f"{sign}{number(compared.difference, format_, 3)} [{low}, {high}]",
-        _probability(compared.p),
+        comparison.heading_of(compared),
+        text(compared.a),
+        text(compared.b),
+        f"{sign}{text(compared.difference)} [{low}{between}{high}]",
         _probability(compared.q),
-        NOTHING if compared.detectable is None else number(compared.detectable, format_, digits),
-        compared.verdict,
+        VERDICTS[compared.verdict],
+        _probability(compared.p),
+        NOTHING if compared.detectable is None else text(compared.detectable, digits),
     )
 
 
@@ -124,16 +210,25 @@ def sentences(comparison: SystemComparison) -> list[str]:
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     said = [
         f"n = {n} test identities, the same for both; {len(comparison.metrics)} metrics. p: two-sided; q: p after "
-        "Benjamini and Hochberg over all metrics; better or worse: q < .05. 95 % intervals in brackets, each metric's "
-        "own.",
-        "No difference shown does not mean equal: a true difference as large as `detectable` is shown in 80 % of such "
-        "comparisons (before the correction), a smaller one in fewer.",
+        "Benjamini and Hochberg over all metrics; better: q < .05. 95 % intervals in brackets, each metric's own.",
+        f"No difference shown does not mean equal{_detectable(comparison)}.",
         *_of_seeds(comparison),
     ]
     for reason in dict.fromkeys(comparison.left_out.values()):
         metrics = [metric for metric, why in comparison.left_out.items() if why == reason]
         said.append(f"Left out because {reason}: {', '.join(metrics)}.")
     return said
+
+
+def _detectable(comparison: SystemComparison) -> str:
+    """How large a true difference in the first metric would have been shown."""
+    first = next(iter(comparison.primary), comparison.metrics[0])
+    if first.detectable is None:
+        return ""
+    return (
+        f": on {comparison.heading_of(first)} a true difference of {cells(comparison, first)[-1]} is shown in 80 % of "
+        "such comparisons (before the correction), a smaller one in fewer; for other metrics see `detectable`"
+    )
 
 
 def _of_seeds(comparison: SystemComparison) -> list[str]:

@@ -16,12 +16,13 @@ import pandas as pd
 from scipy import stats
 
 from sf2f_bench.files import seed_of
+from sf2f_bench.protocols.catalogue import protocol_of_records
 from sf2f_bench.registry import unknown
 from sf2f_bench.results.records import NO_CARD, check_side_files, load, load_all
 from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
 from sf2f_bench.results.selection import Entry, Group, difference, groups
 from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
-from sf2f_bench.types import BenchError, Format
+from sf2f_bench.types import BenchError, ExtractorCard, MetricCard
 
 Verdict = Literal["better", "worse", "no difference shown"]
 
@@ -66,9 +67,26 @@ class SystemComparison:
         part = self.a.records[0].benchmark
         return f"{part.name}/{part.version}, protocol {part.protocol}"
 
-    def format_of(self, metric: str) -> Format:
-        """How a metric's numbers are printed, as its card states it."""
-        return self.a.records[0].metrics.get(metric, NO_CARD).format
+    def card_of(self, metric: str) -> MetricCard:
+        """What a metric says of itself."""
+        return self.a.records[0].metrics.get(metric, NO_CARD)
+
+    def heading_of(self, one: ComparedMetric) -> str:
+        """What the tables call a metric."""
+        extractor = self.a.records[0].extractors.get(one.extractor or "", ExtractorCard())
+        card = self.card_of(one.metric)
+        return card.headings.get(extractor.convention, card.heading) or one.metric
+
+    @property
+    def primary(self) -> list[ComparedMetric]:
+        """The metrics that decide, by the network of the verdicts or in an anchor's own space; the headline first."""
+        role = protocol_of_records(self.a.records[0].benchmark.protocol).headline_role
+        found = [
+            one
+            for one in self.metrics
+            if one.extractor_role in (role, "none") and role in self.card_of(one.metric).decides
+        ]
+        return sorted(found, key=lambda one: not self.card_of(one.metric).headline)
 
     def frame(self) -> pd.DataFrame:
         """One row a metric, unrounded, with what decides its meaning."""

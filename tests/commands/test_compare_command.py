@@ -24,43 +24,59 @@ def printed(*words: str, width: int = 120) -> str:
     return done.output
 
 
-def test_it_prints_what_is_compared_how_sure_it_is_and_what_it_does_not_say():
-    text = printed(ONE, TWO, "--metrics", "recall@10/g100")
+def test_it_begins_with_the_answer_and_says_what_it_rests_on():
+    text = printed(ONE, TWO)
     words = " ".join(text.split())
+    first = (
+        "sf2f-64 (width 0.25) is better than voice2face-64 (width 0.25) on recall@10 g100: .245 against .125,"
+    )
+    assert words.split("sf2f-bench/1 ")[1].lstrip("─ ").startswith(first)
     for expected in (
-        "synthetic-64/1, protocol sf2f-bench/1",
+        "difference +.120 (95 % interval .068 to .175; q = .001).",
+        "sf2f-64 (width 0.25) is better on cosine, verification AUC, MI score, kernel distance x1000.",
         f"A {ONE}",
         f"B {TWO}",
         "By the judge: embedded-judge/1",
-        "By the network of the training loss: embedded-perceptual/1",
-        "recall@10/g100 .245 .125 +.120 [",
-        "better",
-        "n = 300 test identities",
-        "2 metrics.",
-        "No difference shown does not mean equal",
+        "recall@10 g100 .245 .125 +.120 [.068, .175] .001 A better",
+        "more metrics: --all prints them",
+        "n = 290 to 300 test identities",
+        "No difference shown does not mean equal: on recall@10 g100 a true difference of",
         "One training seed each",
     ):
         assert expected in words
+    assert len(text.splitlines()) < 80  # two protocols
 
 
 def test_two_seeds_can_show_little_and_it_says_so():
-    words = " ".join(printed("sf2f-64", "voice2face-64", "--metrics", "recall@10/g100").split())
+    words = " ".join(printed("sf2f-64", "voice2face-64").split())
+    assert (
+        "It cannot be told whether sf2f-64 (width 0.25) or voice2face-64 (width 0.25) is better on" in words
+    )
+    assert "No difference is shown on cosine, verification AUC" in words
     assert "seeds 0, 1" in words
     assert "2 seeds, in pairs" in words
-    judge = words[words.index("By the judge") : words.index("By the network of the training loss")]
-    assert "no difference shown" in judge  # one seed each shows one: the test above
+
+
+def test_without_a_primary_metric_the_answer_counts():
+    words = " ".join(printed(TWO, ONE, "--metrics", "recall@10/full").split())
+    assert "No primary metric was compared. Of 2 metrics voice2face-64 (width 0.25) is better on 0," in words
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_no_number_and_no_verdict_is_cut(width):
-    text = printed(ONE, TWO, "--metrics", "recall@1*/full", width=width)
+@pytest.mark.parametrize("words", [(), ("--all",)])
+def test_no_number_no_word_and_no_verdict_is_cut(width, words):
+    text = printed(ONE, TWO, *words, width=width)
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= width
-    assert "better" in text
+    headings = next(line for line in text.splitlines() if "A - B" in line).split()
+    assert ("detectable" in headings) == (width >= 100)
+    assert "kernel distance x1000" in text
 
 
 def test_files_hold_the_same_numbers(tmp_path):
-    files = ["--json", str(tmp_path / "out.json"), "--csv", str(tmp_path / "out.csv")]
+    files = [
+        part for kind in ("json", "csv", "markdown") for part in (f"--{kind}", str(tmp_path / f"out.{kind}"))
+    ]
     printed(ONE, TWO, "--metrics", "mrr/full", *files)
     table = pd.read_csv(tmp_path / "out.csv")
     rows = json.loads((tmp_path / "out.json").read_text())["comparisons"]
@@ -71,6 +87,9 @@ def test_files_hold_the_same_numbers(tmp_path):
         assert row["lower"] < row["difference"] < row["upper"]
         assert row["verdict"] in ("better", "worse", "no difference shown")
         assert (row["seeds_a"], row["n"], row["metrics"]) == ("0", 300, 2)
+    text = (tmp_path / "out.markdown").read_text()
+    assert text.startswith("## synthetic-64/1, protocol sf2f-bench/1")
+    assert text.count("| MRR | .051 | .023 | ") == 1
 
 
 def test_a_wrong_name_is_refused_with_the_nearest():
