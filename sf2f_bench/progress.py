@@ -56,8 +56,8 @@ class Reporter:
         self.console = console or Console(stderr=True, quiet=silent)
 
     def say(self, text: str) -> None:
-        """One line of plain text."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """Plain text, on a terminal in lines of its width, in a file in one."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Bar]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER, say
 
 
 @click.command()
@@ -45,6 +45,6 @@ def associate(
     record = associate_system(lists, voices, faces, model, benchmark, judge, partial, Reporter())
     Console().print(table_of(record))
     for note in record.notes:
-        click.echo(f"- {note}")
+        say(f"- {note}", indent="  ")
     if out:
         click.echo(write_json(out, record.model_dump(mode="json")))

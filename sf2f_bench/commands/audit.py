@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import DATA_SETTINGS, FILE, benchmark_argument, with_settings
+from sf2f_bench.commands.options import DATA_SETTINGS, FILE, benchmark_argument, say, with_settings
 
 if TYPE_CHECKING:
     from sf2f_bench.results.records import Finding
-
-WIDTH = 118
 
 
 @click.command()
@@ -44,7 +42,7 @@ def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
     findings = findings_of(dataset, store, settings.gallery or benchmark.gallery_size)
     _show(findings)
     if overlap:
-        click.echo("Photos and recordings were not compared: first remove the overlap of the splits.")
+        say("Photos and recordings were not compared: first remove the overlap of the splits.")
     if json_file is not None:
         facts = {"benchmark": benchmark.name, "data_hash": store and store.data_hash}
         write_json(json_file, {**facts, "findings": [finding.model_dump() for finding in findings]})
@@ -56,6 +54,6 @@ def _show(findings: Sequence[Finding]) -> None:
     """One paragraph for each finding."""
     for finding in findings:
         text = f"{'WARNING ' if finding.alarm else ''}{finding.check}: {finding.text}"
-        click.echo(click.wrap_text(text, WIDTH, subsequent_indent="  "))
+        say(text, indent="  ")
     alarms = sum(finding.alarm for finding in findings)
     click.echo(f"{len(findings)} findings, {alarms} alarm{'' if alarms == 1 else 's'}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sf2f_bench.commands.options import plain_table
 from sf2f_bench.registry import owner_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 WIDTH = 34  # of the column of names
+WIDE = 140  # columns of a terminal that has room for all that is known of a metric
 OWN = "sf2f-bench"  # the package itself
 
 
@@ -32,9 +34,12 @@ def list_command(kind: str | None) -> None:
     With a KIND (models, metrics, extractors, datasets), describe each: version, licence, what a metric measures and
     which direction is better, whether the weights of an extractor are on this machine.
     """
-    details = {"models": _models, "metrics": _metrics, "extractors": _extractors, "datasets": _datasets}
+    details = {"models": _models, "extractors": _extractors, "datasets": _datasets}
+    if kind == "metrics":
+        return _print_metrics()
     for line in details[kind]() if kind else _names():
         click.echo(line)
+    return None
 
 
 def _names() -> Iterator[str]:
@@ -101,29 +106,38 @@ def _card_of(name: str) -> ModelCard:
     return build(name, ModelSettings(last)).card
 
 
-def _metrics() -> Iterator[str]:
-    """Of the default benchmark, by family, with what each measures."""
+def _print_metrics() -> None:
+    """Of the default benchmark, by family, with what each measures; said once for those that follow each other."""
+    from rich.console import Console
+    from rich.text import Text
+
     from sf2f_bench.benchmarks import benchmark_named
     from sf2f_bench.metrics.attributes import METRICS as OF_ATTRIBUTES
+    from sf2f_bench.metrics.common import card_of
     from sf2f_bench.registry import installed_metrics
-    from sf2f_bench.types import MetricCard
 
     benchmark = benchmark_named("synthetic-64")
     metrics: list[Any] = [*installed_metrics(benchmark.gallery_size, benchmark.ks, 300), *OF_ATTRIBUTES]
-    families: dict[str, dict[str, list[Any]]] = {}  # family -> what is measured -> metrics
+    families: dict[str, list[Any]] = {}
     for metric in metrics:
-        meaning = " ".join((inspect.getdoc(metric) or "").partition("\n\n")[0].split())
-        family = getattr(metric, "card", MetricCard()).family
-        families.setdefault(family, {}).setdefault(meaning, []).append(metric)
-    for family, meanings in families.items():
-        yield family
-        for meaning, members in meanings.items():
-            yield f"  {meaning}"
-            for metric in members:
-                better = "higher" if metric.higher_is_better else "lower"
-                needs = ", ".join(getattr(metric, "needs", ("an attribute judge",)))
-                facts = f"version {metric.version}, {better} is better; needs {needs}; n >= {metric.min_n}"
-                yield f"    {metric.name:<{WIDTH}}{facts}"
+        families.setdefault(card_of(metric).family, []).append(metric)
+    console = Console()
+    headings = ["metric", "version", "better", "from n", "needs", "what it measures"]
+    shown = headings if console.width >= WIDE else ["metric", "better", headings[-1]]
+    table = plain_table(shown, whole=headings[:4])
+    said = ""
+    for family, members in families.items():
+        table.add_row(family, style="bold")
+        for metric in members:
+            needs = ", ".join(getattr(metric, "needs", ("an attribute judge",)))
+            better = "higher" if metric.higher_is_better else "lower"
+            meaning = " ".join((inspect.getdoc(metric) or "").partition("\n\n")[0].split())
+            new, said = "" if meaning == said else meaning, meaning
+            cells = (f"  {metric.name}", metric.version, better, metric.min_n, needs, new)
+            texts = dict(zip(headings, map(str, cells), strict=True))
+            table.add_row(*(Text(texts[heading]) for heading in shown))
+        table.add_section()
+    console.print(table)
 
 
 def _extractors() -> Iterator[str]:
@@ -154,7 +168,7 @@ def _extractors() -> Iterator[str]:
         family_of(name) for name in files if ":" in name
     }  # stand for several networks, such as deepface
     yield from _described(sorted({*EXTRACTORS, *files} - families), lines)
-    yield "sf2f-bench weights list shows the files: source, size, checksum; sf2f-bench weights fetch NAME gets one"
+    yield "sf2f-bench weights list shows the files, sf2f-bench weights fetch FILE gets one"
 
 
 def _extractor_card(name: str) -> ExtractorCard:

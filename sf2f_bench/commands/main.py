@@ -26,7 +26,14 @@ from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.list import list_command
 from sf2f_bench.commands.migrate import migrate
 from sf2f_bench.commands.new import new
-from sf2f_bench.commands.options import ALL_SETTINGS, DATA_SETTINGS, FOLDER, benchmark_argument, with_settings
+from sf2f_bench.commands.options import (
+    ALL_SETTINGS,
+    DATA_SETTINGS,
+    FOLDER,
+    benchmark_argument,
+    say,
+    with_settings,
+)
 from sf2f_bench.commands.score import score
 from sf2f_bench.commands.validate import validate
 from sf2f_bench.commands.weights import weights
@@ -149,11 +156,11 @@ def run(config: Path | None, **options: Any) -> None:
         return
     summary(made, Console())
     if settings.budget == "smoke" and (steps := [s for r in made if (s := r.system.recipe.get("steps"))]):
-        click.echo(
+        say(
             f"budget smoke: {max(steps)} training steps only prove that everything runs; what is said above of trained "
             "systems, warnings included, says nothing about them. Results need a run without --budget smoke."
         )
-    click.echo(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
+    say(f"records: {settings.results}   next: sf2f-bench report {settings.results}")
 
 
 @main.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shutil
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -13,6 +15,8 @@ from sf2f_bench.config import FIELDS, OPTIONS, flag_of
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sf2f_bench.results.records import RunRecord
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -45,6 +49,25 @@ def name_left_out(left_out: Mapping[Path, str]) -> None:
     """Say on the standard error stream which records take no part, and why."""
     for path, reason in left_out.items():
         click.echo(f"left out: {printable(path)}: {reason}", err=True)
+
+
+def say(text: str, indent: str = "") -> None:
+    """A sentence in lines of the terminal's width; words that are longer, such as paths, stay whole."""
+    width = max(20, shutil.get_terminal_size().columns - 1)
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=indent)
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    click.echo(wrapper.fill(text))
+
+
+def plain_table(headings: Sequence[str], whole: Sequence[str] = ()) -> Table:
+    """A table for the terminal without lines between its rows; the columns in `whole` are never broken."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in whole, overflow="fold")
+    return table
 
 
 def printable(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import printable
+from sf2f_bench.commands.options import printable, say
 
 
 @click.command()
@@ -32,5 +32,5 @@ def validate(records: tuple[Path, ...]) -> None:
             click.echo(f"  - {clean(fault)}")
     faulty = sum(bool(one.faults) for one in checked)
     click.echo(f"{len(checked)} records, {faulty or 'none'} faulty")
-    click.echo(validation.UNPROVEN)
+    say(validation.UNPROVEN)
     sys.exit(1 if faulty else 0)

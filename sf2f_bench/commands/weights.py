@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER, plain_table, say
 
 
 @click.group()
@@ -15,11 +15,27 @@ def weights() -> None:
 
 
 @weights.command(name="list")
-def list_weights() -> None:
-    """List the files of published networks: description, licence, users, source, and whether they are here."""
+@click.option("--all", "show_all", is_flag=True, help="Print description, licence, address and checksum too.")
+def list_weights(show_all: bool) -> None:
+    """List the files of published networks: whether they are on this machine, their size, and what uses them."""
     from sf2f_bench.extractors.weights import all_files, find, folders
 
-    for name, file in all_files().items():
+    files = all_files()
+    if not show_all:
+        from rich.console import Console
+        from rich.text import Text
+
+        table = plain_table(["file", "here", "size", "used by"], whole=["file", "here", "size"])
+        for name, file in files.items():
+            size = f"{file.size / 1e6:,.0f} MB" if file.size else "not known"
+            table.add_row(*map(Text, (name, "yes" if find(file) else "no", size, ", ".join(file.used_by))))
+        Console().print(table)
+        say(f"folders: {', '.join(map(str, folders()))}")
+        say(
+            "`sf2f-bench weights list --all` shows licences, addresses and checksums; `weights fetch FILE` gets one."
+        )
+        return
+    for name, file in files.items():
         found = find(file)
         size = f"{file.size:,} bytes" if file.size else "size not known"
         click.echo(f"{name}  {f'in {found.parent}' if found else 'not here'}")

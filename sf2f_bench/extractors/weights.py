@@ -169,7 +169,7 @@ def weights_file(name: str) -> Path:
         raise Unavailable(
             f"{file.description}: the file {name} is not there. {remedy(file)} "
             f"Or set {FOLDER_VARIABLE} to the folder that holds it; "
-            "`sf2f-bench weights list` shows all files and their licences.",
+            "`sf2f-bench weights list --all` shows all files and their licences.",
             f"the file {name} is not on this machine (`sf2f-bench weights list`)",
         )
     if path.name == name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -13,9 +14,12 @@ from rich.text import Text
 
 from sf2f_bench.report.notes import Note, caption, main_notes, notes, unavailable
 from sf2f_bench.report.tables import Table, tables
+from sf2f_bench.results.numbers import listed
 from sf2f_bench.results.records import RunRecord
-from sf2f_bench.results.selection import Group, Zone, groups
+from sf2f_bench.results.selection import TRAINED, Group, Zone, groups
+from sf2f_bench.types import with_width
 
+NARROW = 100  # columns; below it the width of a system is said once, and systems stand first
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
 STYLES: dict[Zone, str] = {"system": "bold", "ablation": "", "floor": "dim", "ceiling": "dim"}
 
@@ -51,19 +55,48 @@ def _print_group(group: Group, shown: Sequence[Table], said: Sequence[Note], con
     console.rule(Text(group.title, "bold"))
     if group.why:
         _say(console, group.why, "yellow")
+    width = _common_width(group) if console.width < NARROW else None
     for table in shown:
-        fitting, dropped = _fit(table, console)
+        fitting, dropped = _fit(_narrow(table, width) if console.width < NARROW else table, console)
         console.print(Text(f"\n{table.title}", "bold"))
         console.print(fitting)
         if dropped:
             _say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
     console.print()
+    if width:
+        systems = (entry.record.system for entry in group.trained)
+        names = dict.fromkeys(_without_width(one.label, width) for one in systems if one.width == width)
+        _say(console, f"At width {width:g}, a share of the published channels: {listed([*names])}.", "dim")
     for line in caption(group):
         _say(console, line, "dim")
     console.print()
     for note in said:
         wrapped = textwrap.wrap(f"- {note.marked}", max(20, console.width - 1), subsequent_indent="  ")
         _say(console, "\n".join(wrapped), "bold red" if note.alarm else "")
+
+
+def _common_width(group: Group) -> float | None:
+    """The width that all systems share which have another than the published one; None where there is no such."""
+    widths = {entry.record.system.width for entry in group.trained} - {None, 1.0}
+    return widths.pop() if len(widths) == 1 else None
+
+
+def _narrow(table: Table, width: float | None) -> Table:
+    """With systems first, and without their common width in labels."""
+    table = replace(table, sections=tuple(sorted(table.sections, key=lambda one: one.zone not in TRAINED)))
+    rows = [
+        replace(
+            row,
+            label=_without_width(row.label, width),
+            short_label=_without_width(row.short_label, width),
+        )
+        for row in table.rows
+    ]
+    return table.with_rows(rows)
+
+
+def _without_width(label: str, width: float | None) -> str:
+    return label.replace(with_width("", width), "", 1)
 
 
 def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:

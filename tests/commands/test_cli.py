@@ -82,7 +82,7 @@ def test_a_plug_ins_fault_is_one_line_and_the_whole_on_request(words, variables,
 
 
 def test_the_files_of_published_networks_are_listed_with_size_licence_and_checksum(tmp_path):
-    done = call(tmp_path, "weights", "list", SF2F_BENCH_WEIGHTS=str(tmp_path))
+    done = call(tmp_path, "weights", "list", "--all", SF2F_BENCH_WEIGHTS=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "20180402-114759-vggface2.pt  not here" in done.stdout
     for word in ("resnet50_ft_weight.pkl", "111,898,327 bytes", "licence", "281cebca", str(tmp_path)):

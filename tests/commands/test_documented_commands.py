@@ -292,7 +292,7 @@ def test_list_names_what_the_pages_run(workplace, monkeypatch):
 
 
 def test_weights_without_any(workplace, monkeypatch):
-    assert "not here" in say(documented("sf2f-bench weights list"), workplace, monkeypatch)
+    assert "inception-2015" in say(documented("sf2f-bench weights list"), workplace, monkeypatch)
     say("sf2f-bench weights verify", workplace, monkeypatch)
 
 

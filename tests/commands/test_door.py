@@ -165,12 +165,18 @@ def test_list_without_a_kind_imports_nothing_heavy():
 
 
 def test_list_metrics_gives_version_direction_and_needs():
-    printed = call(list_command, "metrics").output
-    assert "  Recall@k, expected over all galleries of one size" in printed  # what it measures
-    lines = {line.split()[0]: line for line in printed.splitlines()}
-    assert "version 1, higher is better; needs ranking; n >= 100" in lines["recall@10/g100"]
-    assert "lower is better" in lines["frechet-distance"]
-    assert "needs an attribute judge" in lines["gender-agreement"]
+    def lines(width):
+        done = CliRunner(env={"COLUMNS": str(width)}).invoke(list_command, ["metrics"])
+        assert max(map(len, done.output.splitlines())) <= width
+        return {line.split()[0]: " ".join(line.split()) for line in done.output.splitlines() if line.strip()}
+
+    wide, narrow = lines(200), lines(80)
+    meaning = "Recall@k, expected over all galleries of one size"
+    assert f"recall@1/g100 1 higher 100 ranking {meaning}" in wide["recall@1/g100"]
+    assert narrow["recall@1/g100"].startswith("recall@1/g100 higher Recall@k, expected over")
+    assert narrow["recall@10/g100"] == "recall@10/g100 higher"
+    assert "1 lower 4 samples Frechet distance of" in wide["frechet-distance"]
+    assert "an attribute judge" in wide["gender-agreement"]
 
 
 def test_list_extractors_gives_licence_and_whether_weights_are_here(tmp_path, monkeypatch):

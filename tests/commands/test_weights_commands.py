@@ -95,7 +95,10 @@ def rest(folder: Path) -> list[str]:
 def test_every_file_is_listed_with_what_one_must_know_of_it(chosen: Path) -> None:
     (chosen).mkdir()
     (chosen / NAME).write_bytes(CONTENT)
-    done = call("list")
+    short = " ".join(call("list").output.split())
+    assert f"{NAME} yes" in short
+    assert "resnet50_ft_weight.pkl no 165 MB vggface2-resnet50," in short
+    done = call("list", "--all")
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert f"{NAME}  in {chosen}" in lines
@@ -112,7 +115,7 @@ def test_every_file_is_listed_with_what_one_must_know_of_it(chosen: Path) -> Non
 
 
 def test_the_files_of_deepface_are_in_the_list(chosen: Path) -> None:
-    done = call("list")
+    done = call("list", "--all")
     assert "deepface" in done.output
     assert all(f"{name}  " in done.output for name in all_files())
 
@@ -155,7 +158,8 @@ def strangers(server: tuple[str, Path], chosen: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_files_of_a_plug_in_join_the_list(strangers: str) -> None:
-    done = call("list")
+    assert f"{strangers} no not known one, two" in " ".join(call("list").output.split())
+    done = call("list", "--all")
     assert done.exit_code == 0, done.output
     for words in (
         f"{strangers}  not here",

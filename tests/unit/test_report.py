@@ -275,6 +275,22 @@ def test_small_gallery_uses_the_k_it_has():
 # ---------------------------------------------------------------- terminal, Markdown, LaTeX, CSV
 
 
+def test_on_a_narrow_terminal_the_width_is_said_once_and_systems_stand_first():
+    made = [
+        record("chance", 0.1, kind="anchor", place="floor"),
+        record("sf2f-64", 0.3, width=0.25),
+        record("mine", 0.2),
+    ]
+    text = shown(made, 80)
+    table, _, notes = text.partition("Benchmark")
+    assert re.search(r"^sf2f-64 +\.300", table, re.MULTILINE)
+    assert re.search(r"^mine +\.200", table, re.MULTILINE)
+    assert table.index("sf2f-64") < table.index("chance")
+    assert "At width 0.25, a share of the published channels: sf2f-64." in table
+    assert "sf2f-64 (width 0.25): recall@10" in notes
+    assert "sf2f-64 (width 0.25)" in shown(made, 120).partition("Benchmark")[0]
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_table_fits(width):
     made = [
