@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -102,30 +102,43 @@ def check_writable(folder: Path, option: str) -> None:
 
 
 @contextmanager
-def only_one(lock: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file, which the system frees however the process ends; `wait` is called where another holds it."""
+def only_one(lock: Path, doing: str, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold a lock file, which the system frees however the process ends; where another run holds it, say so and wait.
+
+    doing: what is done under the lock, "preparing FOLDER".
+    """
     from filelock import FileLock, Timeout
 
+    holder = lock.with_name(f"{lock.name}.holder")
     with refusals_named(lock.parent):
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(lock)
         try:
             held.acquire(timeout=0)
         except Timeout:
-            wait()
+            known = f" ({holder.read_text(encoding='utf-8')})" if holder.exists() else ""
+            say(f"another run{known} is {doing}: waiting for it to end; Ctrl-C stops the waiting")
             held.acquire()
     try:
+        with suppress(OSError):
+            holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
     finally:
+        with suppress(OSError):
+            holder.unlink()
         held.release()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` fill a temporary file beside `path`, then fsync and rename it over `path`.
 
-    What a killed process left of such files is removed. Raises BenchError where the disk is full or read-only.
+    What a killed process left of such files is removed. A device or a pipe, such as /dev/stdout, is written to itself.
+    Raises BenchError where the disk is full or read-only.
     """
     with refusals_named(path.parent):
+        if path.exists() and not path.is_file():
+            write(path)
+            return path
         return _write_atomically(path, write)
 
 
@@ -143,10 +156,13 @@ def refusals_named(folder: Path) -> Iterator[None]:
 
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path.parent.absolute(), os.getpid())
     prefix = f".{path.name[:50]}.{_owner(os.getpid())}"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent.absolute(), os.getpid())
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    except FileNotFoundError as error:  # below /proc
+        raise BenchError(f"{path.parent} takes no files: choose another folder; {LEFT}") from error
     os.close(handle)
     temporary = Path(name)
     try:

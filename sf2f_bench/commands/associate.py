@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER, say
+from sf2f_bench.commands.options import FOLDER, OUT_FILE, say
 
 
 @click.command()
@@ -18,7 +18,7 @@ from sf2f_bench.commands.options import FILE, FOLDER, say
     "--benchmark", default="hq-voxceleb-64", show_default=True, help="Decides the picture size and the judge."
 )
 @click.option("--judge", help="The network that compares faces.  [default: the benchmark's]")
-@click.option("--out", type=FILE, help="JSON file for the result.")
+@click.option("--out", type=OUT_FILE, help="JSON file for the result.")
 @click.option("--partial", is_flag=True, help="Leave out trials whose files are missing, and print how many.")
 def associate(
     lists: Path,

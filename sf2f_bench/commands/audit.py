@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import DATA_SETTINGS, FILE, benchmark_argument, say, with_settings
+from sf2f_bench.commands.options import DATA_SETTINGS, OUT_FILE, benchmark_argument, say, with_settings
 
 if TYPE_CHECKING:
     from sf2f_bench.results.records import Finding
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @benchmark_argument
 @with_settings(*DATA_SETTINGS)
-@click.option("--json", "json_file", type=FILE, help="Write the findings here too.")
+@click.option("--json", "json_file", type=OUT_FILE, help="Write the findings here too.")
 def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
     """Look for faults in BENCHMARK's data that would invalidate a result: people or files in two splits.
 

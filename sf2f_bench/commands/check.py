@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER
+from sf2f_bench.commands.options import FILE, FOLDER, OUT_FILE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +37,9 @@ STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
 )
 @click.option("--rules", "rules_file", type=FILE, help="TOML file of margins and deciding metrics.")
 @click.option("--guard-cost", is_flag=True, help="Fail for training time and memory too, instead of warning.")
-@click.option("--markdown", "markdown_file", type=FILE, help="Write the result here, for a pull request.")
-@click.option("--junit", "junit_file", type=FILE, help="The same as JUnit XML, for a build server.")
-@click.option("--json", "json_file", type=FILE, help="The same as JSON, unrounded.")
+@click.option("--markdown", "markdown_file", type=OUT_FILE, help="Write the result here, for a pull request.")
+@click.option("--junit", "junit_file", type=OUT_FILE, help="The same as JUnit XML, for a build server.")
+@click.option("--json", "json_file", type=OUT_FILE, help="The same as JSON, unrounded.")
 def check(
     results: Path,
     against: Path,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER, name_left_out
+from sf2f_bench.commands.options import FOLDER, OUT_FILE, name_left_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +28,9 @@ VERDICTS = {"better": "A better", "worse": "B better", "no difference shown": "n
 @click.argument("results", type=FOLDER, default=Path("results"))
 @click.option("--metrics", default="*", help="Only those that match a pattern, like 'recall@10*'.")
 @click.option("--all", "show_all", is_flag=True, help="Print every metric, not only the primary ones.")
-@click.option("--json", "json_file", type=FILE, help="Write the numbers of every metric here, unrounded.")
-@click.option("--csv", "csv_file", type=FILE, help="Likewise, as a table.")
-@click.option("--markdown", "markdown_file", type=FILE, help="Write the answer and every metric here.")
+@click.option("--json", "json_file", type=OUT_FILE, help="Write the numbers of every metric here, unrounded.")
+@click.option("--csv", "csv_file", type=OUT_FILE, help="Likewise, as a table.")
+@click.option("--markdown", "markdown_file", type=OUT_FILE, help="Write the answer and every metric here.")
 def compare(
     a: str,
     b: str,

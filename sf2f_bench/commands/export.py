@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER, usable_records
+from sf2f_bench.commands.options import FOLDER, OUT_FILE, usable_records
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("results", type=FOLDER, default=Path("results"))
-@click.option("--out", type=FILE, required=True, help="FILE.parquet or FILE.csv.")
+@click.option("--out", type=OUT_FILE, required=True, help="FILE.parquet or FILE.csv.")
 @click.option("--per-identity", is_flag=True, help="One row for each identity and score, not for each score.")
 def export(results: Path, out: Path, per_identity: bool) -> None:
     """Write the numbers of all records in RESULTS as one tidy table, unrounded.

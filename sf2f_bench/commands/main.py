@@ -30,6 +30,7 @@ from sf2f_bench.commands.options import (
     ALL_SETTINGS,
     DATA_SETTINGS,
     FOLDER,
+    OUT_FOLDER,
     benchmark_argument,
     say,
     with_settings,
@@ -165,7 +166,7 @@ def run(config: Path | None, **options: Any) -> None:
 
 @main.command()
 @click.argument("results", type=FOLDER, default=Path("results"))
-@click.option("--out", type=FOLDER, help="Where the files go.  [default: RESULTS/report]")
+@click.option("--out", type=OUT_FOLDER, help="Where the files go.  [default: RESULTS/report]")
 def report(results: Path, out: Path | None) -> None:
     """Write one HTML page, tables (Markdown, CSV, LaTeX) and pictures (PNG, SVG; faces as PNG) from the records.
 

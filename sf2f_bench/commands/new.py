@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import FOLDER
+from sf2f_bench.commands.options import OUT_FOLDER
 from sf2f_bench.types import BenchError
 
 # The entry-point group, and the words of `run` around FILE.py:Class.
@@ -25,7 +25,7 @@ KINDS = {
 @click.command()
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("name")
-@click.option("--out", type=FOLDER, default=Path(), help="Where the files go.  [default: this folder]")
+@click.option("--out", type=OUT_FOLDER, default=Path(), help="Where the files go.  [default: this folder]")
 def new(kind: str, name: str, out: Path) -> None:
     """Write a working KIND called NAME, with its test, to start from: NAME.py and test_NAME.py.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 
 from sf2f_bench.config import FIELDS, OPTIONS, flag_of
+from sf2f_bench.files import OTHER_FOLDER, check_writable
 from sf2f_bench.types import BenchError
 
 if TYPE_CHECKING:
@@ -21,6 +23,23 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Output(click.Path):
+    """A file to write, or a folder, which is known to be one that can be written to before any work is done."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Raise BenchError where it, or the folder of the file, cannot be written to."""
+        path = Path(os.fsdecode(super().convert(value, parameter, context)))
+        option = parameter.opts[0] if parameter else "output"
+        check_writable(path if self.dir_okay else path.parent, option)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise BenchError(f"{option}: {path} cannot be written to: make it writable, {OTHER_FOLDER}")
+        return path
+
+
+OUT_FOLDER = Output(file_okay=False, path_type=Path)
+OUT_FILE = Output(dir_okay=False, path_type=Path)
 
 ALL_SETTINGS = tuple(name for name in OPTIONS if name != "benchmark")
 DATA_SETTINGS = tuple(name for name in ALL_SETTINGS if OPTIONS[name].of_data)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import FILE, FOLDER, plain_table, say
+from sf2f_bench.commands.options import FILE, FOLDER, OUT_FOLDER, plain_table, say
 
 
 @click.group()
@@ -96,7 +96,7 @@ def verify() -> None:
 
 
 @weights.command(name="build-embedded")
-@click.option("--out", type=FOLDER, required=True, help="Folder for the safetensors files.")
+@click.option("--out", type=OUT_FOLDER, required=True, help="Folder for the safetensors files.")
 def build_embedded(out: Path) -> None:
     """Train the two embedded networks again, as the shipped ones were trained."""
     from sf2f_bench.extractors.build_embedded import build

@@ -74,9 +74,7 @@ def prepare(
     names = [person.id for person in people]
     if store := _current(dataset, names, folder, settings, reporter):  # which may lie on a read-only disk
         return store
-    with only_one(
-        folder / ".lock", lambda: reporter.say(f"another run is preparing {folder}: waiting for it")
-    ):
+    with only_one(folder / ".lock", f"preparing {folder}", reporter.say):
         _claim(folder, settings, reporter)
         if store := _current(dataset, names, folder, settings, Reporter(silent=True)):
             return store

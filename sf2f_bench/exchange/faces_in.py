@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sf2f_bench.data.names import by_plain_name, plain_name
 from sf2f_bench.faces.images import read_generated_face
 from sf2f_bench.progress import first_few
 from sf2f_bench.types import Answer, BenchError, Identity, MediaError
@@ -67,7 +68,11 @@ def read_faces(
         rows=None if rows.all() else rows,
         repeat_faces=np.ascontiguousarray(faces.swapaxes(0, 1)) if takes == TAKES else None,
     )
-    notes = (*_notes_on_people(rows, names), *_notes_on_takes(present), *_notes_on_pictures(found, done))
+    notes = (
+        *_notes_on_people(rows, names, found.strangers),
+        *_notes_on_takes(present),
+        *_notes_on_pictures(found, done),
+    )
     return ExternalFaces(answer, notes, _hash(names, rows, faces))
 
 
@@ -131,6 +136,7 @@ def _missing(
         holds = first_few([*found.strangers, *found.other_files]) or "nothing"
         return [
             f"expected folders named {first_few(names)}, each with a picture; {folder.name} holds {holds}"
+            f"{_alike(absent, found.strangers)}"
         ]
     problems = []
     if absent and not partial:
@@ -149,13 +155,8 @@ def _missing(
 def _alike(absent: Sequence[str], strangers: Sequence[str]) -> str:
     """The folders that are called nearly as somebody without a picture: case, dots and blanks get lost on the way."""
 
-    def bare(name: str) -> str:
-        return "".join(
-            letter for letter in unicodedata.normalize("NFKD", name).casefold() if letter.isalnum()
-        )
-
-    known = {bare(name): name for name in absent}
-    pairs = [f"{name!r} to {known[bare(name)]!r}" for name in strangers if bare(name) in known]
+    known = by_plain_name(absent)
+    pairs = [f"{name!r} to {known[plain_name(name)]!r}" for name in strangers if plain_name(name) in known]
     return f"; rename {first_few(pairs)}" if pairs else ""
 
 
@@ -180,13 +181,14 @@ def _read(
     return images, done
 
 
-def _notes_on_people(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+def _notes_on_people(rows: np.ndarray, names: Sequence[str], strangers: Sequence[str]) -> list[str]:
     absent = [name for name, here in zip(names, rows, strict=True) if not here]
     if not absent:
         return []
     return [
         f"Partial: {rows.sum()} of {len(rows)} test people have a face; {first_few(absent)} are left out. The "
-        "benchmark did not choose them, so this row cannot be compared with rows of everybody."
+        "benchmark did not choose them, so this row cannot be compared with rows of everybody"
+        f"{_alike(absent, strangers)}."
     ]
 
 

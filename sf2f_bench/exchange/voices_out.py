@@ -82,8 +82,7 @@ def export(
     where a recording has changed since it was prepared.
     """
     _refuse_other_contents(out)
-    waits = partial(reporter.say, f"another export into {out} is running: waiting for it")
-    with only_one(out / ".lock", waits):
+    with only_one(out / ".lock", f"exporting into {out}", reporter.say):
         _claim(out, {"benchmark": benchmark, "data_hash": store.data_hash}, reporter)
         _export(dataset, store, frontend, out, splits, reporter, jobs)
     facts = {"licence": store.card.licence, "size": store.image_size, "frames": SEGMENT_FRAMES}

@@ -155,8 +155,16 @@ def _check_before(
 
 
 def _check_data(config: RunConfig, benchmark: Benchmark, dataset: Dataset) -> None:
-    """Raise BenchError for galleries that the data set is too small for, and folders that cannot be written to."""
+    """Raise BenchError for galleries that the data set is too small for, and folders that cannot be written to.
+
+    Where the data are prepared perhaps nothing has to be written: then each row looks at the folders itself.
+    """
     check_gallery(benchmark, dataset.card.name, len(dataset.identities("test")))
+    if usable_test_people(config, benchmark, dataset) is None:
+        _check_folders(config)
+
+
+def _check_folders(config: RunConfig) -> None:
     check_writable(config.cache, "--cache")
     check_writable(config.results, "--results")
 
@@ -297,10 +305,12 @@ class _Records:
         return path
 
     def add_existing(self, seed: int, key: str) -> bool:
-        """Add the existing record, if any; return whether there was one."""
+        """Add the existing record, if any; return whether there was one. Raises BenchError where none can be made."""
         path = self.existing(seed, key)
         if path:
             self.paths.setdefault(path, False)
+        else:
+            _check_folders(self.run.config)
         return path is not None
 
     def add_new(self, path: Path) -> None:
@@ -356,6 +366,8 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         for key in wanted if run.machine.is_main else ():
             records.add_existing(seed, key)
         return
+    if run.machine.is_main:
+        _check_folders(run.config)
     training, seconds = _timed(lambda: trained(run, system))
     if not run.machine.is_main:
         return

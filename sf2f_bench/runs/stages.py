@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -250,8 +249,9 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
-    waits = partial(run.reporter.say, f"{system.card.label}: another run is training it: waiting for it")
-    with only_one(run.config.cache / "locks" / key, waits) if run.machine.is_main else nullcontext():
+    doing = f"training {system.card.label} in {run.config.cache}"
+    lock = only_one(run.config.cache / "locks" / key, doing, run.reporter.say)
+    with lock if run.machine.is_main else nullcontext():
         if not run.machine.broadcast(run.machine.is_main and _is_sound(run, _model(run, key))):
             _train(run, system, key, checkpoints)
             run.machine.barrier()  # the file is complete before anybody reads it

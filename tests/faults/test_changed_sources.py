@@ -15,9 +15,11 @@ from sf2f_bench.report.notes import main_notes
 from sf2f_bench.results.compare import compare
 from sf2f_bench.results.records import load_all
 from sf2f_bench.results.selection import groups
+from sf2f_bench.runs import stages
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import BenchError, ModelSettings
 from tests.plugins import install
+from tests.tiny import TinyFrontend
 from tests.unit.test_pipeline import MINE, world  # noqa: F401
 
 SETTINGS = ModelSettings(16)
@@ -177,6 +179,21 @@ def test_an_edited_model_is_trained_and_shown_anew_and_the_old_one_comes_back(wo
     with pytest.raises(BenchError, match=f"'mine' names several rows: give one of .*{own.label}"):
         compare("mine", "chance", world.folder / "results")
     assert compare(own.label, other.label, world.folder / "results")[0].a.label == f"{own.label}, seed 0"
+
+
+def test_with_everything_made_a_read_only_disk_is_enough(world, monkeypatch):  # noqa: F811
+    world()
+
+    def read_only(path, mode, *, of=os.access):
+        return not mode & os.W_OK and of(path, mode)
+
+    monkeypatch.setattr(os, "access", read_only)
+    monkeypatch.setattr(stages, "LogFilterbank", TinyFrontend)  # as `world` does in the pipeline
+    _, log = world()
+    assert "nothing to do" in log
+    for changes, option in (({"seed": 1}, "--cache"), ({"gallery": 4}, "--cache")):
+        with pytest.raises(BenchError, match=f"{option}: .* cannot be written to: make it writable"):
+            world(**changes)
 
 
 def test_two_classes_of_one_file_and_one_name_are_two_models(world):  # noqa: F811

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -109,9 +110,7 @@ def test_the_temporary_file_of_a_process_that_runs_is_left_alone(tmp_path):
     "work",
     [
         lambda folder, told: make(folder, told),
-        lambda folder, told: files.only_one(
-            folder / ".lock", lambda: told.say("another is running")
-        ).__enter__(),
+        lambda folder, told: files.only_one(folder / ".lock", "working", told.say).__enter__(),
     ],
 )
 def test_of_two_at_once_one_says_that_it_waits_and_goes_on(tmp_path, work):
@@ -129,7 +128,82 @@ def test_of_two_at_once_one_says_that_it_waits_and_goes_on(tmp_path, work):
     assert not thread.is_alive()
 
 
+HOLDER = "import sys, time; from pathlib import Path; from sf2f_bench.files import only_one\n"
+HOLDER += "with only_one(Path(sys.argv[1]), '', print): print('held', flush=True); time.sleep(100)"
+
+
+def test_the_holder_is_named_ctrl_c_ends_the_waiting_and_a_dead_holder_holds_nothing(tmp_path):
+    store = tmp_path / "store"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, store / ".lock"], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    command = [*PROGRAM, "prepare", "--budget", "smoke", "--out", str(store)]
+    waiting = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    )
+    said = waiting.stderr.readline()
+    assert f"another run (process {holder.pid} on " in said
+    assert f"is preparing {store}" in said
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(60) == 130
+    assert waiting.stderr.read() == "stopped; give the same command again to resume\n"
+    holder.kill()
+    holder.wait()
+    with files.only_one(store / ".lock", "preparing", pytest.fail):
+        pass
+    assert {path.name for path in store.iterdir()} <= {".lock"}
+
+
 # ---------------------------------------------------------------- full, read-only
+
+
+OUTPUTS = [
+    (command.name, parameter.opts[0])
+    for command in (*main.commands.values(), *main.commands["weights"].commands.values())
+    for parameter in command.params
+    if parameter.opts[0] in ("--out", "--json", "--csv", "--markdown", "--junit")
+    and command.name not in ("prepare", "export-voices")  # whose finished store may lie on a read-only disk
+]
+NEEDED = {  # of each command, beside the output
+    "associate": ("lists", "--voices", "v", "--faces", "f", "--model", "sf2f-64@x"),
+    "check": ("--against", "reference"),
+    "compare": ("a", "b"),
+    "new": ("model", "deep-listener"),
+}
+
+
+@pytest.mark.parametrize(("command", "option"), OUTPUTS)
+@pytest.mark.parametrize("place", ["file/below", "no-more/below"])
+def test_an_output_that_cannot_be_written_is_known_before_any_work(
+    tmp_path, monkeypatch, command, option, place
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "no-more").mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "no-more" not in str(path) and access(path, mode))
+    group = ("weights",) if command == "build-embedded" else ()
+    done = CliRunner().invoke(
+        main, [*group, command, *NEEDED.get(command, ()), option, f"{place}/out.csv"], catch_exceptions=False
+    )
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith(f"error: {option}: {place.split('/')[0]}")
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    (tmp_path / "pipe").symlink_to("/dev/null")
+    write_json(tmp_path / "pipe", {})
+    assert (tmp_path / "pipe").is_symlink()
+    with pytest.raises(
+        BenchError, match=r"/dev cannot be written to \(No space left on device\): free some space"
+    ):
+        write_json(Path("/dev/full"), {})
+
+
+def test_what_cannot_be_written_below_proc_is_one_line():
+    with pytest.raises(BenchError, match="/proc/none takes no files: choose another folder"):
+        write_json(Path("/proc/none/a.json"), {})
 
 
 REFUSALS = {

@@ -10,9 +10,9 @@ from PIL import Image
 
 from sf2f_bench.commands.main import main
 from sf2f_bench.config import load_config
-from sf2f_bench.exchange.faces_in import check_folder
+from sf2f_bench.exchange.faces_in import check_folder, read_faces
 from sf2f_bench.runs import pipeline, stages
-from sf2f_bench.types import BenchError
+from sf2f_bench.types import BenchError, Identity
 
 
 @pytest.fixture
@@ -102,6 +102,18 @@ def test_a_folder_whose_name_lost_a_dot_or_its_case_is_paired_with_its_person(tm
     faces_of(tmp_path, [folder, "Sting"])
     with pytest.raises(BenchError, match=f"rename '{folder}' to 'Mary_J._Blige.'"):
         check_folder(tmp_path, ["Mary_J._Blige.", "Sting"], partial=False, at_least=2)
+
+
+def test_the_pair_is_suggested_with_partial_too_and_where_nobody_is_found(tmp_path):
+    faces_of(tmp_path, ["Mary_J._Blige"])
+    with pytest.raises(
+        BenchError, match=r"expected folders named .*rename 'Mary_J._Blige' to 'Mary_J._Blige.'"
+    ):
+        check_folder(tmp_path, ["Mary_J._Blige."], partial=False, at_least=1)
+    faces_of(tmp_path, ["Sting"])
+    people = [Identity("Mary_J._Blige."), Identity("Sting")]
+    notes = read_faces(tmp_path, people, 16, partial=True).notes
+    assert any("rename 'Mary_J._Blige' to 'Mary_J._Blige.'" in note for note in notes)
 
 
 def test_who_may_be_left_out_in_preparing_is_said(tmp_path):
