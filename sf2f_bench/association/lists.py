@@ -244,7 +244,7 @@ def _read(
     """
     try:
         content = path.read_bytes()
-        lines = pd.Series(content.decode("utf-8").splitlines(), dtype=str)
+        lines = pd.Series(content.decode("utf-8-sig").splitlines(), dtype=str)
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} cannot be read as a list: {error}") from error
     lines.index += 1

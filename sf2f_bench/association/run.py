@@ -21,10 +21,10 @@ from sf2f_bench.association.measures import ClusteredStatistic, EmbeddedFiles, m
 from sf2f_bench.association.media import FileEmbeddings, embed_photos, embed_voices
 from sf2f_bench.association.record import AssociationRecord, AssociationScore, ListResult
 from sf2f_bench.benchmarks import benchmark_named
-from sf2f_bench.files import load_tensors, seed_of
+from sf2f_bench.files import seed_of
 from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
-from sf2f_bench.runs.systems import build
+from sf2f_bench.runs.systems import build, load_weights
 from sf2f_bench.training import Machine
 from sf2f_bench.types import (
     BenchError,
@@ -61,7 +61,12 @@ def associate(
     voices = _resolved([item.voices for item in lists], folders.recording)
     faces = _resolved([item.faces for item in lists], folders.photo)
     if fault := _missing(lists, voices, faces):
-        if not (partial and voices.notna().any() and faces.notna().any()):
+        if partial and not (voices.notna().any() and faces.notna().any()):
+            kind, folder = ("recording", folders.voices) if voices.isna().all() else ("photo", folders.faces)
+            raise BenchError(
+                f"{fault}\nnot one listed {kind} is in {folder}: give the folder that holds them"
+            )
+        if not partial:
             raise BenchError(f"{fault}\n{REMEDY}")
         say(fault)
     sides = [
@@ -217,7 +222,7 @@ def _trained(model: str, settings: ModelSettings) -> SpeechToFace:
             f"--model {model} has no weights to generate faces with: name a system with its file, such as "
             "sf2f-64@FILE (of `sf2f-bench weights import`, or a trained one from the models folder of a run's cache)"
         )
-    system.load_state_dict(load_tensors(system.weights)[0])  # type: ignore[union-attr]
+    load_weights(system)  # type: ignore[arg-type]
     return system  # type: ignore[return-value]
 
 

@@ -183,6 +183,10 @@ def open_run(
     reporter = reporter if machine.is_main else Reporter(silent=True)
     dataset, protocol = dataset_of(config, benchmark), protocol_named(benchmark.protocol)
     _check_data(config, benchmark, dataset)
+    if unused := set(config.extractors) - set(protocol.further_extractors(benchmark).values()):
+        raise BenchError(
+            f"{protocol.name} asks networks of its own alone: leave out --extractors {', '.join(sorted(unused))}"
+        )
     # A metric that cannot be made is named before the data are prepared, which may leave fewer identities.
     protocol.metrics(benchmark, len(dataset.identities("test")))
     missing: dict[str, Unavailable] = {}

@@ -36,6 +36,7 @@ from sf2f_bench.protocols.protocol import EvaluationProtocol, TrainedSystem
 from sf2f_bench.registry import DATASETS, extractor_named, place_of
 from sf2f_bench.registry.sources import keyed, source_of
 from sf2f_bench.results import records
+from sf2f_bench.runs.systems import load_weights, not_finite
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.types import (
     Anchor,
@@ -245,7 +246,7 @@ def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
     A system that starts from another one has that one trained first; its curve and seconds include it.
     """
     if isinstance(system, HasWeights) and system.weights is not None:
-        system.load_state_dict(load_tensors(system.weights)[0])
+        load_weights(system)
         return {"curve": [], "seconds": 0.0}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
@@ -295,7 +296,7 @@ def _train(run: Run, system: SpeechToFace, key: str, checkpoints: Path) -> None:
         "seconds": before["seconds"] + context.seconds,
     }
     state = system.state_dict()
-    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+    if bad := not_finite(state):
         raise BenchError(
             f"{system.card.label}: {first_few(bad)} of the trained state hold NaN or infinite values, so it is not "
             f"kept: look at the loss, or lower the learning rate ({place_of(system)})"

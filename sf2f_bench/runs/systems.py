@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sf2f_bench.files import load_tensors
-from sf2f_bench.registry import MODELS, place_of
+from sf2f_bench.progress import first_few
+from sf2f_bench.registry import LONGEST, MODELS, place_of
 from sf2f_bench.types import Anchor, BenchError, ModelCard, ModelSettings, SpeechToFace
 
 
@@ -29,6 +33,28 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
         model = MODELS.check(name, MODELS.call(name, target, settings))
     _check_name(name, model.card, place_of(type(model)))
     return model
+
+
+def load_weights(system: SpeechToFace) -> None:
+    """Give a system the tensors of its file of weights. Raises BenchError where they are not its own, or not finite."""
+    file = getattr(system, "weights")  # noqa: B009 - of `HasWeights`
+    state = load_tensors(file)[0]
+    if bad := not_finite(state):
+        raise BenchError(
+            f"{file}: {first_few(bad)} hold NaN or infinite values: name another file of weights"
+        )
+    try:
+        system.load_state_dict(state)
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:LONGEST]
+        raise BenchError(
+            f"{file} does not hold the tensors of {system.card.label} ({reason}): name the file that was made for it"
+        ) from error
+
+
+def not_finite(state: Mapping[str, torch.Tensor]) -> list[str]:
+    """The tensors that hold NaN or infinite values."""
+    return [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
 
 
 def _check_name(name: str, card: ModelCard, place: str) -> None:

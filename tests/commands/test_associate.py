@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from reference_model.recipe import SF2F64, generator_of, recipe_for
 from sf2f_bench import LogFilterbank, ModelSettings
+from sf2f_bench.association.lists import read_people
 from sf2f_bench.audio import decode
 from sf2f_bench.commands.associate import associate
 from sf2f_bench.extractors.embedded import EmbeddedExtractor
@@ -180,3 +181,37 @@ def test_wrong_input_is_named(world, words, changes, message):
     done = run(world, *words, **changes)
     assert done.exit_code != 0
     assert message in str(done.exception)
+
+
+def a_changed_copy(world, folder, change):
+    state, facts = load_tensors(world["weights"])
+    change(state)
+    return f"sf2f-64@{save_tensors(folder / 'other.safetensors', state, facts)}"
+
+
+WEIGHTS = {
+    "cut": (
+        lambda state, name: state.update({name: state[name][:1]}),
+        "does not hold the tensors of sf2f-64",
+    ),
+    "missing": (lambda state, name: state.pop(name), "does not hold the tensors of sf2f-64"),
+    "not finite": (lambda state, name: state[name].fill_(float("nan")), "hold NaN or infinite values"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), WEIGHTS.values(), ids=WEIGHTS)
+def test_weights_that_cannot_be_used_are_named(world, tmp_path, change, message):
+    done = run(world, model=a_changed_copy(world, tmp_path, lambda state: change(state, min(state))))
+    assert message in str(done.exception)
+    assert "plug-in" not in str(done.exception)
+
+
+def test_with_partial_and_an_empty_folder_the_folder_is_named(world, tmp_path):
+    done = run(world, "--partial", voices=tmp_path)
+    assert f"not one listed recording is in {tmp_path}" in str(done.exception)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    file = write_lists(tmp_path) / "vox1_meta.csv"
+    file.write_text(f"\ufeff{file.read_text()}")
+    assert len(read_people(file).table) == 30

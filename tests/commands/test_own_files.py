@@ -123,6 +123,7 @@ def test_a_size_may_follow_the_class(folder):
         (("--metrics", "nearer.py:unit"), "unit (nearer.py:"),
         (("--metrics", "nearer"), "unknown set of metrics 'nearer'"),
         (("--protocol", "sf2f-paper/1"), "sf2f-paper/1 has the published metrics alone"),
+        (("--protocol", "sf2f-paper/1", "-x", "dinov2-vits14"), "leave out --extractors dinov2-vits14"),
     ],
 )
 def test_a_metric_that_cannot_be_used_is_named_before_anything_is_prepared(folder, words, message):

@@ -191,7 +191,7 @@ def test_with_everything_made_a_read_only_disk_is_enough(world, monkeypatch):  #
     monkeypatch.setattr(stages, "LogFilterbank", TinyFrontend)  # as `world` does in the pipeline
     _, log = world()
     assert "nothing to do" in log
-    for changes, option in (({"seed": 1}, "--cache"), ({"gallery": 4}, "--cache")):
+    for changes, option in (({"seed": 1}, "--cache"), ({"gallery": 3}, "--cache")):
         with pytest.raises(BenchError, match=f"{option}: .* cannot be written to: make it writable"):
             world(**changes)
 
