@@ -375,6 +375,23 @@ def test_any_anchor_with_a_tolerance_is_an_instrument_check_and_counts_may_jump_
     assert check_instrument([old], [anchor("untested", 0.1, None)]).anchors == ()
 
 
+def test_records_of_two_states_of_a_systems_code_are_not_judged(tmp_path):
+    reference(tmp_path / "old")
+    anchors(tmp_path / "new")
+    for source in ("Mine of source 1", "Mine of source 2"):
+        system = factory.record("sf2f-64").system.model_copy(update={"source": source})
+        made(
+            tmp_path / "new",
+            0,
+            {"cosine": cosines(0.3, 0)},
+            system=system,
+            key=source[-1].ljust(16, "0"),
+        )
+    found = check(tmp_path / "new", tmp_path / "old")
+    assert found.exit_code == 2
+    assert "records of 2 states of its code: delete those that shall not be judged" in found.unknowns[0]
+
+
 def test_cost_warns_and_counts_only_where_it_is_guarded(tmp_path):
     reference(tmp_path / "old")
     slow = Cost(wall_seconds=900, train_seconds=800, peak_memory_mb=800)
