@@ -27,6 +27,7 @@ class MyMetric:
     card: ClassVar[MetricCard] = MetricCard(
         "my-metric",
         "identity",
+        heading="my-metric",
         bounds=(-2.0, 2.0),
         chance=0.0,
         margin=Margin(0.03, "as the cosine"),
