@@ -93,7 +93,7 @@ class RunConfig(BaseModel):
     budget: Literal["smoke", "default", "paper"] = setting(
         "default", "How long to train, and on how many people.", "data", of_data=True
     )
-    seed: int = setting(0, "Seed of training.", "model", keyed="always", ge=0)
+    seed: int = setting(0, "Seed of training.", "model", keyed="always", ge=0, le=2**63 - 1)
     width: float | None = setting(
         None, "Share of the published channel counts.", "model", gt=0, le=4, decided_by=BUDGET
     )
@@ -161,9 +161,11 @@ def load_config(file: Path | None, options: Mapping[str, Any]) -> RunConfig:
 
     Raises BenchError that names the setting, its origin, what came and what is allowed.
     """
+    if empty := [flag_of(name) for name, value in options.items() if "" in (value, *_words(value))]:
+        raise BenchError(f"{', '.join(empty)}: expected a value, got nothing; leave it out for the default")
     settings: dict[str, Any] = {}
     if file is not None:
-        settings = _read_toml(file)
+        settings = read_toml(file)
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     try:
         return RunConfig(**settings | given)
@@ -172,10 +174,14 @@ def load_config(file: Path | None, options: Mapping[str, Any]) -> RunConfig:
         raise BenchError(f"these settings cannot be used: {'; '.join(faults)}") from None
 
 
+def _words(value: Any) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
 WINDOWS_PATHS = r"write a Windows path in single quotes: root = 'C:\data\mine'"
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
     """Raises BenchError for what is no TOML; a byte order mark is passed over."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
@@ -184,10 +190,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
             f"{file} is not in UTF-8 (byte {error.start}), as TOML must be: save it as UTF-8 in your editor"
         ) from None
     except OSError as error:
-        raise BenchError(f"{file} is not a TOML file that can be read: {error}") from None
+        raise BenchError(f"{file} is not a TOML file that can be read: {error.strerror}") from None
     try:
         settings = tomllib.loads(text.replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or deep nesting
         advice = f"; {WINDOWS_PATHS}" if "\\" in text else ""
         raise BenchError(f"{file} is not a TOML file that can be read: {error}{advice}") from None
     for name, value in settings.items():
@@ -210,6 +216,8 @@ def _fault(fault: Mapping[str, Any], given: Mapping[str, Any], file: Path | None
             if hasattr(part, limit)
         ]
         allowed = f"expected {', '.join(limits)}"
+    elif fault["type"] == "path_type":
+        allowed = "expected a path"
     else:
         allowed = fault["msg"].removeprefix("Value error, ").replace("Input should be ", "expected ")
     return f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r} ({origin}): {allowed}"

@@ -36,6 +36,7 @@ CANNOT_WRITE = {  # error of the system -> what to do
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EIO: f"check the disk, {OTHER_FOLDER}",
 }
+OF_A_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP)  # not of a disk
 LEFT = "nothing that was made before is lost, and the same command goes on from there"
 FULL = 1 << 16  # bytes: a disk with less free space is full
 
@@ -46,12 +47,19 @@ class Damaged(BenchError):  # noqa: N818 - a state of a file
 
 def read_or_damaged(path: Path, read: Callable[[Path], T]) -> T:
     """What `read` makes of a file of this package. Raises Damaged where it cannot."""
+    _check_is_file(path)
     try:
         return read(path)
     except (PermissionError, MemoryError, BenchError):
         raise
     except Exception as error:
         raise Damaged(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
+
+
+def _check_is_file(path: Path) -> None:
+    """Raise Damaged for a folder, and for a pipe, which would be waited for."""
+    if path.exists() and not path.is_file():
+        raise Damaged(f"{path} is damaged (it is no file)")
 
 
 def read_json(path: Path) -> Any:
@@ -71,9 +79,10 @@ def cannot_write(folder: Path, error: Exception) -> BenchError | None:
         number = errno.ENOSPC
     if number not in CANNOT_WRITE:
         return None
-    return BenchError(
-        f"{folder} cannot be written to ({os.strerror(number)}): {CANNOT_WRITE[number]}; {LEFT}"
-    )
+    where = folder
+    if isinstance(error, OSError) and number in OF_A_NAME and (name := error.filename2 or error.filename):
+        where = Path(os.fsdecode(name))
+    return BenchError(f"{where} cannot be written to ({os.strerror(number)}): {CANNOT_WRITE[number]}; {LEFT}")
 
 
 def _is_full(folder: Path) -> bool:
@@ -96,9 +105,23 @@ def check_writable(folder: Path, option: str) -> None:
         ) from error
     if not folder.is_dir():
         raise BenchError(f"{option}: expected a folder, but {folder} is none: choose another folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BenchError(f"{option}: {folder} cannot be written to: make it writable, {OTHER_FOLDER}")
+    try:
+        tempfile.TemporaryFile(
+            dir=folder
+        ).close()  # root may write anywhere, but not into /proc or a read-only disk
+    except OSError as error:
+        raise BenchError(
+            f"{option}: {folder} cannot be written to ({error.strerror}): make it writable, {OTHER_FOLDER}"
+        ) from error
     return None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents. Raises OSError as a disk does that refuses, in a folder of the system too."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # /proc refuses in this way
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder)) from error
 
 
 @contextmanager
@@ -111,7 +134,7 @@ def only_one(lock: Path, doing: str, say: Callable[[str], object]) -> Iterator[N
 
     holder = lock.with_name(f"{lock.name}.holder")
     with refusals_named(lock.parent):
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(lock.parent)
         held = FileLock(lock)
         try:
             held.acquire(timeout=0)
@@ -156,9 +179,12 @@ def refusals_named(folder: Path) -> Iterator[None]:
 
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
+    # A device or a pipe is written to, and not replaced.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return _write_through(path, write)
     prefix = f".{path.name[:50]}.{_owner(os.getpid())}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _remove_leftovers(path.parent.absolute(), os.getpid())
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     except FileNotFoundError as error:  # below /proc
@@ -173,6 +199,14 @@ def _write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    return path
+
+
+def _write_through(path: Path, write: Callable[[Path], object]) -> Path:
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / path.name
+        write(temporary)
+        path.write_bytes(temporary.read_bytes())
     return path
 
 
@@ -216,6 +250,11 @@ def write_flac(target: Path | BinaryIO, samples: NDArray[Any]) -> None:
     soundfile.write(target, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
+def as_text(name: str) -> str:
+    """A file's name as UTF-8 can hold it: bytes of another encoding are spelt out."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def is_plain_name(name: str) -> bool:
     """Whether a name from a stranger's data names one entry of a folder on any system: no path, not hidden, printable.
 
@@ -256,6 +295,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    _check_is_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping

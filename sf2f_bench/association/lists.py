@@ -144,7 +144,7 @@ def read_lists(folder: Path) -> tuple[People, list[AssociationList]]:
     lists: list[AssociationList] = [
         *(read_matching(path, people) for path in sorted(folder.glob("matching/*.csv"))),
         *(read_verification(path, people) for path in sorted(folder.glob("veriflist/*.txt"))),
-        *(read_retrieval(path, people) for path in sorted(folder.glob("retrieval/wav_*.csv"))),
+        *(read_retrieval(path, people) for path in _retrieval_lists(folder)),
     ]
     if not lists:
         raise BenchError(
@@ -152,6 +152,12 @@ def read_lists(folder: Path) -> tuple[People, list[AssociationList]]:
             "veriflist/veriflist_test_random_unseenunheard.txt, or retrieval/wav_20k.csv with jpg_20k.csv"
         )
     return people, lists
+
+
+def _retrieval_lists(folder: Path) -> list[Path]:
+    """The files of recordings; also one that is missing beside its file of photos."""
+    found = {path.name.partition("_")[2]: path for path in folder.glob("retrieval/*_*.csv")}
+    return [path.with_name(f"wav_{name}") for name, path in sorted(found.items())]
 
 
 def read_people(path: Path) -> People:
@@ -222,7 +228,7 @@ def read_retrieval(recordings: Path, people: People) -> RetrievalList:
     tables, hashes = [], {}
     photos = recordings.with_name(recordings.name.replace("wav_", "jpg_", 1))
     for path, column, pattern in ((recordings, "wav", VOICE), (photos, "jpg", FACE)):
-        if not path.is_file():
+        if not path.exists():
             raise BenchError(
                 f"{path} is missing: a retrieval list has one file of recordings and one of photos"
             )
@@ -242,6 +248,8 @@ def _read(
 
     columns: that the header must have, or of a file without one. Raises BenchError for anything else.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise BenchError(f"{path} cannot be read as a list: it is no file")
     try:
         content = path.read_bytes()
         lines = pd.Series(content.decode("utf-8-sig").splitlines(), dtype=str)

@@ -79,6 +79,8 @@ def decode(path: Path | str) -> FloatArray:
 
 def stated_seconds(path: Path) -> float:
     """How long a recording is by its header, without decoding it; 0 where the header cannot be read."""
+    if not path.is_file():  # a pipe would be waited for
+        return 0.0
     try:
         if path.suffix.lower() in SOUNDFILE_SUFFIXES:
             stated = float(soundfile.info(path).duration)

@@ -32,6 +32,7 @@ from sf2f_bench.commands.options import (
     FOLDER,
     OUT_FOLDER,
     benchmark_argument,
+    printable,
     say,
     with_settings,
 )
@@ -97,6 +98,9 @@ class Commands(click.Group):
         try:
             with terminated_as_interrupted(), plugin_faults():
                 return super().invoke(context)
+        except click.ClickException as error:
+            object.__setattr__(error, "message", _printable(error.message))
+            raise
         except BenchError as error:
             self._fail(context, error, error)
         except OSError as error:
@@ -112,8 +116,15 @@ class Commands(click.Group):
     def _fail(context: click.Context, error: Exception, shown: BenchError) -> NoReturn:
         if context.params.get("traceback"):
             traceback.print_exception(error)
-        click.echo(f"error: {shown}", err=True)
+        click.echo(f"error: {_printable(str(shown))}", err=True)
         sys.exit(shown.exit_code)
+
+
+def _printable(message: str) -> str:
+    """A message in whose lines nothing obeys a stranger: names of files and values come from outside."""
+    from sf2f_bench.results.texts import clean
+
+    return "\n".join(map(clean, message.split("\n")))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -205,7 +216,7 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
     counts = ", ".join(f"{len(store.identities(split))} {split}" for split in SPLITS)
     click.echo(f"{store.folder}: {counts} identities, data hash {store.data_hash}")
     for row in store.left_out.itertuples(index=False):
-        click.echo(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}")
+        click.echo(printable(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}"))
 
 
 OTHERS: tuple[click.Command, ...] = (associate, audit, check, compare, export, export_voices, list_command)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import printable
+from sf2f_bench.commands.options import ANY_PATH, printable
 from sf2f_bench.types import BenchError
 
 
 @click.command()
-@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("records", nargs=-1, required=True, type=ANY_PATH)
 def migrate(records: tuple[Path, ...]) -> None:
     """Bring RECORDS (files, or folders of them) of schema 1 to schema 2 and add checksums of side files, in place.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from sf2f_bench.commands.options import OUT_FOLDER
+from sf2f_bench.files import make_folder
 from sf2f_bench.types import BenchError
 
 # The entry-point group, and the words of `run` around FILE.py:Class.
@@ -70,7 +71,7 @@ def write(kind: str, words: dict[str, str], out: Path) -> list[Path]:
     paths = [out / _named(file, words) for file in names]
     if there := [str(path) for path in paths if path.exists()]:
         raise BenchError(f"{', '.join(there)} already exist: choose another name or folder")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     folder = files("sf2f_bench.templates")
     for file, path in zip(names, paths, strict=True):
         path.write_text(_named(folder.joinpath(file).read_text(encoding="utf-8"), words), encoding="utf-8")

@@ -21,11 +21,23 @@ if TYPE_CHECKING:
 
     from sf2f_bench.results.records import RunRecord
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+
+class NamedPath(click.Path):
+    """A path that is not empty: an empty one, as of a variable that is not set, would be the current folder."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Refuse an empty text."""
+        if value == "":
+            self.fail("expected a path, got nothing", parameter, context)
+        return super().convert(value, parameter, context)
 
 
-class Output(click.Path):
+FOLDER = NamedPath(file_okay=False, path_type=Path)
+FILE = NamedPath(dir_okay=False, path_type=Path)
+ANY_PATH = NamedPath(path_type=Path)
+
+
+class Output(NamedPath):
     """A file to write, or a folder, which is known to be one that can be written to before any work is done."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
@@ -89,8 +101,8 @@ def plain_table(headings: Sequence[str], whole: Sequence[str] = ()) -> Table:
     return table
 
 
-def printable(path: Path) -> str:
-    """A path as every terminal can show it."""
+def printable(path: object) -> str:
+    """A path or a name as every terminal can show it."""
     from sf2f_bench.results.texts import clean
 
     return clean(str(path))

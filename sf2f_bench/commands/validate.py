@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from sf2f_bench.commands.options import printable, say
+from sf2f_bench.commands.options import ANY_PATH, printable, say
 
 
 @click.command()
-@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("records", nargs=-1, required=True, type=ANY_PATH)
 def validate(records: tuple[Path, ...]) -> None:
     """Check RECORDS (files or folders of them): schema, side files and hashes; recompute every number.
 

@@ -137,7 +137,14 @@ class HqVoxCeleb:
         self.card = replace(
             self.card, description=f"{self.card.description} Read: {names}, photos of {self._face_folder}."
         )
-        self._left_out: list[tuple[str, str]] = []
+        self._left_out = [
+            (
+                subset.name,
+                f"has recordings but no photos: expected {subset.name}/{FACE_FOLDERS[0]}/NAME/*.jpg",
+            )
+            for subset in SUBSETS
+            if subset not in subsets and subset.speech_folders(self.root)
+        ]
         found: dict[str, list[Celebrity]] = {split: [] for split in SPLITS}
         taken: set[str] = set()
         for subset in subsets:

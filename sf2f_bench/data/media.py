@@ -13,6 +13,7 @@ from sf2f_bench.audio import decode
 from sf2f_bench.audio.decode import AUDIO_SUFFIXES
 from sf2f_bench.faces import read_photo
 from sf2f_bench.faces.images import PHOTO_SUFFIXES, photo_shape
+from sf2f_bench.files import as_text
 from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class AudioFile:
     key: str
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", as_text(self.key))
+
     def waveform(self) -> FloatArray:
         """float32 ``[T]`` at 16 kHz, mono, -1..1; raises MediaError for a bad recording."""
         return decode(self.path)
@@ -58,6 +62,9 @@ class PhotoFile:
 
     key: str
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", as_text(self.key))
 
     def image(self, size: int) -> ByteArray:
         """The photo as uint8 ``[3, size, size]``; raises MediaError for a bad file."""

@@ -11,6 +11,7 @@ import numpy as np
 from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audio.level import check_level
 from sf2f_bench.data.array_pickles import PickledArray, load_arrays
+from sf2f_bench.files import as_text
 from sf2f_bench.types import MediaError
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class MelFile:
 
     key: str
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", as_text(self.key))
 
     def log_filterbank(self, frontend: AudioFrontend) -> FloatArray:
         """Raw features float32 ``[40, frames]``.
@@ -74,6 +78,8 @@ def read_mel_pickle(path: Path) -> FloatArray:
 
 def _features_in(path: Path) -> NDArray[Any]:
     """The array of floats in the file; raises MediaError where there is none."""
+    if not path.is_file():
+        raise MediaError(f"{path}: expected a feature file, found no such file; check the data set's folder.")
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise MediaError(

@@ -65,9 +65,11 @@ class NullPairs:
         persons = _files_by_owner(faces, PHOTO_SUFFIXES, PhotoFile, "one folder per person", lambda path: "")
         pairs = self._pair(speakers, persons, source.seed)
         if len(pairs) < FEWEST_PAIRS:
+            few = first_few([f"{name}: {reason}" for name, reason in self._left_out], 2, "; ")
+            reasons = f", {few}" if few else ""
             raise BenchError(
                 f"null-pairs: expected at least {FEWEST_PAIRS} speakers in {voices} and {FEWEST_PAIRS} people "
-                f"in {faces}, which give {len(pairs)} pairs ({len(self._left_out)} left out): add people."
+                f"in {faces}, which give {len(pairs)} pairs ({len(self._left_out)} left out{reasons}): add people."
                 f"{_deeper(voices, speakers, 'voices')}{_deeper(faces, persons, 'faces')}"
             )
         train = round(TRAIN_SHARE * len(pairs))

@@ -28,6 +28,7 @@ from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import (
     Damaged,
+    as_text,
     hash_of,
     only_one,
     read_json,
@@ -224,7 +225,8 @@ def _not_done(shards: list[Shard]) -> list[Shard]:
 
 def _left_out_before(dataset: Dataset) -> list[tuple[str, str]]:
     """Identities that the data set itself could not use, where it reports any."""
-    return list(dataset.left_out()) if hasattr(dataset, "left_out") else []
+    left_out = dataset.left_out() if hasattr(dataset, "left_out") else []
+    return [(as_text(name), as_text(reason)) for name, reason in left_out]
 
 
 def _finish(

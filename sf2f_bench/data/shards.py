@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from sf2f_bench.files import Damaged, read_or_damaged, write_atomically, write_json
+from sf2f_bench.files import Damaged, as_text, read_or_damaged, write_atomically, write_json
 from sf2f_bench.registry import unfit
 from sf2f_bench.types import SAMPLE_RATE, AudioFrontend, BenchError, Dataset, MediaError, Photo, Utterance
 
@@ -258,7 +258,7 @@ def _try(
     try:
         media = read()
     except MediaError as error:
-        return {**row, "reason": str(error)}, None
+        return {**row, "reason": as_text(str(error))}, None
     if path is None and dataset.card.real:  # no file to hash: what was made of it
         row["sha256"] = hashlib.sha256(media.tobytes()).hexdigest()
     return row, media
@@ -280,7 +280,9 @@ def stamp_of(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content; empty where it cannot be read."""
+    """Of a file's content; empty where it cannot be read, and of what has no end, such as a pipe or a device."""
+    if not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from sf2f_bench.types import BenchError
 
 DELIMITERS = ("\t", ",", ";")
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def read_table(path: Path, columns: Sequence[str], source: str) -> list[dict[str, str]]:
@@ -18,7 +19,8 @@ def read_table(path: Path, columns: Sequence[str], source: str) -> list[dict[str
 
     UTF-8, or UTF-16 with its mark; tabs, commas or semicolons, whichever the header has. source: where to get the
     table again, for errors. Raises BenchError for another encoding, a missing column, and a line with an open
-    quotation mark, more or fewer cells than the header, or a cell of 128 KiB or more: it is named by its number.
+    quotation mark or a control character, more or fewer cells than the header, or a cell of 128 KiB or more, and for a
+    header that stands twice (the rows behind it would change their split): it is named by its number.
     """
     lines = re.split(r"\r\n|\n|\r", _text_of(path, source))
     header, *rows = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()] or [
@@ -38,6 +40,8 @@ def read_table(path: Path, columns: Sequence[str], source: str) -> list[dict[str
                 f"{path}, line {number}: expected {len(names)} cells as the header has, found {len(cells)} "
                 f"({line[:80]!r}): mend the line. {source}"
             )
+        if cells == names:
+            raise BenchError(f"{path}, line {number}: is the header again: remove the line. {source}")
         found.append(dict(zip(names, cells, strict=True)))
     if not found:
         raise BenchError(f"{path}: expected rows below the header, found none. {source}")
@@ -59,6 +63,8 @@ def _text_of(path: Path, source: str) -> str:
 
 def _cells(path: Path, number: int, line: str, delimiter: str) -> list[str]:
     """The cells of one line; a quotation mark that is not closed on it is an error, not the start of a longer cell."""
+    if control := CONTROL.search(line):
+        raise BenchError(f"{path}, line {number}: holds the control character {control[0]!r}: remove it")
     try:
         cells = next(csv.reader([line], delimiter=delimiter, strict=True, skipinitialspace=True), [])
     except csv.Error as error:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 BATCH = 64  # pictures or voices at once
 REMEMBERED = 32  # sets of pictures whose embeddings are kept in memory
 FEATURES_VERSION = 2  # of what `_photos` keeps
+SUM_TOLERANCE = 0.01  # of class probabilities in half precision
 Extracted = tuple["FloatArray", "FloatArray | None"]
 
 
@@ -213,6 +214,16 @@ def _checked(extractor: FeatureExtractor, count: int, found: Any) -> tuple[Tenso
     if not _is_rows(parts[0], count) or not (parts[1] is None or _is_rows(parts[1], count)):
         wanted = f"(embeddings float32 [{count}, D], probabilities float32 [{count}, C] or None)"
         raise unfit(f"extractor {extractor.id}", extractor, found, wanted)
+    embeddings, shares = parts
+    if not embeddings.isfinite().all() or (extractor.recognises and not embeddings.any(dim=1).all()):
+        raise BenchError(
+            f"extractor {extractor.id}: {place_of(extractor)} gave embeddings that are zero or hold NaN or infinity"
+        )
+    if shares is not None and not (shares.min() >= 0 and (shares.sum(dim=1) - 1).abs().max() < SUM_TOLERANCE):
+        raise BenchError(
+            f"extractor {extractor.id}: {place_of(extractor)} gave class probabilities that are negative, or do not "
+            "sum to 1 for each face"
+        )
     return parts
 
 

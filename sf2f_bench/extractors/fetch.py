@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -48,8 +49,10 @@ def fetch(name: str, mirror: str | None = None) -> Path:
     if not mirror and (file.wants_browser or not file.url):
         reason = "is behind a page that needs a browser" if file.url else "has no known address"
         raise BenchError(f"{name} {reason}. {by_hand(file)}")
+    if mirror is not None and not mirror.strip():
+        raise BenchError("--mirror is empty: give an address, or leave it out for the publisher's")
     url = f"{mirror.rstrip('/')}/{name}" if mirror else file.url
-    if urlsplit(url).scheme not in ("http", "https", "file"):
+    if _scheme_of(url) not in ("http", "https", "file"):
         raise BenchError(
             f"{mirror or url} is no address: expected one like https://example.org/weights. {by_hand(file)}"
         )
@@ -75,7 +78,15 @@ def _download(url: str, path: Path, file: WeightFile) -> None:
             return
         HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=CHUNK)(url, str(path), None)
     except OSError as error:  # no network, no such page, a connection that breaks
-        raise BenchError(f"cannot download {url} ({error}). {by_hand(file)}") from error
+        reason = error.strerror or re.sub(r"\[Errno -?\d+\] |<[^>]*>: ", "", str(error))
+        raise BenchError(f"cannot download {url} ({reason}). {by_hand(file)}") from error
+
+
+def _scheme_of(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:  # half a bracket
+        return ""
 
 
 def unpack(path: Path) -> None:
@@ -142,6 +153,18 @@ class Verified:
     vouched: bool  # a published checksum exists for it
 
 
+def _unreadable(path: Path) -> str | None:
+    """Why a file that no checksum vouches for holds no tensors; None where it does, or is of a kind not read here."""
+    from sf2f_bench.extractors.tensors import read_tensors
+
+    try:
+        if path.suffix in READABLE:
+            read_tensors(path)
+    except BenchError as error:
+        return str(error)
+    return None
+
+
 def verify() -> Iterator[Verified]:
     """Every file of weights on this machine, wherever it is kept, those of the package first."""
     from sf2f_bench.extractors.embedded import SPECS, path_of
@@ -155,4 +178,6 @@ def verify() -> Iterator[Verified]:
         for path in copies(file):
             published = path.name == file.name
             wrong = difference(path, file) if published else None
+            if wrong is None and (not published or file.sha256 is None):
+                wrong = _unreadable(path)
             yield Verified(path, sha256_of(path), wrong, published and file.sha256 is not None)

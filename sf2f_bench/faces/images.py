@@ -129,6 +129,8 @@ def _refuse_unfit(picture: Image.Image, path: Path) -> None:
     if picture.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA") or _png_bits(path) == 16:
         kind = "16 bits a channel" if _png_bits(path) == 16 else f"colours of the kind {picture.mode}"
         raise MediaError(f"holds {kind}, expected 8 bits a channel, RGB or grey")
+    if min(picture.size) < SMALLEST_SIDE:
+        raise MediaError(f"{picture.width}x{picture.height} pixels, expected {SMALLEST_SIDE} or more a side")
     if picture.width != picture.height:
         raise MediaError(f"{picture.width}x{picture.height} pixels, expected a square")
 

@@ -167,14 +167,22 @@ def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: 
     A record that cannot be read, or does not pass `results.validation.validate`, takes no part and makes the judgement
     undecidable. Raises BenchError for a folder without records.
     """
+    if results.resolve() == against.resolve():
+        raise BenchError(
+            f"{results} is compared with itself: name the reference runs' own folder as --against"
+        )
     new, faults_here = _valid(results, ("reference",))
     reference, faults_there = _valid(against, ())
     faulty = faults_here + faults_there
     if not reference:
         reasons = "; ".join(faulty) or "make reference runs with `sf2f-bench run`"
         raise BenchError(f"{against} holds no reference record that can be used: {reasons}")
+    rules = rules or Rules()
+    known_metrics = {score.metric for record in (*new, *reference) for score in record.scores}
+    known_metrics |= {absent.metric for record in (*new, *reference) for absent in record.absent}
+    rules.check(known_metrics)
     here, there = _trained(new), _trained(reference)
-    outcomes = [_judge(here, old, rules or Rules()) for old in there]
+    outcomes = [_judge(here, old, rules) for old in there]
     known = {outcome.label for outcome in outcomes}
     unknown = [label for label in dict.fromkeys(runs.name for runs in here) if label not in known]
     part = reference[0].benchmark

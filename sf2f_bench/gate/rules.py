@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import inf
 from pathlib import Path
-from typing import Any
 
+from sf2f_bench.config import read_toml
+from sf2f_bench.registry import unknown
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.types import BenchError, Margin
 
@@ -49,6 +49,14 @@ class Rules:
             return score.extractor_role in score.card.decides
         return any(pattern.matches(score) for pattern in self.deciding)
 
+    def check(self, metrics: Collection[str]) -> None:
+        """Raise BenchError for a pattern that none of these metrics matches: it would be ignored without a word."""
+        patterns = [pattern for pattern, _ in self.margins]
+        patterns += [pattern.pattern for pattern in self.deciding or ()]
+        for pattern in patterns:
+            if not any(fnmatchcase(metric, pattern) for metric in metrics):
+                raise BenchError(unknown("metric", pattern, sorted(metrics)))
+
     def shows(self, score: ScoreRecord) -> bool:
         """Whether this score decides, or is listed beside those that do."""
         return self.decides(score) or score.extractor_role in score.card.shown
@@ -64,7 +72,7 @@ def rules_of(words: Sequence[str] = (), file: Path | None = None) -> Rules:
     margins = [_margin(*word.rpartition("=")[::2]) for word in words]
     if file is None:
         return Rules(tuple(margins))
-    content = _read(file)
+    content = read_toml(file)
     table, decide = content.pop("margins", {}), content.pop("decide", None)
     if content or not isinstance(table, dict) or not isinstance(decide, list | None):
         raise BenchError(
@@ -72,13 +80,6 @@ def rules_of(words: Sequence[str] = (), file: Path | None = None) -> Rules:
         )
     margins += [_margin(metric, value) for metric, value in table.items()]
     return Rules(tuple(margins), None if decide is None else tuple(map(_pattern, decide)))
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"{file} cannot be read as a TOML file: {error}") from None
 
 
 def _margin(metric: str, value: object) -> tuple[str, Margin]:

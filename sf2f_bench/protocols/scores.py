@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
 import numpy as np
+from pydantic import ValidationError
 
 from sf2f_bench.metrics.common import card_of
+from sf2f_bench.registry import place_of
 from sf2f_bench.registry.sources import source_of
 from sf2f_bench.results import records
 from sf2f_bench.statistics.paired import Basis
-from sf2f_bench.types import MetricCard, Role, Score
+from sf2f_bench.types import BenchError, MetricCard, Role, Score
 
 
 class NamedMetric(Protocol):
@@ -59,7 +61,10 @@ class Scores:
     def add(
         self, metric: NamedMetric, result: Score, extractor: Identified | None, role: Role = "none"
     ) -> None:
-        """Take up a result by an extractor in its role, or (None) in an anchor's own space."""
+        """Take up a result by an extractor in its role, or (None) in an anchor's own space.
+
+        Raises BenchError for one that no record can hold: of nobody, not a number, with a turned interval.
+        """
         self._add_card(metric)
         column = records.column_of(metric.name, extractor.id if extractor else None)
         basis: Basis | None = None
@@ -67,8 +72,8 @@ class Scores:
             basis, self.columns[column] = result.basis, result.per_identity
         elif result.replicates is not None:
             basis, self.replicates[column] = "replicates", result.replicates
-        self.scores.append(
-            records.ScoreRecord(
+        try:
+            score = records.ScoreRecord(
                 metric=metric.name,
                 version=metric.version,
                 extractor=extractor.id if extractor else None,
@@ -80,7 +85,12 @@ class Scores:
                 higher_is_better=metric.higher_is_better,
                 basis=basis,
             )
-        )
+        except ValueError as error:  # pydantic's are among these
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise BenchError(
+                f"metric {metric.name}: {place_of(metric)} gave a score that no record can hold: {reason}"
+            ) from error
+        self.scores.append(score)
 
     def _add_card(self, metric: NamedMetric) -> None:
         self.cards[metric.name] = replace(card_of(metric), source=source_of(metric))

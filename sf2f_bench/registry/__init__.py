@@ -144,21 +144,47 @@ class Registry:
     def check(self, name: str, thing: Any, contract: type | None = None) -> Any:
         """The plug-in's object; BenchError that names what it is missing of its contract, or of another one."""
         contract = contract or self.contract
-        if (fault := self._fault(thing, members_of(contract))) is not None:
+        if (fault := self._fault(thing, contract, members_of(contract))) is not None:
             remedy = f"change it, see {contract.__name__} in sf2f_bench.types"
             raise BenchError(f"{self.kind} {name}: {place_of(thing)} {fault}: {remedy}")
         return thing
 
-    def _fault(self, thing: Any, members: dict[str, Any]) -> str | None:
+    def _fault(self, thing: Any, contract: type, members: dict[str, Any]) -> str | None:
         if missing := [member for member in members if not hasattr(thing, member)]:
             return f"has no {', '.join(missing)}"
         for member, template in members.items():
             if inspect.isfunction(template) and not _accepts(getattr(thing, member), template):
                 return f"cannot be called as {member}{inspect.signature(template)}"
+        for member, kind in members_of_kind(contract):
+            if not isinstance(getattr(thing, member), kind):
+                return f"has a {member} that is {described(getattr(thing, member))}, expected {kind.__name__}"
         card = getattr(thing, "card", None)
         if self.card and ("card" in members or card is not None) and not isinstance(card, self.card):
             return f"has a card that is {described(card)}, expected a {self.card.__name__}"
-        return None
+        return None if card is None or self.card is None else _fault_of_card(card)
+
+
+def _fault_of_card(card: Any) -> str | None:
+    """What in a card a record could not hold: known before anything is trained."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        TypeAdapter(type(card)).validate_python(vars(card))
+    except ValidationError as error:
+        (fault, *_) = error.errors()
+        name = ".".join(map(str, fault["loc"]))
+        return f"has a card whose {name} is {fault['input']!r}: {fault['msg']}"
+    return None
+
+
+def members_of_kind(contract: type) -> list[tuple[str, type]]:
+    """The attributes of a Protocol that are texts or flags."""
+    kinds = {"str": str, "bool": bool}
+    return [
+        (name, kinds[said])
+        for name, said in getattr(contract, "__annotations__", {}).items()
+        if said in kinds
+    ]
 
 
 @cache
@@ -292,8 +318,10 @@ def _module_of(file: Path) -> Any:
     try:
         with _nothing_compiled_is_kept():
             spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, SyntaxError) and not error.filename:  # null bytes
+            error.filename, error.lineno = str(file), 1
         raise
     # Workers that prepare data cannot import a file by its path: its classes travel with them.
     cloudpickle.register_pickle_by_value(module)
@@ -328,7 +356,7 @@ def described(thing: Any) -> str:
         return f"{thing.dtype} {list(thing.shape)}"
     if isinstance(thing, tuple | list):
         return f"{type(thing).__name__} of {', '.join(map(described, thing)) or 'nothing'}"
-    return type(thing).__name__
+    return "nothing" if thing is None else type(thing).__name__
 
 
 @contextmanager
@@ -341,13 +369,13 @@ def plugin_faults() -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in that ends the program would end it without a word
         if (fault := fault_of(error)) is None:
             raise
         raise BenchError(fault) from error
 
 
-def fault_of(error: Exception) -> str | None:
+def fault_of(error: BaseException) -> str | None:
     """``mine.py:43, in Mine.fit: ValueError: ...``; None where no plug-in took part.
 
     The line is the innermost one of a plug-in; the method is the one that the harness called.

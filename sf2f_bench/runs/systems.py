@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sf2f_bench.files import load_tensors
+from sf2f_bench.files import is_plain_name, load_tensors
 from sf2f_bench.progress import first_few
 from sf2f_bench.registry import LONGEST, MODELS, place_of
 from sf2f_bench.types import Anchor, BenchError, ModelCard, ModelSettings, SpeechToFace
@@ -23,15 +24,27 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
     of the cache) instead of a training. Raises BenchError for a name, file or class that does not exist, and for a
     class that cannot be made, does not keep its contract, or has the name of an installed model.
     """
-    name, _, weights = name.partition("@")
+    name, has_weights, weights = name.partition("@")
     target = MODELS.get(name)
     if getattr(getattr(target, "card", None), "kind", None) == "anchor":
+        if has_weights:
+            raise BenchError(f"--models {name}@{weights}: {name} is an anchor, which has no weights")
         model = MODELS.check(name, MODELS.call(name, target), Anchor)
-    elif weights:
+    elif has_weights:
         model = _with_weights(name, target, settings, Path(weights))
     else:
         model = MODELS.check(name, MODELS.call(name, target, settings))
-    _check_name(name, model.card, place_of(type(model)))
+    place = place_of(type(model))
+    _check_name(name, model.card, place)
+    try:
+        json.dumps(getattr(model, "recipe", {}), allow_nan=False)
+    except (
+        TypeError,
+        ValueError,
+    ) as error:  # such a value has no text that is the same in every run, for the key
+        raise BenchError(
+            f"--models {name}: recipe in {place}: {error}; expected numbers, texts, lists and dictionaries alone"
+        ) from error
     return model
 
 
@@ -59,6 +72,11 @@ def not_finite(state: Mapping[str, torch.Tensor]) -> list[str]:
 
 def _check_name(name: str, card: ModelCard, place: str) -> None:
     """Raise BenchError where a table would show a model under the name of another one that is installed."""
+    if not is_plain_name(card.name):
+        raise BenchError(
+            f"--models {name}: card.name {card.name!r} in {place}: expected a name that a file can have, of letters, "
+            "digits and hyphens"
+        )
     for field, shown in (("name", card.name), ("title", card.title)):
         if (taken := MODELS.installed_as(shown)) and taken != name:
             raise BenchError(

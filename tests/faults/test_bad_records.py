@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -160,6 +161,12 @@ def third(results):
     return results / f"{made.stem}.json"
 
 
+def saved_elsewhere(results):
+    """Another folder with an honest record."""
+    saved(record("chance", 0.1, "own"), results.parent / "others")
+    return results.parent / "others"
+
+
 def said(*words):
     done = CliRunner().invoke(main, list(map(str, words)))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -189,7 +196,8 @@ def test_report_and_check_go_on_too(results, third, kind):
     assert code == 0
     assert f"left out: {third}: " in output
     assert "sf2f-64 (" not in (results / "report" / "table.txt").read_text()
-    code, output = said("check", results, "--against", results)
+    reference = saved_elsewhere(results)
+    code, output = said("check", results, "--against", reference)
     assert code == 2
     assert str(third) in output.replace(" ", "") or third.name in output.replace(" ", "")
 
@@ -282,7 +290,22 @@ def test_an_encoding_that_lacks_a_letter_does_not_end_a_command(results, encodin
 def test_each_k_is_named_once(tmp_path, ks):
     code, output = said("run", "--ks", ks, "--results", tmp_path / "r", "--cache", tmp_path / "c")
     assert code == 2
-    assert "expected numbers" in output
+    assert f"expected {'numbers' if ks else 'a value'}" in output
+
+
+def test_results_are_not_judged_against_themselves(results):
+    code, output = said("check", results, "--against", results.parent / "results")
+    assert code == 2
+    assert "compared with itself" in output
+
+
+@pytest.mark.parametrize("words", [("--margin", "cosin=0.1"), ("--rules", "rules.toml")])
+def test_a_rule_for_a_metric_that_no_record_has_is_named(results, tmp_path, words):
+    (tmp_path / "rules.toml").write_text('decide = ["judge:cosin"]')
+    reference = Path(__file__).parents[2] / "results" / "reference" / "smoke-64"
+    code, output = said("check", reference.parent, "--against", reference, *words)
+    assert code == 2
+    assert "unknown metric 'cosin': did you mean 'cosine'" in output
 
 
 @pytest.mark.parametrize(
@@ -290,7 +313,9 @@ def test_each_k_is_named_once(tmp_path, ks):
 )
 def test_braces_in_rules_are_texts(results, tmp_path, text):
     (tmp_path / "rules.toml").write_text(text)
-    code, _ = said("check", results, "--against", results, "--rules", tmp_path / "rules.toml")
+    code, _ = said(
+        "check", results, "--against", saved_elsewhere(results), "--rules", tmp_path / "rules.toml"
+    )
     assert code == 2
 
 

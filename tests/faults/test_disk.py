@@ -300,6 +300,40 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, w
     assert str(path) in done.stderr or str(path.parent) in done.stderr
 
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+
+
+@LINUX
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    for name in ("null", "full"):
+        (tmp_path / name).symlink_to(f"/dev/{name}")
+    assert write_json(tmp_path / "null", {}) == tmp_path / "null"
+    with pytest.raises(BenchError, match="No space left"):
+        write_json(tmp_path / "full", {})
+    assert all(
+        (tmp_path / name).is_char_device() and (tmp_path / name).is_symlink() for name in ("null", "full")
+    )
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "words", [*WORDS.values(), ("weights", "build-embedded", "--out"), ("audit", "--json")]
+)
+def test_a_folder_of_the_system_is_refused_at_once(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    further = ("--out", "voices") if words[0] == "export-voices" else ()
+    done = CliRunner().invoke(main, [*words, "/proc/nowhere/out", *further])
+    assert done.exit_code == 2, done.output
+    assert "/proc" in done.stderr
+    assert "cannot be written to" in done.stderr
+
+
+def test_a_name_that_is_too_long_is_named(tmp_path):
+    with pytest.raises(BenchError, match=f"{'x' * 300}.*choose a shorter name"):
+        write_json(tmp_path / ("x" * 300), {})
+
+
 def test_a_cache_behind_a_link_is_a_cache(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "cache").symlink_to(tmp_path / "disk")

@@ -128,6 +128,10 @@ TOML = {
     "Windows path": (rb'root = "C:\data"', "single quotes: root = 'C:"),
     "Windows path with letters": (rb'root = "C:\users"', "single quotes: root = 'C:"),
     "Windows path bare": (rb"root = C:\data", "single quotes: root = 'C:"),
+    "deep nesting": (b"a = " + b"[" * 20_000, "not a TOML file that can be read"),
+    "an integer of 5,000 digits": (b"seed = " + b"9" * 5000, "not a TOML file that can be read"),
+    "a seed that no generator takes": (b"seed = 9223372036854775808", "expected 0 or more, at most"),
+    "a number for a path": (b"root = 3", "root = 3 .*: expected a path"),
     "Windows path that is read": (rb'root = "C:\tmp\new"', "holds a control character.*single quotes"),
 }
 
@@ -142,3 +146,65 @@ def test_a_settings_file_that_editors_and_windows_make(tmp_path, content, messag
 def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path):
     (tmp_path / "run.toml").write_bytes("\ufeffseed = 3\r\nroot = 'C:\\data'\r\n".encode())
     assert load_config(tmp_path / "run.toml", {}).seed == 3
+
+
+@pytest.mark.parametrize(
+    "option", ["--judge", "--models", "--root", "--cache", "--scheduler", "--ks", "--config"]
+)
+def test_an_empty_value_is_not_taken_for_none(unprepared, option):
+    done = call("run", "--budget", "smoke", option, "")
+    assert done.exit_code == 2
+    assert option in done.stderr
+    assert "expected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "{}"), ("{}",), ("run", "--budget", "{}"), ("report", "{}"), ("run", "--config", "{}")]
+)
+def test_no_message_obeys_what_it_names(unprepared, words):
+    done = CliRunner().invoke(main, [word.replace("{}", "\x1b[31mred\u202e") for word in words], color=True)
+    assert done.exit_code == 2
+    assert "[31mred" in done.stderr
+    assert done.stderr.replace("\n", "").isprintable()
+
+
+MODEL = """
+from sf2f_bench import ModelCard
+{above}
+class Mine:
+    def __init__(self, settings):
+        {inside}
+        self.card = ModelCard(**{{"name": "mine", "version": "1", "kind": "system", "description": "", {card}}})
+        self.frontend, self.recipe = None, {{{recipe}}}
+    def fit(self, data, context): ...
+    def generate(self, voices, *, generator): ...
+    def state_dict(self): ...
+    def load_state_dict(self, state): ...
+"""
+WRONG_MODELS = {
+    "ends the program when it is read": ({"above": "raise SystemExit(0)"}, r"mine\.py:3.*SystemExit"),
+    "ends the program when it is made": ({"inside": "raise SystemExit(0)"}, r"mine\.py:6.*SystemExit"),
+    "kind that is none": ({"card": "'kind': 'thing'"}, "kind is 'thing': .*'system' or 'anchor'"),
+    "no name": ({"card": "'name': ''"}, "card.name ''"),
+    "a path for a name": ({"card": "'name': '../x'"}, r"card.name '\.\./x'"),
+    "a set in the recipe": ({"recipe": "'layers': {'a', 'b'}"}, "recipe in .*set is not JSON"),
+    "no number in the recipe": ({"recipe": "'lr': float('nan')"}, "recipe in .*not JSON compliant"),
+}
+
+
+@pytest.mark.parametrize(("parts", "message"), WRONG_MODELS.values(), ids=WRONG_MODELS)
+def test_a_model_that_could_not_be_recorded_is_known_before_anything_is_prepared(
+    unprepared, tmp_path, parts, message
+):
+    blanks = {"above": "", "inside": "pass", "card": "", "recipe": ""}
+    (tmp_path / "mine.py").write_text(MODEL.format(**blanks | parts))
+    done = call("run", "--budget", "smoke", "--models", "mine.py:Mine")
+    assert done.exit_code == 2, done.output
+    assert re.search(message, " ".join(done.stderr.split())), done.stderr
+
+
+@pytest.mark.parametrize("name", ["chance@weights", "sf2f-64@"])
+def test_weights_that_cannot_be_are_not_passed_over(unprepared, name):
+    done = call("run", "--budget", "smoke", "--models", name)
+    assert done.exit_code == 2
+    assert f"--models {name}" in done.stderr

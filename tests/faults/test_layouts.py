@@ -8,7 +8,12 @@ import os
 
 import pytest
 
+from sf2f_bench.audio import LogFilterbank
+from sf2f_bench.audio.decode import stated_seconds
 from sf2f_bench.data.media import AudioFile, files_in, has_files, hash_files
+from sf2f_bench.data.mel_pickles import MelFile
+from sf2f_bench.data.prepared import _left_out_before
+from sf2f_bench.data.shards import sha256_of
 from sf2f_bench.types import BenchError, MediaError
 from tests.unit.test_hq_voxceleb import read, root  # noqa: F401 - root is a fixture
 from tests.unit.test_null_pairs import folders, members  # noqa: F401 - folders is a fixture
@@ -193,6 +198,34 @@ class TestLinks:
         assert everything(dataset) == before
         assert dataset.fingerprint()
         assert len(dataset.photos("Person_00")) == 1
+
+
+class TestSpecialFiles:
+    @pytest.mark.parametrize("kind", ["pipe", "device"])
+    def test_what_has_no_end_is_no_file(self, tmp_path, kind):
+        path = tmp_path / "a.wav"
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+        assert sha256_of(path) == ""
+        assert stated_seconds(path) == 0
+        for item in (AudioFile("a", path), MelFile("a", path)):
+            with pytest.raises(MediaError, match="no such file"):
+                item.log_filterbank(LogFilterbank())
+
+    def test_a_name_in_no_encoding_of_ours_is_spelt_out(self, root):
+        name = os.fsdecode(b"\xff")
+        faces = root / "vox1" / "masked_faces"
+        (faces / name).mkdir()
+        (faces / "Person_00" / f"{name}.png").write_bytes(b"")
+        dataset = read(root)
+        assert [photo.key for photo in dataset.photos("Person_00")] == ["1.png", "\\udcff.png"]
+        assert ("\\udcff", "not a person of vox1_meta.csv") in _left_out_before(dataset)
+
+
+def test_a_subset_whose_photos_have_another_name_is_said(root):
+    (root / "vox1" / "masked_faces").rename(root / "vox1" / "faces")
+    assert ("vox1", "has recordings but no photos: expected vox1/masked_faces/NAME/*.jpg") in read(
+        root
+    ).left_out()
 
 
 def test_real_ids_of_both_tables_do_not_meet(shared):

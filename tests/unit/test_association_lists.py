@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -190,4 +191,19 @@ def test_a_listed_path_cannot_lead_out_of_the_folders_of_media(lists, file, old,
         else:
             path.unlink()
     with pytest.raises(BenchError, match="expected a path"):
+        read_lists(lists)
+
+
+def test_photos_of_a_retrieval_list_without_its_recordings_are_refused(lists):
+    (lists / "retrieval" / "wav_20k.csv").unlink()
+    with pytest.raises(
+        BenchError, match=r"wav_20k\.csv is missing: a retrieval list has one file of recordings"
+    ):
+        read_lists(lists)
+
+
+def test_a_list_that_is_a_pipe_is_not_waited_for(lists):
+    (lists / "matching" / "matching_v2f_U.csv").unlink()
+    os.mkfifo(lists / "matching" / "matching_v2f_U.csv")
+    with pytest.raises(BenchError, match="it is no file"):
         read_lists(lists)

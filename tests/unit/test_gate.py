@@ -436,7 +436,7 @@ def test_margins_are_the_users_before_the_files_before_the_default(tmp_path):
         ([], "margins = 3", r"\[margins\]"),
         ([], "other = 3", "other"),
         ([], 'decide = ["cosine"]', "ROLE:METRIC"),
-        ([], "not toml", "cannot be read as a TOML file"),
+        ([], "not toml", "is not a TOML file that can be read"),
     ],
 )
 def test_rules_that_cannot_be_used_are_refused(tmp_path, words, text, message):

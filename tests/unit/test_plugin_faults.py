@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from sf2f_bench.data.prepared import prepare
+from sf2f_bench.evaluation.test_people import _checked
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.bench.scoring import _measure
+from sf2f_bench.protocols.scores import Scores
 from sf2f_bench.registry import (
     DATASETS,
     EXTRACTORS,
@@ -22,6 +24,8 @@ from sf2f_bench.registry import (
     plugin_faults,
 )
 from sf2f_bench.runs.systems import build
+from sf2f_bench.templates.my_extractor import MyExtractor
+from sf2f_bench.templates.my_metric import MyMetric
 from sf2f_bench.testing.features import generated_features, true_features
 from sf2f_bench.types import BenchError, DatasetSource, ModelSettings, Score
 from tests.plugins import install
@@ -174,7 +178,7 @@ def test_a_set_that_gives_no_list_is_named(package):
         {"strange_metric.py": "def metrics(gallery, ks, n): ...\n"},
         metrics={"none": "strange_metric:metrics"},
     )
-    with pytest.raises(BenchError, match="gave NoneType, expected a list of metrics"):
+    with pytest.raises(BenchError, match="gave nothing, expected a list of metrics"):
         installed_metrics(10, (1, 5), 60)
 
 
@@ -285,7 +289,7 @@ class Given:
     ("result", "words"),
     [
         (0.5, "gave float, expected a Score"),
-        (None, "gave NoneType, expected a Score"),
+        (None, "gave nothing, expected a Score"),
         (Score(torch.ones(3), 30), "gave tuple of .*, expected numbers as value and n"),
         (Score(0.5, 30, per_identity=np.ones((30, 2))), r"gave float64 \[30, 2\], expected one number"),
         (Score(0.5, 30, per_identity=np.ones(31)), r"gave float64 \[31\], expected per_identity of 30"),
@@ -295,6 +299,32 @@ def test_a_metric_that_gives_no_sound_score_is_named(result, words):
     real = true_features(30)
     with pytest.raises(BenchError, match=rf"metric given: Given \(.*test_plugin_faults.py:\d+\) {words}"):
         _measure(Given(result), real, generated_features(real), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [(Score(0.5, 0), "greater than or equal to 1"), (Score(0.5, 30, (0.9, 0.1)), "interval")],
+)
+def test_a_score_that_no_record_can_hold_is_named(result, words):
+    with pytest.raises(
+        BenchError, match=rf"metric my-metric: MyMetric .* that no record can hold: .*{words}"
+    ):
+        Scores().add(MyMetric(), result, None)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "shares", "words"),
+    [
+        (torch.full((2, 3), torch.nan), None, "zero or hold NaN or infinity"),
+        (torch.zeros(2, 3), None, "zero or hold NaN or infinity"),
+        (torch.ones(2, 3), torch.full((2, 4), 0.5), "do not sum to 1"),
+        (torch.ones(2, 3), torch.tensor([[2.0, -1.0]] * 2), "negative"),
+    ],
+)
+def test_an_extractor_that_gives_other_numbers_is_named(embeddings, shares, words):
+    extractor = MyExtractor()
+    with pytest.raises(BenchError, match=f"extractor my-extractor/1.* gave .*{words}"):
+        _checked(extractor, 2, (embeddings, shares))
 
 
 def test_a_score_that_is_no_number_is_absent_with_its_reason():
