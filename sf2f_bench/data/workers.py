@@ -97,7 +97,8 @@ def on_cluster(
         ) from error
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
+    # Also a TLS address without certificates, and somebody else's answer, read as a huge message.
+    except (OSError, ValueError, TypeError, MemoryError) as error:
         raise BenchError(
             f"no Dask scheduler answers at {address!r} within {CONNECT_SECONDS} s: expected the address that "
             f"`dask scheduler` prints, such as tcp://10.0.0.1:8786 ({error})"

@@ -103,7 +103,7 @@ class ScoreRecord(Part):
     """One number by one extractor. `extractor` is None where an anchor ranks in a space of its own."""
 
     metric: str  # "recall@10/g100"
-    version: int
+    version: Positive
     extractor: str | None
     extractor_role: Role
     value: FiniteFloat

@@ -100,13 +100,32 @@ def faults_of(record: RunRecord, resampled: bool = True) -> list[str]:
     """
     faults: list[str] = []
     tables = partial(_tables, resampled=resampled)
-    for check in (_seals, _names, _cards, _own, _hashes, tables, _relations, _curve, _strips, _voices):
+    for check in (
+        _seals,
+        _names,
+        _cards,
+        _directions,
+        _own,
+        _hashes,
+        tables,
+        _relations,
+        _curve,
+        _strips,
+        _voices,
+    ):
         try:
             faults += check(record)
         except (BenchError, OSError, ValueError, ArithmeticError) as error:
             faults.append(f"a side file cannot be read: {error}")
     faults = list(dict.fromkeys(faults))
     return faults
+
+
+def _directions(record: RunRecord) -> Iterator[str]:
+    """Metrics whose direction differs from extractor to extractor; that of a single one cannot be checked here."""
+    both = {(score.metric, score.higher_is_better) for score in record.scores}
+    for metric in sorted({metric for metric, higher in both if (metric, not higher) in both}):
+        yield f"{metric}: higher is better by one extractor and worse by another"
 
 
 def _voices(record: RunRecord) -> Iterator[str]:

@@ -23,7 +23,7 @@ READERS = {
     "report": ("report", "results"),
     "export": ("export", "results", "--out", "t.csv"),
     "compare": ("compare", "voice2face-64", "mean-face", "results"),
-    "check": ("check", "results", "--against", "results"),
+    "check": ("check", "results", "--against", "reference"),
     "migrate": ("migrate", "results"),
 }
 DEEP: Any = []
@@ -184,7 +184,7 @@ FORGED: dict[str, Any] = {
     "n of 0": lambda score: score.update(n=0),
     "n of a million": lambda score: score.update(n=10**6),
     "n negative": lambda score: score.update(n=-1),
-    "direction turned": lambda score: score.update(higher_is_better=False),
+    "direction turned": lambda score: score.update(higher_is_better=not score["higher_is_better"]),
     "another extractor": lambda score: score.update(extractor="nosuch"),
     "role that is none": lambda score: score.update(extractor_role="friend"),
     "metric without a card": lambda score: score.update(metric="nosuch"),
@@ -193,10 +193,19 @@ FORGED: dict[str, Any] = {
 }
 
 
+def _score(content: Any, role: str) -> Any:
+    """A recall with an interval by the extractor of this role, the same metric for each."""
+    return next(
+        score
+        for score in content["scores"]
+        if score["metric"] == "recall@1/g6" and score["extractor_role"] == role
+    )
+
+
 def _forged() -> Iterator[Case]:
-    for place, number in {"first": 0, "middle": 5}.items():
+    for place, role in {"judge's": "judge", "other": "training-loss"}.items():
         for name, change in FORGED.items():
-            spoil = edited(lambda content, change=change, number=number: change(content["scores"][number]))
+            spoil = edited(lambda content, change=change, role=role: change(_score(content, role)))
             yield Case(KIND + "forged", f"{place} score: {name}", VALIDATE, "recorded", spoil, says="FAULTY")
     whole = {
         "a score twice": lambda content: content["scores"].append(content["scores"][0]),

@@ -133,13 +133,14 @@ def records(folder: Path) -> None:
 
 
 def recorded(folder: Path) -> None:
-    """results/ of a finished run: three rows, of which one has pictures and a curve."""
+    """results/ of a finished run: three rows, of which one has pictures and a curve; reference/ with the same."""
     copied(folder.parent, "finished", folder / "run")
     for path in sorted((folder / "run" / "results" / "tiny-64").iterdir()):
         if path.name.startswith(("voice2face", "chance", "mean-face")):
             (folder / "results").mkdir(exist_ok=True)
             path.rename(folder / "results" / path.name)
     shutil.rmtree(folder / "run")
+    shutil.copytree(folder / "results", folder / "reference")
 
 
 def finished(folder: Path) -> None:
