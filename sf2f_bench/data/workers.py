@@ -99,9 +99,14 @@ def on_cluster(
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     # Also a TLS address without certificates, and somebody else's answer, read as a huge message.
     except (OSError, ValueError, TypeError, MemoryError) as error:
+        reason = (
+            error
+            if isinstance(error, OSError | ValueError)
+            else "no encryption is set up, or no Dask is there"
+        )
         raise BenchError(
             f"no Dask scheduler answers at {address!r} within {CONNECT_SECONDS} s: expected the address that "
-            f"`dask scheduler` prints, such as tcp://10.0.0.1:8786 ({error})"
+            f"`dask scheduler` prints, such as tcp://10.0.0.1:8786 ({reason})"
         ) from error
     with client:
         count = len(client.scheduler_info(n_workers=-1)["workers"])

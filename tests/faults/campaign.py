@@ -40,7 +40,7 @@ BAD = CLASSES[3:]
 # Control characters, and what Python calls things.
 UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202e]|[\ud800-\udfff]")
 JARGON = re.compile(
-    r"(?<! or )\bNone\b(?! *\))|NoneType|<class |object at 0x|PosixPath\(|dtype\(|\[Errno|<\w+Error|pydantic"
+    r"(?<! or )\bNone\b|NoneType|<class |object at 0x|PosixPath\(|dtype\(|\[Errno|<\w+Error|pydantic"
 )
 
 
