@@ -159,9 +159,6 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     Raises BenchError where the disk is full or read-only.
     """
     with refusals_named(path.parent):
-        if path.exists() and not path.is_file():
-            write(path)
-            return path
         return _write_atomically(path, write)
 
 

@@ -191,16 +191,6 @@ def test_an_output_that_cannot_be_written_is_known_before_any_work(
     assert done.stderr.startswith(f"error: {option}: {place.split('/')[0]}")
 
 
-def test_a_device_is_written_to_and_not_replaced(tmp_path):
-    (tmp_path / "pipe").symlink_to("/dev/null")
-    write_json(tmp_path / "pipe", {})
-    assert (tmp_path / "pipe").is_symlink()
-    with pytest.raises(
-        BenchError, match=r"/dev cannot be written to \(No space left on device\): free some space"
-    ):
-        write_json(Path("/dev/full"), {})
-
-
 def test_what_cannot_be_written_below_proc_is_one_line():
     with pytest.raises(BenchError, match="/proc/none takes no files: choose another folder"):
         write_json(Path("/proc/none/a.json"), {})
