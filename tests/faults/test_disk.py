@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -181,8 +182,14 @@ def test_an_output_that_cannot_be_written_is_known_before_any_work(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "no-more").mkdir()
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: "no-more" not in str(path) and access(path, mode))
+    made = tempfile.TemporaryFile
+
+    def refused(dir):
+        if "no-more" in str(dir):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return made(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
     group = ("weights",) if command == "build-embedded" else ()
     done = CliRunner().invoke(
         main, [*group, command, *NEEDED.get(command, ()), option, f"{place}/out.csv"], catch_exceptions=False

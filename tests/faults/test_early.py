@@ -31,7 +31,7 @@ def unprepared(tmp_path, monkeypatch):
 def faces_of(folder, names):
     for name in names:
         (folder / name).mkdir(parents=True)
-        Image.new("RGB", (4, 4)).save(folder / name / "1.png")
+        Image.new("RGB", (16, 16)).save(folder / name / "1.png")
 
 
 def call(*words):
