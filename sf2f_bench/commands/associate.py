@@ -39,11 +39,9 @@ def associate(
 
     from sf2f_bench.association.record import table_of
     from sf2f_bench.association.run import associate_system
-    from sf2f_bench.files import check_writable, write_json
+    from sf2f_bench.files import write_json
     from sf2f_bench.progress import Reporter
 
-    if out:
-        check_writable(out.parent, "--out")
     record = associate_system(lists, voices, faces, model, benchmark, judge, partial, Reporter())
     Console().print(table_of(record))
     for note in record.notes:

@@ -31,12 +31,10 @@ def audit(config: Path | None, json_file: Path | None, **options: Any) -> None:
     from sf2f_bench.audit.findings import audit as findings_of
     from sf2f_bench.audit.findings import shares_people
     from sf2f_bench.benchmarks import benchmark_named
-    from sf2f_bench.files import check_writable, write_json
+    from sf2f_bench.files import write_json
     from sf2f_bench.progress import Reporter
     from sf2f_bench.runs.stages import dataset_of, prepare_store
 
-    if json_file:
-        check_writable(json_file.parent, "--json")
     benchmark = benchmark_named(settings.benchmark).for_budget(settings.budget)
     dataset = dataset_of(settings, benchmark)
     overlap = shares_people(dataset)
