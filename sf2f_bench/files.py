@@ -180,12 +180,9 @@ def _write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     if path.exists() and not (path.is_file() or path.is_dir()):
         return _write_through(path, write)
     prefix = f".{path.name[:50]}.{_owner(os.getpid())}"
-    try:
-        make_folder(path.parent)
-        _remove_leftovers(path.parent.absolute(), os.getpid())
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
-    except FileNotFoundError as error:  # below /proc
-        raise BenchError(f"{path.parent} takes no files: choose another folder; {LEFT}") from error
+    make_folder(path.parent)
+    _remove_leftovers(path.parent.absolute(), os.getpid())
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

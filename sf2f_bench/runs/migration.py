@@ -161,5 +161,5 @@ def _installed_card(name: str, record: RunRecord) -> ModelCard | None:
 
 def _of_card(record: RunRecord, card: ModelCard) -> Mapping[str, Any]:
     """The fields that schema 1 did not have, and the label, which now says in words what the name says in code."""
-    known = {"name", "kind", "version", "width", "licence", "reference", "description", "limits"}
+    known = {"name", "kind", "version", "width", "licence", "reference", "description", "limits", "source"}
     return {field: value for field, value in system_part(card).items() if field not in known}

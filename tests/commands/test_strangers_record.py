@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from base64 import b64encode
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.unit.record_factory import record, saved
 COMMANDS = {
     "report": ["report", "results"],
     "validate": ["validate", "results"],
-    "check": ["check", "results", "--against", "results"],
+    "check": ["check", "results", "--against", "reference"],
     "compare": ["compare", "sf2f-64", "chance", "results"],
     "export": ["export", "results", "--out", "scores.csv"],
 }
@@ -31,6 +32,7 @@ def strangers(tmp_path, monkeypatch):
     made = saved(record("sf2f-64"), Path("results"), faces=True, curve=True)
     picture = np.random.default_rng(0).integers(0, 256, (64, 256, 3), dtype=np.uint8)
     Image.fromarray(picture).save(tmp_path / "private.png")
+    shutil.copytree("results", "reference")
     (tmp_path / "results" / f"{made.stem}.").mkdir()
     return tmp_path / "results" / f"{made.stem}.json"
 

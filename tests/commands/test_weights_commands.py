@@ -92,8 +92,11 @@ def rest(folder: Path) -> list[str]:
 # ---------------------------------------------------------------- list
 
 
-def test_every_file_is_listed_with_what_one_must_know_of_it(chosen: Path) -> None:
-    (chosen).mkdir()
+def test_every_file_is_listed_with_what_one_must_know_of_it(
+    chosen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    chosen.mkdir()
     (chosen / NAME).write_bytes(CONTENT)
     short = " ".join(call("list").output.split())
     assert f"{NAME} yes" in short
@@ -386,7 +389,7 @@ def test_all_files_that_are_here_are_read_again(chosen: Path, monkeypatch: pytes
     chosen.mkdir()
     (chosen / NAME).write_bytes(CONTENT)
     (chosen / "open.bin").write_bytes(b"anything")
-    (chosen / "toy.safetensors").write_bytes(b"a conversion")
+    save_file({"x": torch.zeros(1)}, chosen / "toy.safetensors")
     done = call("verify")
     assert done.exit_code == 0, done.output
     assert f"{chosen / NAME}  good\n  sha256 {digest(CONTENT)}" in done.output

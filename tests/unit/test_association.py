@@ -152,7 +152,7 @@ def test_missing_files_are_counted_and_the_first_five_named(lists, folders):
     assert (retrieval.overall.n, retrieval.left_out, retrieval.gallery) == (6, 6, 9)
     for path in folders.faces.rglob("*.jpg"):
         path.unlink()
-    with pytest.raises(BenchError, match="give the folders"):
+    with pytest.raises(BenchError, match="give the folder that holds them"):
         associate(found, folders, View(), View(), partial=True)
 
 

@@ -188,5 +188,5 @@ def test_compare_has_them_too(made):
         "chill": "better",
         "caricature/3": "worse",
     }
-    assert comparison.format_of("caricature/3") == "size"
-    assert comparison.format_of("warmth") == "share"
+    assert comparison.card_of("caricature/3").format == "size"
+    assert comparison.card_of("warmth").format == "share"
