@@ -74,6 +74,8 @@ def prepare(
     _refuse_other_contents(folder)
     names = [person.id for person in people]
     if store := _current(dataset, names, folder, settings, reporter):  # which may lie on a read-only disk
+        if scheduler is not None:
+            reporter.say(f"{dataset.card.name} is prepared already: the Dask scheduler is not asked")
         return store
     with only_one(folder / ".lock", f"preparing {folder}", reporter.say):
         _claim(folder, settings, reporter)

@@ -12,6 +12,7 @@ from sf2f_bench.metrics.common import card_of
 from sf2f_bench.registry import place_of
 from sf2f_bench.registry.sources import source_of
 from sf2f_bench.results import records
+from sf2f_bench.results.recomputation import out_of_bounds
 from sf2f_bench.statistics.paired import Basis
 from sf2f_bench.types import BenchError, MetricCard, Role, Score
 
@@ -63,7 +64,8 @@ class Scores:
     ) -> None:
         """Take up a result by an extractor in its role, or (None) in an anchor's own space.
 
-        Raises BenchError for one that no record can hold: of nobody, not a number, with a turned interval.
+        Raises BenchError for one that no record can hold: of nobody, not a number, with a turned interval, beyond the
+        bounds on its metric's card, or with other than n values of identities.
         """
         self._add_card(metric)
         column = records.column_of(metric.name, extractor.id if extractor else None)
@@ -85,6 +87,11 @@ class Scores:
                 higher_is_better=metric.higher_is_better,
                 basis=basis,
             )
+            score._card = self.cards[metric.name]
+            for fault in out_of_bounds(column, score):
+                raise ValueError(fault)
+            if result.per_identity is not None and (got := np.isfinite(result.per_identity).sum()) != score.n:
+                raise ValueError(f"{column}: n = {score.n}, but {got} identities have a value")
         except ValueError as error:  # pydantic's are among these
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise BenchError(

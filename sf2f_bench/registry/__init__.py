@@ -130,9 +130,11 @@ class Registry:
         self.mark(name, made)
         return made
 
-    def mark(self, name: str, made: Any) -> None:
+    def mark(self, name: str, *made: Any) -> None:
         """Remember of what the entry of this name made where its code comes from."""
-        sources.mark(made, self._source_of(name))
+        source = self._source_of(name)
+        for thing in made:
+            sources.mark(thing, source)
 
     def _source_of(self, name: str) -> str:
         """See `sources.source_of`; of the entry of a name, which has been loaded."""
@@ -166,15 +168,22 @@ class Registry:
 
 def _fault_of_card(card: Any) -> str | None:
     """What in a card a record could not hold: known before anything is trained."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        TypeAdapter(type(card)).validate_python(vars(card))
+        _adapter(type(card)).validate_python(vars(card))
     except ValidationError as error:
         (fault, *_) = error.errors()
         name = ".".join(map(str, fault["loc"]))
         return f"has a card whose {name} is {fault['input']!r}: {fault['msg']}"
     return None
+
+
+@cache
+def _adapter(kind: type) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def members_of_kind(contract: type) -> list[tuple[str, type]]:
@@ -253,10 +262,10 @@ def installed_metrics(
             raise unfit(f"{METRICS.kind} {name}", make, metrics, "a list of metrics")
         for metric in metrics:
             METRICS.check(name, metric)
-            METRICS.mark(name, metric)
             if (other := found.setdefault(metric.name, metric)) is not metric:
                 places = " and ".join(map(place_of, (other, metric)))
                 raise BenchError(f"two metrics are called {metric.name}, {places}: rename one of them")
+        METRICS.mark(name, *metrics)
     return list(found.values())
 
 

@@ -49,7 +49,7 @@ def score_faults(
     own: a metric of this package, whose interval must be what `statistics.intervals` makes of these values. Of
     another package's it need only be wide enough. resampled: False: not where random resampling decides it.
     """
-    yield from _in_bounds(column, score)
+    yield from out_of_bounds(column, score)
     if score.n > len(people):
         yield f"{column}: n = {score.n}, but there are {len(people)} identities"
     if score.basis is None:
@@ -101,7 +101,8 @@ def _bounds(score: ScoreRecord) -> Interval:
     return -np.inf if low is None else low, np.inf if high is None else high
 
 
-def _in_bounds(column: str, score: ScoreRecord) -> Iterator[str]:
+def out_of_bounds(column: str, score: ScoreRecord) -> Iterator[str]:
+    """What in a value and its interval the metric's card or each other rule out."""
     low, high = score.interval or (score.value, score.value)
     slack = _slack(score)
     if not low - slack <= score.value <= high + slack:

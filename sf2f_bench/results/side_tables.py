@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +69,10 @@ def _is_text(kind: pa.DataType) -> bool:
 def read_curve(path: Path) -> pd.DataFrame:
     """Columns `stage` and `step` and the training's scalars. Raises BenchError for any other file."""
     try:
-        curve = pd.read_csv(path, float_precision="round_trip")
+        content = path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            raise ValueError("a file whose last line is cut")
+        curve = pd.read_csv(io.BytesIO(content), float_precision="round_trip")
     except (OSError, ValueError, MemoryError) as error:
         raise BenchError(
             f"{path}: expected a training curve as CSV, got {_short(error)}; {REMEDY}"

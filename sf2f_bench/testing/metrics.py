@@ -193,7 +193,6 @@ def it_gives_a_sound_score(trial: MetricTrial) -> None:
     expect(1 <= result.n <= trial.n, f"n from 1 to {trial.n}", result.n, "count the identities it rests on")
     found, column = Scores(), f"{trial.metric.name}|check"
     found.add(trial.metric, result, SimpleNamespace(id="check"), "judge")
-    found.scores[0]._card = found.cards[trial.metric.name]  # as the record that it goes into does
     for name, values in (found.columns | found.replicates).items():
         remedy = "one number an identity (or half-sample)"
         expect(np.ndim(values) == 1, f"values of {name} as [N]", list(np.shape(values)), remedy)

@@ -286,8 +286,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
 @click.option("--case", "pattern", default="", help="Only cases whose `KIND: NAME` matches this expression.")
 @click.option("--list", "listing", is_flag=True, help="List the cases and run none.")
 @click.option("--show", is_flag=True, help="Print what each case printed.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table there too.")
 @click.option("--slow", is_flag=True, help="Print the ten cases that took longest.")
-def main(kinds: tuple[str, ...], pattern: str, listing: bool, show: bool, slow: bool) -> None:
+def main(
+    kinds: tuple[str, ...], pattern: str, listing: bool, show: bool, markdown: Path | None, slow: bool
+) -> None:
     """Run the fault campaign; see the module."""
     chosen = [
         case
@@ -310,14 +313,23 @@ def main(kinds: tuple[str, ...], pattern: str, listing: bool, show: bool, slow: 
             if outcome.found in BAD:
                 click.echo(f"{outcome.found.upper()} {case.kind}: {case.name}: {outcome.fault!r}")
             if show:
-                click.echo(f"--- {case.kind}: {case.name}: {outcome.found}, exit code {outcome.ended.code}")
-                click.echo(repr(outcome.ended.stdout[-2000:] + outcome.ended.stderr[-2000:]))
+                ended = outcome.ended
+                click.echo(
+                    f"--- {case.kind}: {case.name}: {outcome.found}, exit code {ended.code}, {ended.seconds:.1f} s"
+                )
+                click.echo(repr(ended.stdout[-2000:] + ended.stderr[-2000:]))
     click.echo(table(outcomes))
     if slow:
         for outcome in sorted(outcomes, key=lambda outcome: -outcome.ended.seconds)[:10]:
             click.echo(f"{outcome.ended.seconds:6.1f} s  {outcome.case.kind}: {outcome.case.name}")
     bad = sum(outcome.found in BAD for outcome in outcomes)
-    click.echo(f"{len(outcomes)} cases in {time.monotonic() - started:.0f} s, {bad or 'none'} with a fault")
+    total = f"{len(outcomes)} cases in {time.monotonic() - started:.0f} s, {bad or 'none'} with a fault"
+    click.echo(total)
+    if markdown:
+        made_by = "Made by `python -m tests.faults.campaign --markdown FILE`; each case is a command with a wrong input."
+        markdown.write_text(
+            f"# The fault campaign\n\n{made_by}\n\n```\n{table(outcomes)}\n```\n\n{total}.\n", encoding="utf-8"
+        )
     sys.exit(1 if bad else 0)
 
 

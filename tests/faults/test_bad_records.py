@@ -135,6 +135,8 @@ SPOILT = {
     "binary curve": as_side("curve", lambda file: bytes(range(256)) * 9),
     "curve of other columns": as_side("curve", lambda file: b"a,b\n1,2\n"),
     "curve of texts": as_side("curve", lambda file: b"stage,step,loss\nfit,one,two\n"),
+    "cut curve": as_side("curve", lambda file: file.read_bytes()[:-3]),
+    "curve of an empty name": setting("files", "curve", to=""),
     "empty picture": as_side("faces", lambda file: b""),
     "cut picture": as_side("faces", lambda file: file.read_bytes()[:200]),
     "SVG": as_side("faces", lambda file: b'<svg xmlns="http://www.w3.org/2000/svg"/>'),

@@ -303,7 +303,14 @@ def test_a_metric_that_gives_no_sound_score_is_named(result, words):
 
 @pytest.mark.parametrize(
     ("result", "words"),
-    [(Score(0.5, 0), "greater than or equal to 1"), (Score(0.5, 30, (0.9, 0.1)), "interval")],
+    [
+        (Score(0.5, 0), "greater than or equal to 1"),
+        (Score(0.5, 30, (0.9, 0.1)), "interval"),
+        (Score(0.5, 30, (0.6, 0.7)), "does not hold the value 0.5"),
+        (Score(7.5, 30), "7.5 is outside the metric's bounds, -2.0 to 2.0"),
+        (Score(0.5, 30, (0.1, 2.5)), "2.5 is outside the metric's bounds"),
+        (Score(1.0, 30, per_identity=np.ones(3)), "n = 30, but 3 identities have a value"),
+    ],
 )
 def test_a_score_that_no_record_can_hold_is_named(result, words):
     with pytest.raises(

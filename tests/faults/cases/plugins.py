@@ -116,13 +116,9 @@ METRIC: dict[str, str] = {  # replaces the body of __call__
 }
 NO_CARD = "an extractor's card is optional; without it the table names the extractor alone"
 ABSENT = "a value that is no number is no score: it is absent from the table with that reason"
-CHECKED = "`validate` and `check` hold the record against the card and its values, and refuse it"
 NO_TRAINING = "a model that needs no training is a model: its row shows what it is worth"
 CHANGES_NOTHING = "a weak system is a result: its row shows it beside chance"
-TAKEN_METRICS = {
-    **dict.fromkeys(("is not a number", "is infinite"), ABSENT),
-    **dict.fromkeys(("beyond its bounds", "values of too few"), CHECKED),
-}
+TAKEN_METRICS = dict.fromkeys(("is not a number", "is infinite"), ABSENT)
 
 
 def cases() -> Iterator[Case]:

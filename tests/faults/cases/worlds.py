@@ -25,7 +25,7 @@ class TinyWorld(SyntheticWorld):
     card = replace(SyntheticWorld.card, name="tiny")
 
     def __init__(self, source):
-        super().__init__(replace(source, limits={"train": 8, "val": 2, "test": 8}))
+        super().__init__(replace(source, limits={"train": 8, "val": 2, "test": 14}))
 '''
 GALLERY = ("--gallery", "6", "--ks", "1,2")
 FAST = ("--device", "cpu", "--jobs", "1")
@@ -151,7 +151,7 @@ def finished(folder: Path) -> None:
 
     outcome = run_forked([*RUN, *MODEL], folder, 300)
     assert outcome.code == 0, outcome.stderr
-    world = SyntheticWorld(DatasetSource(limits={"train": 8, "val": 2, "test": 8}))
+    world = SyntheticWorld(DatasetSource(limits={"train": 8, "val": 2, "test": 14}))
     for person in world.identities("test"):
         path = folder / "drawn" / person.id / "1.png"
         path.parent.mkdir(parents=True)
