@@ -171,7 +171,7 @@ def _fault_of_card(card: Any) -> str | None:
     from pydantic import ValidationError
 
     try:
-        _adapter(type(card)).validate_python(vars(card))
+        _adapter(card.__class__).validate_python(vars(card))
     except ValidationError as error:
         (fault, *_) = error.errors()
         name = ".".join(map(str, fault["loc"]))

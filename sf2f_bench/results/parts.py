@@ -183,11 +183,11 @@ class SideFiles(Part):
     """Names of the files beside the record; `save` fills in all but the identities of the faces."""
 
     per_identity: str = ""
-    replicates: str | None = Field(None, min_length=1)
-    curve: str | None = Field(None, min_length=1)
-    faces: str | None = Field(None, min_length=1)
-    true_faces: str | None = Field(None, min_length=1)
-    voices: str | None = Field(None, min_length=1)
+    replicates: str | None = Field(default=None, min_length=1)
+    curve: str | None = Field(default=None, min_length=1)
+    faces: str | None = Field(default=None, min_length=1)
+    true_faces: str | None = Field(default=None, min_length=1)
+    voices: str | None = Field(default=None, min_length=1)
     face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
     sha256: dict[str, str] = Field(default_factory=dict)  # of each file, by its field here; empty: not sealed
 

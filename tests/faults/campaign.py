@@ -286,7 +286,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
 @click.option("--case", "pattern", default="", help="Only cases whose `KIND: NAME` matches this expression.")
 @click.option("--list", "listing", is_flag=True, help="List the cases and run none.")
 @click.option("--show", is_flag=True, help="Print what each case printed.")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table there too.")
+@click.option(
+    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table there too."
+)
 @click.option("--slow", is_flag=True, help="Print the ten cases that took longest.")
 def main(
     kinds: tuple[str, ...], pattern: str, listing: bool, show: bool, markdown: Path | None, slow: bool
@@ -326,9 +328,10 @@ def main(
     total = f"{len(outcomes)} cases in {time.monotonic() - started:.0f} s, {bad or 'none'} with a fault"
     click.echo(total)
     if markdown:
-        made_by = "Made by `python -m tests.faults.campaign --markdown FILE`; each case is a command with a wrong input."
+        made_by = "Made by `python -m tests.faults.campaign`. A case is a command with a wrong input."
         markdown.write_text(
-            f"# The fault campaign\n\n{made_by}\n\n```\n{table(outcomes)}\n```\n\n{total}.\n", encoding="utf-8"
+            f"# The fault campaign\n\n{made_by}\n\n```\n{table(outcomes)}\n```\n\n{total}.\n",
+            encoding="utf-8",
         )
     sys.exit(1 if bad else 0)
 

@@ -235,7 +235,9 @@ def test_a_cluster_without_dask_says_what_to_install(tmp_path, reporter, monkeyp
         prepare(TinyDataset(), TinyFrontend(), 16, tmp_path, reporter, scheduler="tcp://127.0.0.1:8786")
 
 
-def test_a_scheduler_for_data_that_are_prepared_already_is_said_not_to_be_asked(tmp_path, reporter, monkeypatch):
+def test_a_scheduler_for_data_that_are_prepared_already_is_said_not_to_be_asked(
+    tmp_path, reporter, monkeypatch
+):
     make(tmp_path / "store", reporter)
     said = []
     monkeypatch.setattr(reporter, "say", said.append)
