@@ -23,7 +23,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sf2f_bench.data.contents import content_hash, forget_changed
-from sf2f_bench.data.shards import COLUMNS, Shard, Tally, check_tensors, is_whole, plan_shards, write_shard
+from sf2f_bench.data.shards import (
+    COLUMNS,
+    Shard,
+    Tally,
+    check_tensors,
+    is_whole,
+    plan_shards,
+    sha256_of,
+    write_shard,
+)
 from sf2f_bench.data.splits import check_disjoint
 from sf2f_bench.data.workers import on_cluster, on_this_machine
 from sf2f_bench.files import (
@@ -33,6 +42,7 @@ from sf2f_bench.files import (
     only_one,
     read_json,
     read_or_damaged,
+    set_aside,
     write_atomically,
     write_json,
 )
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FORMAT = 1
+TABLES = ("identities.parquet", "manifest.parquet", "left_out.csv")
 
 
 def prepare(
@@ -78,6 +89,7 @@ def prepare(
             reporter.say(f"{dataset.card.name} is prepared already: the Dask scheduler is not asked")
         return store
     with only_one(folder / ".lock", f"preparing {folder}", reporter.say):
+        _clear_the_way(folder, reporter)
         _claim(folder, settings, reporter)
         if store := _current(dataset, names, folder, settings, Reporter(silent=True)):
             return store
@@ -105,7 +117,7 @@ def _prepare(
     except Damaged as error:
         reporter.say(f"{error}: everything in {folder} is prepared again")
         shutil.rmtree(folder / "shards", ignore_errors=True)
-        (folder / "plan.json").unlink(missing_ok=True)
+        set_aside(folder / "plan.json")
         shards = plan_shards(dataset, people, folder.absolute())
     forget_changed(dataset, shards, folder / "store.json", reporter)
     if not shards:
@@ -173,6 +185,18 @@ def _current(
     except Damaged:
         return None
     return None if forget_changed(dataset, shards, folder / "store.json", reporter) else store
+
+
+def _clear_the_way(folder: Path, reporter: Reporter) -> None:
+    """Set aside what is no file where a store has one: a folder cannot be replaced, a pipe would be waited for."""
+    names = ("store.json", "settings.json", *TABLES)
+    for path in [
+        *map(folder.joinpath, names),
+        *folder.glob("shards/*.parquet"),
+        *folder.glob("shards/*.safetensors"),
+    ]:
+        if path.exists() and not path.is_file():
+            reporter.say(f"{path} is no file: kept as {set_aside(path).name} and made anew")
 
 
 def _claim(folder: Path, settings: dict[str, Any], reporter: Reporter) -> None:
@@ -264,7 +288,8 @@ def _finish(
         write_atomically(folder / f"{name}.parquet", write)
     write_atomically(folder / "left_out.csv", partial(report.to_csv, index=False))
     data_hash = _data_hash(settings, rows, bad[["identity", "key"]].to_dict("records"), content_hash(sealed))
-    write_json(folder / "store.json", {**settings, "data_hash": data_hash})
+    seals = {name: sha256_of(folder / name) for name in TABLES}
+    write_json(folder / "store.json", {**settings, "data_hash": data_hash, "sha256": seals})
 
 
 def _facts(identity: Identity) -> dict[str, Any]:
@@ -289,6 +314,12 @@ def _data_hash(
     return hash_of({**settings, "identities": rows, "bad": bad, **read})
 
 
+def _check_seal(path: Path, seal: str) -> None:
+    path.stat()  # which says so where there is none
+    if sha256_of(path) != seal:
+        raise ValueError("its content does not have the checksum that was written with it")
+
+
 class PreparedStore:
     """Reads a finished store. Arrays are views of memory-mapped files.
 
@@ -306,6 +337,8 @@ class PreparedStore:
         self.card = DatasetCard(**self.settings["card"])
         self.data_hash: str = self.settings["data_hash"]
         self.image_size: int = self.settings["image_size"]
+        for name, seal in self.settings.get("sha256", {}).items():  # of older versions none
+            read_or_damaged(folder / name, partial(_check_seal, seal=seal))
         self._splits = read_or_damaged(folder / "identities.parquet", self._people)
         check_disjoint({split: [identity.id for identity in found] for split, found in self._splits.items()})
         for split, found in self._splits.items():
@@ -328,7 +361,7 @@ class PreparedStore:
         return {split: self._identities(table[table["split"] == split]) for split in SPLITS}
 
     def check(self) -> None:
-        """Raise Damaged for the first file that cannot be read or is cut; contents are not compared."""
+        """Raise Damaged for the first file that cannot be read or is cut; the media's contents are not compared."""
         numbers = self._good["shard"].unique()
         _ = self.left_out
         for number in numbers:

@@ -370,6 +370,29 @@ def test_a_damaged_file_of_a_finished_store_is_named_and_made_anew(tmp_path, nam
     assert again.lines == []
 
 
+@pytest.mark.parametrize("name", [*FINISHED, "settings.json", "plan.json", "shards/00001.parquet"])
+@pytest.mark.parametrize("make_other", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_in_a_store_is_set_aside(tmp_path, name, make_other):
+    expected, told = make(tmp_path), Told()
+    (tmp_path / name).unlink()
+    make_other(tmp_path / name)
+    if name != "store.json":
+        (tmp_path / "store.json").unlink()
+    assert make(tmp_path, told).data_hash == expected.data_hash
+    assert any(f"{tmp_path / name} is" in line and "no file" in line for line in told.lines)
+    assert (tmp_path / f"{name}.damaged").exists()
+
+
+@pytest.mark.parametrize("name", ["identities.parquet", "manifest.parquet", "left_out.csv"])
+def test_one_bit_of_a_store_s_tables_is_not_taken_for_another_truth(tmp_path, name):
+    expected, told = make(tmp_path), Told()
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 4
+    (tmp_path / name).write_bytes(content)
+    assert make(tmp_path, told).data_hash == expected.data_hash
+    assert f"{tmp_path / name} is damaged" in told.lines[0]
+
+
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("name", UNFINISHED)
 def test_a_damaged_file_of_an_interrupted_store_is_made_anew(tmp_path, name, how):
@@ -388,7 +411,9 @@ def test_damaged_settings_are_made_anew_where_the_name_of_the_folder_says_them(t
     settings.write_bytes(DAMAGE[how](content))
     with pytest.raises(BenchError, match=r"settings.json is damaged .*: delete .*named to prepare it again"):
         make(tmp_path / "named")
-    key = files.hash_of({name: value for name, value in whole.settings.items() if name != "data_hash"})
+    key = files.hash_of(
+        {name: value for name, value in whole.settings.items() if name not in ("data_hash", "sha256")}
+    )
     whole.folder.rename(tmp_path / key)
     make(tmp_path / key, told := Told())
     assert "settings.json is damaged" in told.lines[0]
