@@ -29,6 +29,8 @@ ARTEFACTS = {  # file -> what must be gone for it to be read again
 PREPARE = ("prepare", "tiny-64", "--jobs", "1")  # reads all of a store but its shards
 BY_RUN = ("empty", "flipped byte", "folder instead")  # for a store's other files, enough of the slower `run`
 CLAIM = "it marks an unfinished store; what a finished one was prepared from stands in store.json"
+MAPPED = "known limit, stated in docs/design.md: a store's arrays are mapped and never read in whole, so not compared"
+SHARD = "read while a store is unfinished; a finished one has it all in manifest.parquet, whose checksum is compared"
 MISSING = "an artefact that is not there is made, with the same numbers"
 
 
@@ -51,8 +53,12 @@ def cases() -> Iterator[Case]:
             if damage in ("gone", "link to itself"):
                 if "prepared" not in name:  # of a store tests/faults/test_disk.py
                     yield replace(case, named=False, justified=MISSING)
-            elif "settings" in name:  # of an unfinished store tests/faults/test_disk.py
-                yield replace(case, named=False, justified=CLAIM)
+            elif (
+                "settings" in name or "shards/*.parquet" in name
+            ):  # of an unfinished store tests/faults/test_disk.py
+                yield replace(case, named=False, justified=CLAIM if "settings" in name else SHARD)
+            elif "shards/" in name and damage == "flipped byte":
+                yield replace(case, named=False, justified=MAPPED)
             else:
                 yield case
     yield Case(
