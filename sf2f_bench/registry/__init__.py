@@ -20,6 +20,7 @@ from typing import Any
 from sf2f_bench.registry import sources
 from sf2f_bench.types import (
     AttributeJudge,
+    AudioFrontend,
     BenchError,
     Dataset,
     DatasetCard,
@@ -160,6 +161,10 @@ class Registry:
         for member, kind in members_of_kind(contract):
             if not isinstance(getattr(thing, member), kind):
                 return f"has a {member} that is {described(getattr(thing, member))}, expected {kind.__name__}"
+        if "frontend" in members and (
+            fault := self._fault(thing.frontend, AudioFrontend, members_of(AudioFrontend))
+        ):
+            return f"has a frontend that {fault}"
         card = getattr(thing, "card", None)
         if self.card and ("card" in members or card is not None) and not isinstance(card, self.card):
             return f"has a card that is {described(card)}, expected a {self.card.__name__}"

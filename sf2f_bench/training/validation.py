@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sf2f_bench.data.training import TrainingData
+from sf2f_bench.registry import described, place_of
 from sf2f_bench.types import BenchError, SpeechToFace
 
 IDENTITIES = 100
@@ -30,11 +31,10 @@ class Validation:
         """(similarity in -1..1, generated faces uint8 ``[N, 3, H, W]``). Raises BenchError for other pictures."""
         generator = torch.Generator(self.batch.voices.device).manual_seed(0)
         faces = system.generate(self.batch.voices, generator=generator)
-        if faces.dtype != torch.uint8 or faces.shape != self.batch.faces.shape:
-            raise BenchError(
-                f"generate() must return uint8 {list(self.batch.faces.shape)}, "
-                f"it gave {faces.dtype} {list(faces.shape)}"
-            )
+        shape = self.batch.faces.shape
+        if not isinstance(faces, Tensor) or faces.dtype != torch.uint8 or faces.shape != shape:
+            came = f"uint8 {list(shape)}, it gave {described(faces)}"
+            raise BenchError(f"generate() must return {came}: {place_of(system)}")
         return F.cosine_similarity(self._embed(faces), self.truth).mean().item(), faces
 
     @torch.no_grad()

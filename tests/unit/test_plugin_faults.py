@@ -110,6 +110,7 @@ def test_a_file_or_a_class_that_fails_is_named_with_its_line(model, tmp_path, ol
         ("def fit(self, data, context)", "def fit(self)", "cannot be called as fit"),
         ("def __init__(self, settings)", "def __init__(self)", "cannot be made from ModelSettings"),
         ("self.card = ", "self.card = 'mine' #", "has a card that is str, expected a ModelCard"),
+        ("TinyFrontend()", "None", "has a frontend that has no id, filters"),
     ],
 )
 def test_a_class_that_does_not_keep_the_contract_is_named_when_it_is_built(model, old, new, words):

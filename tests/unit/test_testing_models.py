@@ -128,6 +128,11 @@ class FloatFaces(Small):
         return super().generate(voices, generator=generator).float() / 255
 
 
+class NoFaces(Small):
+    def generate(self, voices, *, generator):
+        super().generate(voices, generator=generator)
+
+
 class NarrowFaces(Small):
     """Narrow ones of a single segment, which is not what it is validated on."""
 
@@ -192,6 +197,7 @@ class OtherNames(Small):
         (KeepsSomethingBack, "state survives a file", "put all that generate uses into state_dict"),
         (OtherNames, "fit goes through", "tensors by name"),
         (FloatFaces, "fit goes through", "it gave torch.float32"),
+        (NoFaces, "fit goes through", "it gave nothing: NoFaces ("),
         (Explodes, "fit goes through", "lower the learning rate"),
         (NarrowFaces, "generate gives faces", "expected faces uint8 [1, 3, 16, 16]"),
         (NotThreeSegments, "generate gives faces", "RuntimeError: the size of tensor a (3) must match"),
