@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import re
@@ -205,6 +206,10 @@ def test_a_store_with_overlapping_splits_is_refused_on_load(tmp_path, reporter):
     table = pd.read_parquet(store.folder / "identities.parquet")
     table.loc[table["id"] == "test-0", "id"] = "train-0"
     table.to_parquet(store.folder / "identities.parquet")
+    with pytest.raises(BenchError, match="does not have the checksum"):
+        PreparedStore(store.folder)
+    older = {name: value for name, value in store.settings.items() if name != "sha256"}
+    (store.folder / "store.json").write_text(json.dumps(older))
     with pytest.raises(BenchError, match="train-0"):
         PreparedStore(store.folder)
 
