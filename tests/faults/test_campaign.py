@@ -14,7 +14,10 @@ if sys.platform != "linux":
 
 FEWEST = 588  # of the campaign that found the faults of which this one grew
 EACH = 2  # cases of a kind
-SLOW = ("plug-ins", "caches", "sf2f-paper/1", "Dask", "faces to score")  # kinds whose cases take seconds
+SLOW = (
+    *("plug-ins", "caches", "sf2f-paper/1", "Dask", "faces to score", "controls", "options: values"),
+    *("records: files", "metadata tables", "recordings"),
+)  # kinds whose cases take seconds
 
 
 def sample():
@@ -40,5 +43,5 @@ def test_the_catalogue_is_whole_and_says_why_anything_is_taken():
 def test_a_sample_of_every_kind():
     with campaign() as run:
         outcomes = [run(case) for case in sample()]
-    assert len(outcomes) >= 40
+    assert len(outcomes) >= 35
     assert not [(outcome.case.name, outcome.fault) for outcome in outcomes if outcome.found in BAD]
