@@ -25,9 +25,9 @@ def list_weights(show_all: bool) -> None:
         from rich.console import Console
         from rich.text import Text
 
-        table = plain_table(["file", "here", "size", "used by"], whole=["file", "here", "size"])
+        table = plain_table(["file", "here", "MB", "used by"], whole=["file", "here", "MB"])
         for name, file in files.items():
-            size = f"{file.size / 1e6:,.0f} MB" if file.size else "not known"
+            size = f"{file.size / 1e6:,.0f}" if file.size else "–"
             table.add_row(*map(Text, (name, "yes" if find(file) else "no", size, ", ".join(file.used_by))))
         Console().print(table)
         say(f"folders: {', '.join(map(str, folders()))}")
