@@ -13,7 +13,7 @@ from sf2f_bench.results.texts import clean
 from sf2f_bench.types import BenchError
 
 MOST_CELLS = 10**8  # of a table: more is no table of a record, and would fill the memory
-REMEDY = "copy the file that was written with the record, or run again"
+REMEDY = "copy the file that was written with the record, or delete the record and run again"
 
 
 def read_values(path: Path, identities: bool = True) -> pd.DataFrame:

@@ -75,9 +75,7 @@ def cases() -> Iterator[Case]:
         AGAIN,
         "finished",
         of_file("results/*/voice2face*.parquet", BYTES["cut"]),
-        named=True,
-        says="voice2face",
-        remade=("results/*/*",),
+        says="voice2face.*delete the record and run again",
     )
     weights = (*RUN, "--models", "voice2face-64@best.safetensors", "--width", "0.05")
     for damage, spoil in {**BYTES, **ENTRIES}.items():
