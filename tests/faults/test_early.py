@@ -169,13 +169,13 @@ def test_no_message_obeys_what_it_names(unprepared, words):
 
 
 MODEL = """
-from sf2f_bench import ModelCard
+from sf2f_bench import LogFilterbank, ModelCard
 {above}
 class Mine:
     def __init__(self, settings):
         {inside}
         self.card = ModelCard(**{{"name": "mine", "version": "1", "kind": "system", "description": "", {card}}})
-        self.frontend, self.recipe = None, {{{recipe}}}
+        self.frontend, self.recipe = LogFilterbank(), {{{recipe}}}
     def fit(self, data, context): ...
     def generate(self, voices, *, generator): ...
     def state_dict(self): ...
