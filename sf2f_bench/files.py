@@ -105,10 +105,8 @@ def check_writable(folder: Path, option: str) -> None:
         ) from error
     if not folder.is_dir():
         raise BenchError(f"{option}: expected a folder, but {folder} is none: choose another folder")
-    try:
-        tempfile.TemporaryFile(
-            dir=folder
-        ).close()  # root may write anywhere, but not into /proc or a read-only disk
+    try:  # by writing: root has every permission, but not in /proc or on a read-only disk
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise BenchError(
             f"{option}: {folder} cannot be written to ({error.strerror}): make it writable, {OTHER_FOLDER}"

@@ -36,12 +36,9 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
         model = MODELS.check(name, MODELS.call(name, target, settings))
     place = place_of(type(model))
     _check_name(name, model.card, place)
-    try:
+    try:  # any other value has no text that is the same in every run, for the key
         json.dumps(getattr(model, "recipe", {}), allow_nan=False)
-    except (
-        TypeError,
-        ValueError,
-    ) as error:  # such a value has no text that is the same in every run, for the key
+    except (TypeError, ValueError) as error:
         raise BenchError(
             f"--models {name}: recipe in {place}: {error}; expected numbers, texts, lists and dictionaries alone"
         ) from error
