@@ -189,7 +189,7 @@ COMMON: dict[str, Any] = {
 }
 SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**COMMON, "width": 0.25, "steps": 30, "batch": 16},
-    "default/cpu": {**COMMON, "width": 0.25, "steps": 550, "batch": 16},
+    "default/cpu": {**COMMON, "width": 0.25, "steps": 1600, "batch": 16},
     "default/cuda": {**COMMON, "width": 1.0, "steps": 6000, "batch": 256},
     "paper": {**COMMON, "width": 1.0, "steps": 132_000, "batch": 256, "decay_from": 5 / 6},
 }

@@ -48,7 +48,7 @@ COMMON: dict[str, Any] = {
 SMALL = {**COMMON, "width": 0.25}
 SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**SMALL, "steps": 30, "batch": 16, "fuser_steps": 5, "fuser_batch": 16},
-    "default/cpu": {**SMALL, "steps": 550, "batch": 16, "fuser_steps": 40, "fuser_batch": 16},
+    "default/cpu": {**SMALL, "steps": 1600, "batch": 16, "fuser_steps": 40, "fuser_batch": 16},
     "default/cuda": {
         **COMMON,
         "width": 1.0,

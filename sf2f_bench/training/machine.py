@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
 
+from sf2f_bench.extractors.frozen import frozen
 from sf2f_bench.training.normalisation import synchronise_normalisation
 from sf2f_bench.types import BenchError
 
@@ -106,13 +108,18 @@ class Machine:
         """The precision of the forward passes inside."""
         return self.fabric.autocast()
 
+    @property
+    def _takes_faster_forms(self) -> bool:
+        """Whether faster forms may be used: on a CPU they are deterministic too, on CUDA they are not."""
+        return self.device.type == "cpu" or not self.deterministic
+
     def setup(self, module: M) -> M:
         """A network made ready for training here: device, memory layout, shared batch statistics, compiled.
 
         Its state dict keeps its names.
         """
         module.to(self.device)
-        if self.device.type == "cuda" and not self.deterministic:
+        if self._takes_faster_forms:
             module.to(memory_format=torch.channels_last)
         if self.fabric.world_size > 1:
             module = synchronise_normalisation(module)
@@ -121,8 +128,8 @@ class Machine:
         return module
 
     def setup_frozen(self, network: M) -> M:
-        """A frozen network with a method `features`, made ready for a training loss."""
-        network.to(self.device)
+        """A copy of a frozen network with a method `features`, folded and made ready for a training loss."""
+        network = frozen(deepcopy(network)).to(self.device)
         if self.compile != "none":
             network.features = torch.compile(network.features, mode=COMPILE_MODES[self.compile])  # type: ignore
         return network
@@ -131,8 +138,7 @@ class Machine:
         self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float]
     ) -> torch.optim.Adam:
         """Adam (Kingma and Ba 2015), in one fused kernel where that pays."""
-        fused = self.device.type == "cuda" and not self.deterministic
-        return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=fused)
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=self._takes_faster_forms)
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, lr: float | None = None) -> None:
         """One step down a scalar loss that is a mean over this process's part of the batch."""

@@ -74,3 +74,21 @@ def test_a_process_alone_gets_its_own_value_and_waits_for_nobody():
     assert machine.broadcast({"done": True}) == {"done": True}
     machine.barrier()
     assert machine.is_main
+
+
+def test_a_loss_network_is_folded_in_a_copy_and_sees_the_same_features():
+    plain = EmbeddedExtractor("embedded-perceptual").module
+    before = {name: tensor.clone() for name, tensor in plain.state_dict().items()}
+    folded = Machine.start("cpu").setup_frozen(plain)
+    images = normal(4, 4, 3, 64, 64)
+    for ours, theirs in zip(folded.features(images), plain.features(images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
+    after = plain.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def test_networks_in_training_are_channels_last_on_a_cpu():
+    layer = Machine.start("cpu").setup(torch.nn.Conv2d(8, 8, 3))
+    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
