@@ -23,6 +23,7 @@ from sf2f_bench import (
     ModelSettings,
     filled,
     learning_rate,
+    perceptual_loss,
     renamed_tensors,
     scaled,
     scheduled,
@@ -191,7 +192,15 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**COMMON, "width": 0.25, "steps": 30, "batch": 16},
     "default/cpu": {**COMMON, "width": 0.25, "steps": 1600, "batch": 16},
     "default/cuda": {**COMMON, "width": 1.0, "steps": 6000, "batch": 256},
-    "paper": {**COMMON, "width": 1.0, "steps": 132_000, "batch": 256, "decay_from": 5 / 6},
+    "paper": {
+        **COMMON,
+        "width": 1.0,
+        "steps": 132_000,
+        "batch": 256,
+        "decay_from": 5 / 6,  # step 110,000, epoch 10,000 of the official run
+        "frozen_norm_from": 5
+        / 6,  # the generator's batch norm is frozen from here on, and its optimiser is new
+    },
 }
 
 
@@ -248,12 +257,15 @@ class Voice2Face:
     """voice2face as a system of the benchmark, at the image size of its class.
 
     evaluation_noise: the noise on a segment's embedding when faces are generated. The official code keeps it
-    on; a subclass with 0.0 generates without it.
+    on; a subclass with 0.0 generates without it. Of a variant, extra_weights: the weights of its further losses;
+    suffix and addition: the ends of its name and description.
     """
 
     image_size = 64
     evaluation_noise = 0.05
     fuses = False
+    extra_weights: Mapping[str, float] = {}
+    suffix = addition = ""
 
     def __init__(self, settings: ModelSettings) -> None:
         if settings.image_size != self.image_size:
@@ -261,14 +273,19 @@ class Voice2Face:
                 f"voice2face-{self.image_size} generates faces of {self.image_size} pixels, the benchmark needs "
                 f"{settings.image_size}: choose voice2face-{settings.image_size} or another benchmark"
             )
-        self.recipe = {**recipe_for(settings), "evaluation_noise": self.evaluation_noise}
+        recipe = recipe_for(settings)
+        weights = {**recipe["weights"], **self.extra_weights}
+        self.recipe = {**recipe, "weights": weights, "evaluation_noise": self.evaluation_noise}
         self.frontend = LogFilterbank()
         self.generator: Generator | None = None
         self.card = ModelCard(
-            name=f"voice2face-{self.image_size}",
+            name=f"voice2face-{self.image_size}{self.suffix}",
             version="2",
             kind="system",
-            description="voice2face: convolutional voice encoder, transposed-convolution decoder, identity GAN",
+            description=(
+                "voice2face: convolutional voice encoder, transposed-convolution decoder, identity GAN"
+                f"{self.addition}"
+            ),
             width=self.recipe["width"],
             reference="arXiv 1905.10604, retrained as in arXiv 2006.05888",
             limits=(
@@ -290,30 +307,51 @@ class Voice2Face:
             discriminator = IdentityDiscriminator(data.identities, recipe["width"], recipe["image_size"])
         self.generator = generator = context.setup(generator)
         discriminator = context.setup(discriminator)
-        adams = [
-            context.adam(n.parameters(), recipe["lr"], recipe["betas"]) for n in (generator, discriminator)
-        ]
-        state = {
-            "generator": generator,
-            "identity": discriminator,
-            "generator_adam": adams[0],
-            "identity_adam": adams[1],
+        adams = {
+            part: context.adam(network.parameters(), recipe["lr"], recipe["betas"])
+            for part, network in (("generator", generator), ("identity", discriminator))
         }
-        for step in context.loop("generator", recipe["steps"], state, self):
-            lr = learning_rate(step, recipe)
-            batch = data.batch(step, recipe["batch"])
-            real = to_imagenet(batch.faces)
-            blur = context.noise("generator", step, len(real), scaled(EMBEDDING, recipe["width"]))
-            discriminator.requires_grad_(False)
-            with context.autocast():
-                fake = generator(batch.voices, recipe["noise"] * blur)[0][-1]
-                terms = generator_losses(fake, real, batch.labels, discriminator, recipe["weights"])
-            context.update(adams[0], total(terms), lr)
-            discriminator.requires_grad_(True)
-            with context.autocast():
-                judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
-            context.update(adams[1], total(judged))
-            context.log(batch.identities, **terms, **judged)
+        frozen_from = round(recipe.get("frozen_norm_from", 1.0) * recipe["steps"])
+        phases = {"generator": (0, frozen_from), "generator_frozen_norm": (frozen_from, recipe["steps"])}
+        for phase, (first, last) in phases.items():
+            if first == last:
+                continue
+            if phase == "generator_frozen_norm":
+                generator.eval()
+                adams["generator"] = context.adam(generator.parameters(), recipe["lr"], recipe["betas"])
+            state = {"generator": generator, "identity": discriminator}
+            state |= {f"{part}_adam": adam for part, adam in adams.items()}
+            for number in context.loop(phase, last - first, state, self):
+                self._step(first + number, generator, discriminator, adams, data, context)
+        generator.eval()
+
+    def _step(
+        self,
+        step: int,
+        generator: Generator,
+        discriminator: IdentityDiscriminator,
+        adams: Mapping[str, torch.optim.Adam],
+        data: TrainingData,
+        context: TrainContext,
+    ) -> None:
+        """One update of the generator, then of the discriminator."""
+        recipe = self.recipe
+        weights = recipe["weights"]
+        batch = data.batch(step, recipe["batch"])
+        real = to_imagenet(batch.faces)
+        blur = context.noise("generator", step, len(real), scaled(EMBEDDING, recipe["width"]))
+        discriminator.requires_grad_(False)
+        with context.autocast():
+            fake = generator(batch.voices, recipe["noise"] * blur)[0][-1]
+            terms = generator_losses(fake, real, batch.labels, discriminator, weights)
+            if "perceptual" in weights:
+                terms["perceptual"] = weights["perceptual"] * perceptual_loss(context.perceptual, fake, real)
+        context.update(adams["generator"], total(terms), learning_rate(step, recipe))
+        discriminator.requires_grad_(True)
+        with context.autocast():
+            judged = discriminator_losses(fake.detach(), real, batch.labels, discriminator)
+        context.update(adams["identity"], total(judged))
+        context.log(batch.identities, **terms, **judged)
 
     @torch.no_grad()
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -360,3 +398,11 @@ class Voice2Face128(Voice2Face):
     """voice2face at 128 pixels: decoder and discriminator have one more stage, which is our extension."""
 
     image_size = 128
+
+
+class Voice2FacePerceptual(Voice2Face):
+    """voice2face with SF2F's perceptual loss beside its own: what of SF2F's lead is the loss, what the architecture."""
+
+    extra_weights: Mapping[str, float] = {"perceptual": 100.0}
+    suffix = "-perceptual"
+    addition = ", with SF2F's perceptual loss"

@@ -8,23 +8,12 @@ supplement; the weights are the recipe's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sf2f_bench import BenchError, from_imagenet
-
-PERCEPTUAL_WEIGHTS = (1 / 16, 1 / 8, 1 / 4, 1.0)  # three feature maps, then the embedding
-
-
-class FeatureNetwork(Protocol):
-    """A frozen network whose features of faces enter the training loss."""
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Images in 0..1 ``[B, 3, H, W]`` -> three feature maps and the embedding."""
-        ...
+from sf2f_bench import FeatureNetwork, perceptual_loss
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:
@@ -51,23 +40,6 @@ def adversarial_loss(fake: Tensor) -> Tensor:
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Logistic loss of a discriminator from its logits (any shape): E[softplus(-D(x))] + E[softplus(D(G))]."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
-def perceptual_loss(network: FeatureNetwork, fake: Tensor, real: Tensor) -> Tensor:
-    """Weighted L1 between the features of two batches of images ``[B, 3, H, W]`` (Johnson et al. 2016).
-
-    De-normalising clamps to 0..1, so pixels beyond black or white get no gradient, as in the official code.
-    Raises BenchError when the network does not give four tensors.
-    """
-    with torch.no_grad():
-        wanted = network.features(from_imagenet(real))
-    given = network.features(from_imagenet(fake))
-    if len(given) != len(PERCEPTUAL_WEIGHTS):
-        raise BenchError(
-            f"the perceptual network gave {len(given)} feature tensors; expected three feature maps and an "
-            "embedding: choose a network made for the training loss"
-        )
-    return total(w * F.l1_loss(a, b) for w, a, b in zip(PERCEPTUAL_WEIGHTS, given, wanted, strict=True))
 
 
 def generator_losses(

@@ -58,6 +58,7 @@ _HOMES = {
     ],
     "sf2f_bench.evaluation.test_people": ["Evaluation"],
     "sf2f_bench.training": ["Machine", "TrainContext"],
+    "sf2f_bench.training.perceptual": ["FeatureNetwork", "perceptual_loss"],
     "sf2f_bench.training.recipes": ["learning_rate", "scaled", "scheduled"],
     "sf2f_bench.training.renaming": ["filled", "renamed_tensors"],
 }

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.voice2face import Voice2Face, Voice2Face128
+from baselines import voice2face
+from baselines.voice2face import Voice2Face, Voice2Face128, Voice2FacePerceptual
 from reference_model import ablations
 from reference_model.recipe import (
     SCHEDULES,
@@ -228,6 +229,25 @@ def test_the_paper_schedule_freezes_batch_norm_and_starts_a_fresh_adam(
     rates = [second[f"{name}_adam"]["param_groups"][0]["lr"] for name in ("generator", "image", "identity")]
     assert rates[0] == rates[1] == pytest.approx(5e-4)  # the first step of the falling part
     assert rates[2] == 5e-4
+
+
+def test_voice2face_does_the_same_for_the_official_trainer_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = {**voice2face.SCHEDULES["paper"], "batch": 8}
+    monkeypatch.setitem(voice2face.SCHEDULES, "paper", paper)
+    _, context = trained(Voice2Face, ModelSettings(image_size=64, budget="paper", width=0.06, steps=6))
+    (done, first), (rest, second) = (context.saved[phase] for phase in ("generator", "generator_frozen_norm"))
+    assert (done, rest) == (5, 1)
+    statistics = [name for name in first["generator"] if name.endswith("running_mean")]
+    assert statistics
+    assert all(torch.equal(first["generator"][name], second["generator"][name]) for name in statistics)
+    assert [second[f"{name}_adam"]["state"][0]["step"].item() for name in ("generator", "identity")] == [1, 6]
+
+
+def test_voice2face_with_the_perceptual_loss_has_one_term_more() -> None:
+    (plain, before), (model, context) = trained(Voice2Face), trained(Voice2FacePerceptual)
+    assert set(context.logs["generator"][0]) - set(before.logs["generator"][0]) == {"perceptual"}
+    assert model.card.name == "voice2face-64-perceptual"
+    assert not same(plain.state_dict(), model.state_dict())
 
 
 def test_the_learning_rate_falls_for_all_but_the_identity_discriminators() -> None:
