@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sf2f_bench.metrics.arrays import Matrix, aligned, slices
+from sf2f_bench.metrics.arrays import Matrix, aligned, slices, to_unit_scale
 from sf2f_bench.metrics.common import (
     AT_LEAST_ZERO,
     UNIT,
@@ -40,7 +40,7 @@ NEIGHBOURS = 5
 BLOCK = 1024  # rows and columns of a block of distances: 8 MiB
 WHOLE_ROWS = 256  # rows of distances to all N at once, where the nearest are looked for
 HEAD = 64  # nearest neighbours that are looked at first; a subset's k-th nearest is hardly ever farther
-TIE_TOLERANCE = 1e-10  # of the largest squared length: a copy is at distance 0, whatever the rounding
+TIE_TOLERANCE = 1e-10  # of the squared lengths of a pair: a copy is at distance 0, whatever the rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,19 @@ def neighbourhoods(
             f"{k} nearest neighbours need sets of {k + 1} of the {len(true)} identities or more, got "
             f"{sets.sum(axis=-1).min() if sets.size else 0}: choose a smaller k or score more identities."
         )
-    centre = true.mean(axis=0)  # keeps small distances between far rows from drowning in rounding
-    true, generated = true - centre, generated - centre
-    edge = TIE_TOLERANCE * max(np.square(side).sum(axis=1).max() for side in (true, generated))
-    return _meet(true, generated, k, sets, _radii(true, k, sets) + edge, _radii(generated, k, sets) + edge)
+    true, generated = _centred(true, generated)
+    return _meet(true, generated, k, sets, _radii(true, k, sets), _radii(generated, k, sets))
+
+
+def _centred(true: Matrix, generated: Matrix) -> tuple[Matrix, Matrix]:
+    """Both about one centre and on one scale, so that distances neither drown in rounding nor overflow.
+
+    The centre is a median, for the mean follows an outlier.
+    """
+    true, generated = to_unit_scale(true, generated)
+    centre = np.median(true, axis=0)
+    true, generated = to_unit_scale(true - centre, generated - centre)
+    return true, generated
 
 
 def _meet(
@@ -96,7 +105,9 @@ def _meet(
     recalled, covered = np.zeros(sets.shape, bool), np.zeros(sets.shape, bool)
     for rows in slices(len(true), BLOCK):
         for columns in slices(len(generated), BLOCK):
-            squared = _squared_distances(true[rows], generated[columns])
+            # A face on the edge lies in the ball, whatever the rounding, which grows with the lengths of the two.
+            lengths = np.square(true[rows]).sum(axis=1)[:, None] + np.square(generated[columns]).sum(axis=1)
+            squared = _squared_distances(true[rows], generated[columns]) - TIE_TOLERANCE * lengths
             for s, kept in enumerate(sets):
                 i, j = np.flatnonzero(kept[rows]), np.flatnonzero(kept[columns])
                 among = squared[np.ix_(i, j)]
