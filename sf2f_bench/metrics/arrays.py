@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sf2f_bench.types import BenchError
 
 Matrix = NDArray[np.float64]
-LARGEST = 1e20  # of features whose squares and cubes are summed: far above any network's, far below an overflow
+LARGEST = (
+    1e20  # of features whose squares and cubes are summed: far above any network's, far below an overflow
+)
 
 
 def matrix(rows: ArrayLike | Any, what: str, at_least: int = 1) -> Matrix:
@@ -64,8 +66,8 @@ def not_too_large(rows: Matrix, what: str) -> Matrix:
     """The rows; BenchError where sums of their squares and cubes could overflow."""
     if (largest := float(np.abs(rows).max())) > LARGEST:
         raise BenchError(
-            f"{what}: expected numbers up to {LARGEST:g}, got {largest:g}: look for a fault in the extractor, or divide "
-            "all features by one number."
+            f"{what}: expected numbers up to {LARGEST:g}, got {largest:g}: look for a fault in the extractor, or "
+            "divide all features by one number."
         )
     return rows
 

@@ -103,9 +103,7 @@ def ranks(
     return found.better, found.ties
 
 
-def ranking(
-    probes: ArrayLike | Any, gallery: ArrayLike | Any, similarity: Similarity = "cosine"
-) -> Ranking:
+def ranking(probes: ArrayLike | Any, gallery: ArrayLike | Any, similarity: Similarity = "cosine") -> Ranking:
     """`ranks`, with who they are that come before the right answer."""
     left, right = prepared(probes, gallery, similarity)
     answer = answers(left, right, similarity)
@@ -124,7 +122,7 @@ def ranking(
 
 
 def _beaten_by_distance(left: Matrix, right: Matrix, above: Matrix, reach: Matrix) -> Blocks:
-    """Per block of pairs i != j: its rows and columns, which pairs are above, and which reach, their row's threshold."""
+    """Per block of pairs i != j: rows and columns, and which pairs are above, and reach, their row's threshold."""
     for rows, columns, block in closeness_blocks(left, right, "l1"):
         yield rows, columns, block > above[rows, None], block >= reach[rows, None]
 
@@ -208,8 +206,7 @@ def recall_pseudo_values(order: Ranking, gallery_size: int | None, k: int) -> Ma
     for all makes recall a constant.
     """
     n = len(order.better)
-    is_full = gallery_size is None or gallery_size == n
-    if not is_full:
+    if gallery_size is not None and gallery_size < n:
         whole, without = (_recall_by_number_ahead(size, gallery_size, k) for size in (n, n - 1))
         return _pseudo_values(order, whole, without)
     half, step = n // 2, _recall_by_number_ahead(n, n, k)
@@ -217,9 +214,7 @@ def recall_pseudo_values(order: Ranking, gallery_size: int | None, k: int) -> Ma
     return min((_pseudo_values(order, step, falls, falls) for falls in (step, spread)), key=np.var)
 
 
-def _pseudo_values(
-    order: Ranking, whole: Matrix, without: Matrix, instead: Matrix | None = None
-) -> Matrix:
+def _pseudo_values(order: Ranking, whole: Matrix, without: Matrix, instead: Matrix | None = None) -> Matrix:
     """Of a mean over probes of a function of the number ahead: ``[n]`` among all, ``[n - 1]`` without one identity.
 
     instead: the function among all from which to `without` a rival makes the step; None: `whole`.
@@ -228,7 +223,9 @@ def _pseudo_values(
     values = _over_ties(whole, better, ties)
     last = len(without) - 1  # of probes behind all others, nobody is left out who was not ahead or tied
     if instead is None:
-        with_rivals = _over_ties(without, np.minimum(better, last - np.minimum(ties, last)), np.minimum(ties, last))
+        with_rivals = _over_ties(
+            without, np.minimum(better, last - np.minimum(ties, last)), np.minimum(ties, last)
+        )
     else:
         with_rivals = _over_ties(instead, better, ties)
     one_fewer = np.maximum(better - 1, 0), np.maximum(ties - 1, 0)
@@ -237,8 +234,6 @@ def _pseudo_values(
     own = with_rivals if instead is None else values
     raw = own - order.of_rivals(ahead, tied)
     return np.asarray(raw + (values.mean() - raw.mean()))
-
-
 
 
 def check_k(k: int, gallery_size: int) -> None:

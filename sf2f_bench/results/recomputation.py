@@ -207,11 +207,7 @@ def _all_possible(score: ScoreRecord, values: Vector) -> Iterator[Interval | Non
     if score.basis == "median":
         yield intervals.median_interval(values)
     elif score.basis == "replicates":
-        if score.value or score.card.bounds != (
-            0.0,
-            None,
-        ):  # of a density of 0 nothing is known: `metrics.manifold`
-            yield intervals.half_sample_interval(score.value, values, score.n, bounds)
+        yield intervals.half_sample_interval(score.value, values, score.n, bounds)
     elif score.basis == "pseudo-values":
         if score.n > 1:
             without_each = (score.n * score.value - values) / (score.n - 1)

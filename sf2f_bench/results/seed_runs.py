@@ -113,7 +113,7 @@ def pair_of(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> tuple[Measured, 
         return "the two sides rest on other identities"
     n = int(finite.sum()) if basis != "replicates" else counts.pop()
     if (found := min(n, int(finite.sum()))) < FEWEST_PAIRED:
-        return f"{found} identities have it on both sides, too few for an interval that covers: {FEWEST_PAIRED} are needed"
+        return f"{found} identities have it on both sides, an interval that covers needs {FEWEST_PAIRED}"
     return _measured(a, one, mine[:, finite], basis, n), _measured(b, other, yours[:, finite], basis, n)
 
 

@@ -241,7 +241,7 @@ def _relations(record: RunRecord) -> Iterator[str]:
     by_extractor: dict[str | None, list[Stated]] = {}
     for score in record.scores:
         column = score.column if score.basis in ("mean", "median") else own_column_of(score.column)
-        kept = people[column] if column in people else None
+        kept = people.get(column)
         values = None if kept is None else kept.to_numpy(np.float64)
         stated = Stated(score.metric, score.card, score.value, score.n, values)
         by_extractor.setdefault(score.extractor, []).append(stated)

@@ -26,7 +26,7 @@ NEAR_BOUND_IDENTITIES = 5
 # Equal values that count as exact: with fewer, two values of equal probability agree more often than in 1 of 20 cases.
 FEWEST_EQUAL = 6
 # Paired differences of skewed values: with fewer, intervals cover less than 93 % (results/reference/coverage.md).
-FEWEST_PAIRED = 20
+FEWEST_PAIRED = 30
 ROUNDING = 1e-12  # values closer than this (relatively) are one value
 
 
@@ -140,9 +140,9 @@ def paired_difference(
 ) -> tuple[float, Interval | None, float]:
     """Mean of a - b over the same identities, its bootstrap interval and a two-sided p-value.
 
-    a, b: ``[N]``, row i the same identity under two systems; no interval where `mean_interval` has none. p is of the sign-flip permutation test (each
-    identity's two values exchanged at random; exact for small N), so its smallest value is
-    1 / (resamples + 1). Raises BenchError where the two do not pair.
+    a, b: ``[N]``, row i the same identity under two systems; no interval where `mean_interval` has none. p is of the
+    sign-flip permutation test (each identity's two values exchanged at random; exact for small N), so its smallest
+    value is 1 / (resamples + 1). Raises BenchError where the two do not pair.
     """
     left, right = _vector(a, "first values"), _vector(b, "second values")
     if left.shape != right.shape:
@@ -202,7 +202,9 @@ def jackknife_interval(
     place = (value - low) / (high - low) if np.isfinite(high - low) else np.nan
     if not 0 < place < 1:
         return around(value, reach, bounds)
-    ends = special.expit(special.logit(place) + np.array([-1, 1]) * reach / (high - low) / (place * (1 - place)))
+    ends = special.expit(
+        special.logit(place) + np.array([-1, 1]) * reach / (high - low) / (place * (1 - place))
+    )
     below, above = low + (high - low) * ends
     return float(min(below, value)), float(max(above, value))
 
