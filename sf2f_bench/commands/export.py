@@ -47,20 +47,24 @@ def export(results: Path, out: Path, per_identity: bool) -> None:
 def per_identity_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """One row for each identity and score, unrounded; identities excluded from a score have no row in it.
 
-    basis: of "mean" and "median" scores the value is the identity's own, else its jackknife pseudo-value.
+    The value is the identity's own where a score keeps it, else its jackknife pseudo-value, as `basis` says.
     Raises BenchError where no record has per-identity values.
     """
     import pandas as pd
+
+    from sf2f_bench.results.parts import own_column_of
 
     parts = []
     for record in records:
         people = record.per_identity()
         for score in record.scores:
-            if score.basis in (None, "replicates"):
+            own = own_column_of(score.column)
+            column = own if own in people else score.column
+            if score.basis is None or column not in people:
                 continue
-            known = people.loc[people[score.column].notna(), ["identity", score.column]]
-            known = known.rename(columns={score.column: "value"})
-            parts.append(known.assign(**_facts(record, score)))
+            known = people.loc[people[column].notna(), ["identity", column]]
+            facts = _facts(record, score) | ({"basis": "own"} if column == own else {})
+            parts.append(known.rename(columns={column: "value"}).assign(**facts))
     if not parts:
         raise BenchError("no record has per-identity values: made by an older version? Run again")
     whole = pd.concat(parts, ignore_index=True)

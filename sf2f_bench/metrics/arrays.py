@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sf2f_bench.types import BenchError
 
 Matrix = NDArray[np.float64]
+LARGEST = (
+    1e20  # of features whose squares and cubes are summed: far above any network's, far below an overflow
+)
 
 
 def matrix(rows: ArrayLike | Any, what: str, at_least: int = 1) -> Matrix:
@@ -57,6 +60,22 @@ def unit_rows(rows: Matrix) -> Matrix:
     length = np.sqrt(np.einsum("nd,nd->n", scaled, scaled))[:, None]
     scaled /= np.where(length > 0, length, 1)
     return scaled
+
+
+def not_too_large(rows: Matrix, what: str) -> Matrix:
+    """The rows; BenchError where sums of their squares and cubes could overflow."""
+    if (largest := float(np.abs(rows).max())) > LARGEST:
+        raise BenchError(
+            f"{what}: expected numbers up to {LARGEST:g}, got {largest:g}: look for a fault in the extractor, or "
+            "divide all features by one number."
+        )
+    return rows
+
+
+def to_unit_scale(*sides: Matrix) -> tuple[Matrix, ...]:
+    """All sides divided by one power of two that brings their largest entry below 1: no digit is lost."""
+    _, exponent = np.frexp(max(np.abs(side).max() for side in sides))
+    return tuple(np.ldexp(side, -exponent) for side in sides)
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

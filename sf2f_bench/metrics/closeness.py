@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from sf2f_bench.metrics.arrays import Matrix, aligned, slices, unit_rows
+from sf2f_bench.metrics.arrays import Matrix, aligned, slices, to_unit_scale, unit_rows
 from sf2f_bench.types import BenchError
 
 PROBE_BLOCK, GALLERY_BLOCK = 512, 4096  # 16 MiB of float64 a block, whatever N is
@@ -22,7 +22,10 @@ def prepared(probes: Any, gallery: Any, similarity: str, at_least: int = 1) -> t
     if similarity not in ("cosine", "l1"):
         raise BenchError(f"unknown similarity {similarity!r}: expected 'cosine' or 'l1'.")
     left, right = aligned(probes, gallery, at_least)
-    return (unit_rows(left), unit_rows(right)) if similarity == "cosine" else (left, right)
+    if similarity == "cosine":
+        return unit_rows(left), unit_rows(right)
+    left, right = to_unit_scale(left, right)  # the order is the same, and no sum overflows
+    return left, right
 
 
 def answers(left: Matrix, right: Matrix, similarity: str) -> Matrix:

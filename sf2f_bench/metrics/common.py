@@ -105,6 +105,22 @@ def mean_of_known(values: Matrix, rng: np.random.Generator, bounds: Interval | N
     return replace(mean_score(known, rng, bounds), per_identity=values)
 
 
+def both_roles_score(own: Matrix, pseudo: Matrix) -> Score:
+    """The mean of per-identity values ``[N]`` that depend on the other identities too; NaN where one takes no part.
+
+    pseudo: the jackknife pseudo-values ``[N]``, each identity left out as a probe and as everybody's rival. NaN with
+    n = 0 where nobody takes part.
+    """
+    known = ~np.isnan(own)
+    n = int(np.count_nonzero(known))
+    if n < 2:
+        return Score(float(own[known].mean()) if n else np.nan, n, None, own if n else None)
+    value = float(own[known].mean())
+    leave_one_out = (n * value - pseudo[known]) / (n - 1)
+    interval = jackknife_interval(value, leave_one_out, UNIT)
+    return Score(value, n, interval, np.where(known, pseudo, np.nan), "pseudo-values", own=own)
+
+
 def pair_score(value: float, leave_one_out: Matrix, bounds: Interval | None) -> Score:
     """A statistic of pairs with its jackknife interval over identities and their pseudo-values.
 
@@ -153,9 +169,9 @@ def share_score(values: Matrix, rng: np.random.Generator) -> Score:
     """
     n = values.shape[1]
     value, *replicates = set_means(values)
-    low, high = half_sample_interval(value, replicates, n, UNIT)
-    single_low, single_high = mean_interval(values[0], rng, UNIT)
-    interval = (min(low, single_low), max(high, single_high))
+    halves, single = half_sample_interval(value, replicates, n, UNIT), mean_interval(values[0], rng, UNIT)
+    ends = [end for interval in (halves, single) if interval for end in interval]
+    interval = (min(ends), max(ends)) if ends else None
     return Score(float(value), n, interval, replicates=np.array(replicates))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sf2f_bench.metrics.arrays import Matrix, matrix, slices
+from sf2f_bench.metrics.arrays import Matrix, matrix, not_too_large, slices
 from sf2f_bench.metrics.common import AT_LEAST_ZERO, OWN_UNIT, SuiteMetric, pair_score, sample_score
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
@@ -145,7 +145,10 @@ def kernel_distance_leave_one_out(a: ArrayLike | Any, b: ArrayLike | Any) -> Mat
 
 
 def _samples(a: Any, b: Any, at_least: int = 2) -> tuple[Matrix, Matrix]:
-    left, right = matrix(a, "first samples", at_least), matrix(b, "second samples", at_least)
+    left, right = (
+        not_too_large(matrix(rows, what, at_least), what)
+        for rows, what in ((a, "first samples"), (b, "second samples"))
+    )
     if left.shape[1] != right.shape[1]:
         raise BenchError(f"samples of {left.shape[1]} and {right.shape[1]} features cannot be compared.")
     return left, right

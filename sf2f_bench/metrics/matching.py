@@ -7,7 +7,7 @@ gender oracle is at chance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sf2f_bench.metrics.arrays import Matrix, aligned
-from sf2f_bench.metrics.common import UNIT, SuiteMetric, mean_of_known, mean_score
-from sf2f_bench.metrics.retrieval import RECALL_MARGIN, expected_recall, ranks, ranks_of
+from sf2f_bench.metrics.common import UNIT, SuiteMetric, both_roles_score
+from sf2f_bench.metrics.retrieval import (
+    RECALL_MARGIN,
+    Ranking,
+    expected_recall,
+    ranking,
+    ranking_of,
+    recall_pseudo_values,
+)
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
@@ -51,16 +58,23 @@ def ranks_within(
     Cosine, ties within 1e-12. Raises BenchError for inputs that `retrieval.ranks` refuses, or another number
     of strata than rows.
     """
+    found = StratumRanks(*(np.zeros(len(strata), np.int64) for _ in range(3)))
+    for rows, order in rankings_within(probes, gallery, strata):
+        found.better[rows], found.ties[rows], found.size[rows] = order.better, order.ties, len(rows)
+    return found
+
+
+def rankings_within(
+    probes: ArrayLike | Any, gallery: ArrayLike | Any, strata: Sequence[str | None]
+) -> Iterator[tuple[Counts, Ranking]]:
+    """The rows of each stratum and their `retrieval.ranking` among themselves; arguments as `ranks_within`."""
     left, right = aligned(probes, gallery)
     if len(strata) != len(left):
         raise BenchError(f"expected a stratum (or None) for each of {len(left)} rows, got {len(strata)}.")
     labels = np.array(["" if stratum is None else f"={stratum}" for stratum in strata])
-    found = StratumRanks(*(np.zeros(len(left), np.int64) for _ in range(3)))
     for label in np.unique(labels[labels != ""]):
         rows = np.flatnonzero(labels == label)
-        found.better[rows], found.ties[rows] = ranks(left[rows], right[rows])
-        found.size[rows] = len(rows)
-    return found
+        yield rows, ranking(left[rows], right[rows])
 
 
 def expected_recall_within(within: StratumRanks, gallery_size: int, k: int) -> Matrix:
@@ -136,12 +150,14 @@ class Matching(SuiteMetric):
         )
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over the identities included; the interval is a bootstrap over them. NaN with n = 0 for none."""
+        """Mean over the identities included; the interval is a jackknife over both of their
+        roles, probe and rival. NaN with n = 0 for none."""
         n = len(real.identities)
         if self.stratum:
             return RecallWithin(1, self.candidates, self.stratum)._score(real, fake, rng)
-        better, ties = ranks_of(real, fake, "cosine")
-        return mean_score(expected_recall(better, ties, n, self.candidates, 1), rng, UNIT)
+        order = ranking_of(real, fake, "cosine")
+        values = expected_recall(order.better, order.ties, n, self.candidates, 1)
+        return both_roles_score(values, recall_pseudo_values(order, self.candidates, 1))
 
 
 @dataclass(frozen=True)
@@ -193,12 +209,17 @@ class RecallWithin(SuiteMetric):
         )
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Mean over the identities included; the interval is a bootstrap over them. NaN with n = 0 for none."""
-        within = _ranks_within(real, fake, self.stratum)
-        return mean_of_known(expected_recall_within(within, self.gallery_size, self.k), rng)
+        """Mean over the identities included; the interval is a jackknife over both of their
+        roles, probe and rival. NaN with n = 0 for none."""
+        values, pseudo = np.full((2, len(real.identities)), np.nan)
+        for rows, order in _rankings_within(real, fake, self.stratum):
+            if len(rows) >= self.gallery_size:
+                counts = order.better, order.ties, len(rows)
+                values[rows] = expected_recall(*counts, self.gallery_size, self.k)
+                pseudo[rows] = recall_pseudo_values(order, self.gallery_size, self.k)
+        return both_roles_score(values, pseudo)
 
 
 @lru_cache(maxsize=1)  # all metrics of one stratum come one after the other
-def _ranks_within(real: Features, fake: Features, stratum: str) -> StratumRanks:
-    """`ranks_within` of the generated faces among the true identities."""
-    return ranks_within(fake.embeddings, real.embeddings, real.strata[stratum])
+def _rankings_within(real: Features, fake: Features, stratum: str) -> list[tuple[Counts, Ranking]]:
+    return list(rankings_within(fake.embeddings, real.embeddings, real.strata[stratum]))

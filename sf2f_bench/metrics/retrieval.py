@@ -25,22 +25,68 @@ from sf2f_bench.metrics.closeness import (
     prepared,
     without_answers,
 )
-from sf2f_bench.metrics.common import SIGNED_UNIT, UNIT, SuiteMetric, mean_score, pair_score
-from sf2f_bench.statistics.intervals import median_interval
+from sf2f_bench.metrics.common import (
+    SIGNED_UNIT,
+    UNIT,
+    SuiteMetric,
+    both_roles_score,
+    everybody_and_halves,
+    pair_score,
+)
+from sf2f_bench.statistics.intervals import half_sample_interval, half_samples
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Counts = NDArray[np.int64]
-    BlockCounts = Iterator[tuple[slice, Counts, Counts]]
+    Bits = NDArray[np.uint8]
+    Blocks = Iterator[tuple[slice, slice, NDArray[np.bool_], NDArray[np.bool_]]]
 
 Similarity = Literal["cosine", "l1"]
 
 # Share of a block's pairs; beyond it the whole block again is faster than pair by pair.
 UNSURE_AT_MOST = 1 / 512
+FEWEST_FOR_MEDIAN = 6
 SHOWN_KS = (1, 5)  # of recall@k, in tables beside the headline's
 RECALL_MARGIN = Margin(0.05, "half of what knowing the gender adds to chance at k = 10 of 100")
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Who comes before whose right answer: what retrieval metrics and their intervals are made of.
+
+    better, ties ``[N]``: see `ranks`. ahead, reached: for each probe the gallery rows that come before its right
+    answer, and those that do or are tied with it, as bits ``[N, N / 8]`` of `numpy.packbits`; never the answer itself.
+    """
+
+    better: Counts
+    ties: Counts
+    ahead: Bits
+    reached: Bits
+
+    def of_rivals(self, ahead: Matrix, tied: Matrix) -> Matrix:
+        """Per gallery row ``[N]``: the sum of `ahead` ``[N]`` over the probes whose answer it comes before, and of
+        `tied` ``[N]`` over those with whose answer it is tied."""
+        total = np.zeros(len(self.better))
+        has_ties = bool(self.ties.any())
+        for rows in slices(len(total), PROBE_BLOCK):
+            total += (ahead - tied if has_ties else ahead)[rows] @ self._bits(self.ahead, rows)
+            if has_ties:
+                total += tied[rows] @ self._bits(self.reached, rows)
+        return total
+
+    def within(self, members: NDArray[np.bool_]) -> tuple[Counts, Counts]:
+        """better and ties of every probe among the identities of each set: bool ``[S, N]`` -> ``[S, N]`` twice."""
+        found = np.empty((2, *members.shape), np.int64)
+        chosen = members.T.astype(np.float32)  # exact up to 2^24 identities
+        for rows in slices(len(self.better), PROBE_BLOCK):
+            for counts, bits in zip(found, (self.ahead, self.reached), strict=True):
+                counts[:, rows] = (self._bits(bits, rows).astype(np.float32) @ chosen).T
+        return found[0], found[1] - found[0]
+
+    def _bits(self, bits: Bits, rows: slice) -> Bits:
+        return np.unpackbits(bits[rows], axis=1, count=len(self.better))
 
 
 def ranks(
@@ -51,28 +97,38 @@ def ranks(
     probes, gallery: ``[N, D]``, row i's answer is row i. Returns ``better [N]``, ``ties [N]`` (int64): the
     right answer's rank is uniform on better + 1 .. better + 1 + ties. "cosine": higher is nearer, tied
     within 1e-12; "l1": sum of absolute differences, smaller is nearer, tied within 1e-12 of the distance.
-    Memory is O(N D) and a fixed block. Raises BenchError for empty, NaN or unlike inputs.
+    Memory is O(N D), a bit for each pair, and a fixed block. Raises BenchError for empty, NaN or unlike inputs.
     """
+    found = ranking(probes, gallery, similarity)
+    return found.better, found.ties
+
+
+def ranking(probes: ArrayLike | Any, gallery: ArrayLike | Any, similarity: Similarity = "cosine") -> Ranking:
+    """`ranks`, with who they are that come before the right answer."""
     left, right = prepared(probes, gallery, similarity)
     answer = answers(left, right, similarity)
     margin = TIE_TOLERANCE * (np.abs(answer) if similarity == "l1" else 1.0)
     above, reach = answer + margin, answer - margin
-    better, reached = np.zeros(len(left), np.int64), np.zeros(len(left), np.int64)
-    counts = _counts_of_cosines if similarity == "cosine" else _counts_of_distances
-    for rows, block_better, block_reached in counts(left, right, above, reach):
-        better[rows] += block_better
-        reached[rows] += block_reached
-    return better, reached - better
+    n = len(left)
+    ahead, reached = np.zeros((2, n, -(-n // 8)), np.uint8)
+    blocks = _beaten_by_cosine if similarity == "cosine" else _beaten_by_distance
+    for rows, columns, is_above, reaches in blocks(left, right, above, reach):
+        for bits, block in ((ahead, is_above), (reached, reaches)):
+            packed = np.packbits(block, axis=1)
+            # Blocks begin at whole bytes.
+            bits[rows, columns.start // 8 :][:, : packed.shape[1]] = packed
+    better = np.bitwise_count(ahead).sum(axis=1, dtype=np.int64)
+    return Ranking(better, np.bitwise_count(reached).sum(axis=1, dtype=np.int64) - better, ahead, reached)
 
 
-def _counts_of_distances(left: Matrix, right: Matrix, above: Matrix, reach: Matrix) -> BlockCounts:
-    """Per block of pairs i != j: its rows, and for each of them how many columns are above and how many reach."""
-    for rows, _, block in closeness_blocks(left, right, "l1"):
-        yield rows, *_per_row(block, above[rows], reach[rows])
+def _beaten_by_distance(left: Matrix, right: Matrix, above: Matrix, reach: Matrix) -> Blocks:
+    """Per block of pairs i != j: rows and columns, and which pairs are above, and reach, their row's threshold."""
+    for rows, columns, block in closeness_blocks(left, right, "l1"):
+        yield rows, columns, block > above[rows, None], block >= reach[rows, None]
 
 
-def _counts_of_cosines(left: Matrix, right: Matrix, above: Matrix, reach: Matrix) -> BlockCounts:
-    """As `_counts_of_distances`, for unit rows: single precision settles nearly all pairs at half the time.
+def _beaten_by_cosine(left: Matrix, right: Matrix, above: Matrix, reach: Matrix) -> Blocks:
+    """As `_beaten_by_distance`, for unit rows: single precision settles nearly all pairs at half the time.
 
     What lies nearer to a threshold than the rounding error can be is computed again in double precision.
     """
@@ -85,23 +141,18 @@ def _counts_of_cosines(left: Matrix, right: Matrix, above: Matrix, reach: Matrix
         rough_left = left[rows].astype(np.float32)
         for columns in slices(len(right), GALLERY_BLOCK):
             rough = without_answers(rough_left @ rough_right[columns].T, rows, columns)
-            sure = rough > surely_above[rows][:, None]
-            perhaps = (rough >= perhaps_reach[rows][:, None]) ^ sure
+            is_above = rough > surely_above[rows][:, None]
+            perhaps = (rough >= perhaps_reach[rows][:, None]) ^ is_above
             if np.count_nonzero(perhaps) > int(perhaps.size * UNSURE_AT_MOST):
                 block = without_answers(left[rows] @ right[columns].T, rows, columns)
-                yield rows, *_per_row(block, above[rows], reach[rows])
+                yield rows, columns, block > above[rows, None], block >= reach[rows, None]
                 continue
             row, column = np.divmod(np.flatnonzero(perhaps), perhaps.shape[1])
             cosine = np.einsum("nd,nd->n", left[rows][row], right[columns][column])
-            count = np.count_nonzero(sure, axis=1)
-            extra = (row[cosine > above[rows][row]], row[cosine >= reach[rows][row]])
-            yield rows, *(count + np.bincount(some, minlength=len(count)) for some in extra)
-
-
-def _per_row(block: Matrix, above: Matrix, reach: Matrix) -> tuple[Counts, Counts]:
-    """How many columns are above, and how many reach, each row's threshold."""
-    is_above, reaches = block > above[:, None], block >= reach[:, None]
-    return np.count_nonzero(is_above, axis=1), np.count_nonzero(reaches, axis=1)
+            reaches = is_above.copy()
+            is_above[row, column] = cosine > above[rows][row]
+            reaches[row, column] = cosine >= reach[rows][row]
+            yield rows, columns, is_above, reaches
 
 
 def recall_at_k(
@@ -135,9 +186,54 @@ def expected_recall(better: ArrayLike, ties: ArrayLike, n: int, gallery_size: in
     if not 1 <= size <= n:
         raise BenchError(f"a gallery of {size} cannot be drawn from {n} identities: choose 1 to {n}.")
     check_k(k, size)
-    ahead, tied = _counts(better, ties, n)
-    area = np.concatenate([[0.0], np.cumsum(_recall_by_number_ahead(n, size, k))])
-    return np.clip((area[ahead + tied + 1] - area[ahead]) / (tied + 1), 0.0, 1.0)
+    return np.clip(_over_ties(_recall_by_number_ahead(n, size, k), *_counts(better, ties, n)), 0.0, 1.0)
+
+
+def _over_ties(by_number_ahead: Matrix, ahead: Counts, tied: Counts) -> Matrix:
+    """Mean of ``by_number_ahead[u]`` over u = ahead .. ahead + tied, for each probe."""
+    area = np.concatenate([[0.0], np.cumsum(by_number_ahead)])
+    return np.asarray((area[ahead + tied + 1] - area[ahead]) / (tied + 1))
+
+
+def recall_pseudo_values(order: Ranking, gallery_size: int | None, k: int) -> Matrix:
+    """Jackknife pseudo-values ``[N]`` of the mean of `expected_recall`, each identity left out of probes AND gallery.
+
+    An identity is a probe, and a rival of every other probe. Their mean is the value. In galleries smaller than N
+    they are exact: ``N theta - (N - 1) theta_(-j)`` with theta_(-j) the value among the others. Recall in the full
+    gallery is a step of the rank, of which leaving out one identity sees only the next rank, so what rivals move is
+    noisy there. It is computed for the step and for recall@k/2 in galleries of half the identities, which falls at the
+    same rank, less steeply; the one that varies less is taken, for noise only adds. The step is exact where one face
+    for all makes recall a constant.
+    """
+    n = len(order.better)
+    if gallery_size is not None and gallery_size < n:
+        whole, without = (_recall_by_number_ahead(size, gallery_size, k) for size in (n, n - 1))
+        return _pseudo_values(order, whole, without)
+    half, step = n // 2, _recall_by_number_ahead(n, n, k)
+    spread = _recall_by_number_ahead(n, half, min((k + 1) // 2, half))
+    return min((_pseudo_values(order, step, falls, falls) for falls in (step, spread)), key=np.var)
+
+
+def _pseudo_values(order: Ranking, whole: Matrix, without: Matrix, instead: Matrix | None = None) -> Matrix:
+    """Of a mean over probes of a function of the number ahead: ``[n]`` among all, ``[n - 1]`` without one identity.
+
+    instead: the function among all from which to `without` a rival makes the step; None: `whole`.
+    """
+    better, ties = order.better, order.ties
+    values = _over_ties(whole, better, ties)
+    last = len(without) - 1  # of probes behind all others, nobody is left out who was not ahead or tied
+    if instead is None:
+        with_rivals = _over_ties(
+            without, np.minimum(better, last - np.minimum(ties, last)), np.minimum(ties, last)
+        )
+    else:
+        with_rivals = _over_ties(instead, better, ties)
+    one_fewer = np.maximum(better - 1, 0), np.maximum(ties - 1, 0)
+    ahead = _over_ties(without, one_fewer[0], np.minimum(ties, last)) - with_rivals
+    tied = _over_ties(without, np.minimum(better, last), one_fewer[1]) - with_rivals
+    own = with_rivals if instead is None else values
+    raw = own - order.of_rivals(ahead, tied)
+    return np.asarray(raw + (values.mean() - raw.mean()))
 
 
 def check_k(k: int, gallery_size: int) -> None:
@@ -274,9 +370,10 @@ class Recall(SuiteMetric):
         )
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        better, ties = ranks_of(real, fake, self.similarity)
-        values = expected_recall(better, ties, len(better), self.gallery_size, self.k)
-        return mean_score(values, rng, UNIT)
+        """Mean over identities; the interval is a jackknife over both roles of an identity, probe and rival."""
+        order = ranking_of(real, fake, self.similarity)
+        values = expected_recall(order.better, order.ties, len(order.better), self.gallery_size, self.k)
+        return both_roles_score(values, recall_pseudo_values(order, self.gallery_size, self.k))
 
 
 @dataclass(frozen=True)
@@ -308,9 +405,21 @@ class MedianRank(SuiteMetric):
     )
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        """Median over identities; the interval is distribution-free, absent below six identities."""
-        values = expected_ranks(*ranks_of(real, fake, "cosine"))
-        return Score(float(np.median(values)), len(values), median_interval(values), values, "median")
+        """Median over identities; the interval is from half-samples, absent below six identities.
+
+        In a half the ranks are among half as many: place p of h stands for place (p - 1/2) N / h + 1/2 of N.
+        """
+        order = ranking_of(real, fake, "cosine")
+        n, own = len(order.better), expected_ranks(order.better, order.ties)
+        value = float(np.median(own))
+        if n < FEWEST_FOR_MEDIAN:
+            return Score(value, n, None, own, "median")
+        half, rows = n // 2, half_samples(n)
+        better, ties = order.within(everybody_and_halves(n)[1:])
+        ranks_in_half = np.take_along_axis(1.0 + better + ties / 2, rows, axis=1)
+        replicates = (np.median(ranks_in_half, axis=1) - 0.5) * n / half + 0.5
+        interval = half_sample_interval(value, replicates, n, (1.0, np.inf))
+        return Score(value, n, interval, replicates=replicates, own=own)
 
 
 @dataclass(frozen=True)
@@ -339,7 +448,11 @@ class MeanReciprocalRank(SuiteMetric):
     )
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
-        return mean_score(reciprocal_ranks(*ranks_of(real, fake, "cosine")), rng, UNIT)
+        """Mean over identities; the interval is a jackknife over both roles of an identity, probe and rival."""
+        order = ranking_of(real, fake, "cosine")
+        inverse = 1 / np.arange(1, len(order.better) + 1)
+        values = reciprocal_ranks(order.better, order.ties)
+        return both_roles_score(values, _pseudo_values(order, inverse, inverse[:-1]))
 
 
 @dataclass(frozen=True)
@@ -372,6 +485,6 @@ class InterIdentitySimilarity(SuiteMetric):
 
 
 @lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value
-def ranks_of(real: Features, fake: Features, similarity: Similarity) -> tuple[Counts, Counts]:
-    """`retrieval.ranks` of the generated faces among the true identities, once for all metrics that need it."""
-    return ranks(fake.embeddings, real.embeddings, similarity)
+def ranking_of(real: Features, fake: Features, similarity: Similarity) -> Ranking:
+    """`retrieval.ranking` of the generated faces among the true identities, once for all metrics that need it."""
+    return ranking(fake.embeddings, real.embeddings, similarity)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sf2f_bench.metrics.arrays import Matrix, aligned, unit_rows
+from sf2f_bench.metrics.arrays import Matrix, aligned, not_too_large, unit_rows
 from sf2f_bench.metrics.common import OWN_UNIT, SIGNED_UNIT, SuiteMetric, mean_score
 from sf2f_bench.types import Features, Margin, MetricCard, Score
 
@@ -36,7 +36,7 @@ def l1_distance(generated: ArrayLike | Any, true: ArrayLike | Any) -> Matrix:
     Formula: ``sum_d |x_d - y_d + 1e-6|``.
     Source: torch.nn.PairwiseDistance(p=1), as SF2F's evaluation uses it.
     """
-    left, right = aligned(generated, true)
+    left, right = (not_too_large(side, "embeddings") for side in aligned(generated, true))
     return np.abs(left - right + PAIRWISE_EPSILON).sum(axis=1)
 
 
@@ -46,7 +46,7 @@ def l2_distance(generated: ArrayLike | Any, true: ArrayLike | Any) -> Matrix:
     Formula: ``sqrt(sum_d (x_d - y_d + 1e-6)^2)``.
     Source: torch.nn.PairwiseDistance(p=2), as SF2F's evaluation uses it.
     """
-    left, right = aligned(generated, true)
+    left, right = (not_too_large(side, "embeddings") for side in aligned(generated, true))
     return np.linalg.norm(left - right + PAIRWISE_EPSILON, axis=1)
 
 

@@ -12,6 +12,7 @@ from sf2f_bench.metrics.common import card_of
 from sf2f_bench.registry import place_of
 from sf2f_bench.registry.sources import source_of
 from sf2f_bench.results import records
+from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.results.recomputation import out_of_bounds
 from sf2f_bench.statistics.paired import Basis
 from sf2f_bench.types import BenchError, MetricCard, Role, Score
@@ -74,6 +75,8 @@ class Scores:
             basis, self.columns[column] = result.basis, result.per_identity
         elif result.replicates is not None:
             basis, self.replicates[column] = "replicates", result.replicates
+        if result.own is not None:
+            self.columns[own_column_of(column)] = result.own
         try:
             score = records.ScoreRecord(
                 metric=metric.name,

@@ -138,7 +138,10 @@ def _paired_interval(group: Group, one: Entry, other: Entry) -> tuple[float, flo
     mine, yours = (_headline_per_identity(group).get(entry) for entry in (one, other))
     if mine is None or yours is None or set(mine.index) != set(yours.index):
         return None
-    return intervals.mean_interval(mine - yours[mine.index], np.random.default_rng(0), (-1.0, 1.0))
+    difference = (mine - yours[mine.index]).to_numpy()
+    if len(difference) < intervals.FEWEST_PAIRED:
+        return None
+    return intervals.mean_interval(difference, np.random.default_rng(0))
 
 
 @cached_per_group

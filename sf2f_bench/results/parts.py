@@ -99,6 +99,11 @@ def column_of(metric: str, extractor: str | None) -> str:
     return f"{metric}|{extractor or 'none'}"
 
 
+def own_column_of(column: str) -> str:
+    """Beside pseudo-values or half-samples: the column of the identities' own values; see `Score.own`."""
+    return f"{column}|own"
+
+
 class ScoreRecord(Part):
     """One number by one extractor. `extractor` is None where an anchor ranks in a space of its own."""
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from sf2f_bench.files import seed_of
+from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.statistics import intervals
 from sf2f_bench.statistics.intervals import HALVES, half_sample_error
@@ -56,6 +57,8 @@ def score_faults(
         if column in people:
             yield f"{column}: has per-identity values but no basis, as older versions wrote it; run the benchmark again"
         return
+    if (own_column := own_column_of(column)) in people:
+        yield from _own_values(own_column, score, people[own_column].dropna().to_numpy(np.float64))
     values = _values(column, score, people, replicates)
     if isinstance(values, str):
         yield f"{column}: {values}"
@@ -152,6 +155,15 @@ def _value(column: str, score: ScoreRecord, values: Vector, own: bool) -> Iterat
         )
 
 
+def _own_values(column: str, score: ScoreRecord, values: Vector) -> Iterator[str]:
+    """Whether the value follows from the identities' own values that stand beside what its interval rests on."""
+    average: Callable[[Vector], float] = np.median if score.basis == "replicates" else np.mean
+    if len(values) != score.n or not np.isfinite(values).all():
+        yield f"{column}: expected {score.n} finite values of identities, found {np.isfinite(values).sum()}"
+    elif abs((value := float(average(values))) - score.value) > _slack(score):
+        yield f"{column}: the value is {score.value!r}, but the {average.__name__} of these values is {value!r}"
+
+
 def _error(score: ScoreRecord, values: Vector) -> float:
     if score.n < 2:
         return 0.0
@@ -186,16 +198,16 @@ def _interval(column: str, score: ScoreRecord, values: Vector) -> Iterator[str]:
 
 
 def _possible(score: ScoreRecord, values: Vector) -> Iterator[Interval]:
+    return filter(None, _all_possible(score, values))
+
+
+def _all_possible(score: ScoreRecord, values: Vector) -> Iterator[Interval | None]:
     """By the code that makes intervals, with the same random numbers where it takes some; none where there is none."""
     bounds = _bounds(score)
     if score.basis == "median":
-        yield from filter(None, [intervals.median_interval(values)])
+        yield intervals.median_interval(values)
     elif score.basis == "replicates":
-        if score.value or score.card.bounds != (
-            0.0,
-            None,
-        ):  # of a density of 0 nothing is known: `metrics.manifold`
-            yield intervals.half_sample_interval(score.value, values, score.n, bounds)
+        yield intervals.half_sample_interval(score.value, values, score.n, bounds)
     elif score.basis == "pseudo-values":
         if score.n > 1:
             without_each = (score.n * score.value - values) / (score.n - 1)
@@ -217,7 +229,7 @@ def _as_share(score: ScoreRecord, expected: Interval, values: Vector) -> bool:
     if score.basis != "replicates" or score.interval is None or score.card.bounds != (0.0, 1.0):
         return False
     ones = (np.arange(score.n) < round(score.value * score.n)).astype(np.float64)
-    single = intervals.mean_interval(ones, np.random.default_rng(0), (0.0, 1.0))
+    single = intervals.mean_interval(ones, np.random.default_rng(0), (0.0, 1.0)) or expected
     slack = RESAMPLED * (single[1] - single[0])
     low, high = score.interval
     is_wide = low <= expected[0] + ROUNDING and high >= expected[1] - ROUNDING
@@ -241,8 +253,12 @@ def _too_narrow(column: str, score: ScoreRecord, values: Vector) -> Iterator[str
     draws = min(score.n, HALVES) if score.basis == "replicates" else len(values)
     reach = float(stats.t.ppf(0.975, draws - 1)) * _error(score, values)
     low, high = score.interval
-    least = reach * (1 - 1e-6) - _slack(score)
-    if any(abs(end - score.value) < least and end not in bounds for end in (low, high)):
+    slack = reach * 1e-6 + _slack(score)
+    near = [score.value - reach, score.value + reach]
+    if score.basis == "pseudo-values":  # between two bounds the logit's ends may be nearer
+        for least, most in _possible(score, values):
+            near = [max(near[0], least), min(near[1], most)]
+    if (low > near[0] + slack and low not in bounds) or (high < near[1] - slack and high not in bounds):
         yield (
             f"{column}: the interval {low:g} to {high:g} about {score.value:g} is narrower than the spread of its "
             f"{score.basis}, ±{reach:g}"

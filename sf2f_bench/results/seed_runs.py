@@ -12,6 +12,7 @@ import pandas as pd
 
 from sf2f_bench.results.records import RunRecord, ScoreRecord
 from sf2f_bench.results.selection import Group, cached_per_group, is_trained
+from sf2f_bench.statistics.intervals import FEWEST_PAIRED
 from sf2f_bench.statistics.paired import Basis, Measured
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def pair_of(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> tuple[Measured, 
     if basis in ("pseudo-values", "replicates") and (len(counts) > 1 or not is_whole):
         return "the two sides rest on other identities"
     n = int(finite.sum()) if basis != "replicates" else counts.pop()
-    if min(n, finite.sum()) < 2:
-        return f"only {n} identities have it on both sides"
+    if (found := min(n, int(finite.sum()))) < FEWEST_PAIRED:
+        return f"{found} identities have it on both sides, an interval that covers needs {FEWEST_PAIRED}"
     return _measured(a, one, mine[:, finite], basis, n), _measured(b, other, yours[:, finite], basis, n)
 
 

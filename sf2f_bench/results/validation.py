@@ -17,6 +17,7 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.metrics.common import card_of
 from sf2f_bench.metrics.relations import Stated, contradictions
 from sf2f_bench.protocols.catalogue import protocol_named
+from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.results.recomputation import score_faults
 from sf2f_bench.results.records import SIDE_FILES, BenchmarkPart, RunRecord, load, seals_of
 from sf2f_bench.types import BenchError, MetricCard
@@ -184,7 +185,7 @@ def _tables(record: RunRecord, resampled: bool) -> Iterator[str]:
     for column, score in columns.items():
         is_own = (score.metric, score.version) in own
         yield from score_faults(column, score, people, replicates, is_own, resampled)
-    yield from _unclaimed(people, "per-identity values", {"identity", *columns})
+    yield from _unclaimed(people, "per-identity values", {"identity", *columns, *map(own_column_of, columns)})
     if replicates is not None:
         yield from _unclaimed(replicates, "replicates", set(columns))
 
@@ -239,7 +240,8 @@ def _relations(record: RunRecord) -> Iterator[str]:
     people = record.per_identity()
     by_extractor: dict[str | None, list[Stated]] = {}
     for score in record.scores:
-        kept = people[score.column] if score.basis in ("mean", "median") and score.column in people else None
+        column = score.column if score.basis in ("mean", "median") else own_column_of(score.column)
+        kept = people.get(column)
         values = None if kept is None else kept.to_numpy(np.float64)
         stated = Stated(score.metric, score.card, score.value, score.n, values)
         by_extractor.setdefault(score.extractor, []).append(stated)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from sf2f_bench.types import BenchError
 
@@ -23,6 +23,10 @@ BCA_LIMIT = 5_000  # BCa's own jackknife is quadratic; beyond, skewness no longe
 HALVES = 100  # half-samples of a statistic that no identity contributes to on its own
 # Identities' worth off a bound: with fewer, resampling does not see what it has not met.
 NEAR_BOUND_IDENTITIES = 5
+# Equal values that count as exact: with fewer, two values of equal probability agree more often than in 1 of 20 cases.
+FEWEST_EQUAL = 6
+# Paired differences of skewed values: with fewer, intervals cover less than 93 % (results/reference/coverage.md).
+FEWEST_PAIRED = 30
 ROUNDING = 1e-12  # values closer than this (relatively) are one value
 
 
@@ -32,21 +36,25 @@ def mean_interval(
     bounds: Interval | None = None,
     level: float = 0.95,
     resamples: int = 2000,
-) -> Interval:
+) -> Interval | None:
     """Bootstrap interval (BCa; percentile beyond 5,000 values) of the mean of ``[N]`` over identities.
 
     bounds: the smallest and largest value possible, (0, 1) for a recall. Where all values lie on one bound
     (or all but half an identity's worth) resampling sees no spread: there it is the exact binomial
     (Clopper-Pearson) interval for N out of N, which holds for any bounded value, scaled to the bounds; with less
     than five identities' worth off it, it is `weighted_interval`, for the bootstrap covers 85 % there.
-    Where all are equal elsewhere (the exact chance row) the interval is that value alone.
+    Where all are equal elsewhere the interval is that value alone; None for fewer than six, which may be equal by
+    chance.
     Raises BenchError for empty or NaN values.
     Source: Efron 1987 through scipy.stats.bootstrap, expanded for small N as Hesterberg 2015 does.
     """
     array = _vector(values, "values")
     mean, n = float(array.mean()), len(array)
-    if known := _interval_without_spread(mean, n, _constant(array), bounds, level):
+    is_constant = _constant(array)
+    if known := _interval_without_spread(mean, n, is_constant, bounds, level):
         return known
+    if is_constant:
+        return None
     if bounds is not None and _worth_off_bound(mean, n, bounds) < NEAR_BOUND_IDENTITIES:
         return weighted_interval(array, rng, bounds, level, resamples)
     method = "BCa" if len(array) <= BCA_LIMIT else "percentile"
@@ -129,12 +137,12 @@ def median_interval(values: ArrayLike, level: float = 0.95) -> Interval | None:
 
 def paired_difference(
     a: ArrayLike, b: ArrayLike, rng: np.random.Generator, resamples: int = 2000
-) -> tuple[float, Interval, float]:
+) -> tuple[float, Interval | None, float]:
     """Mean of a - b over the same identities, its bootstrap interval and a two-sided p-value.
 
-    a, b: ``[N]``, row i the same identity under two systems. p is of the sign-flip permutation test (each
-    identity's two values exchanged at random; exact for small N), so its smallest value is
-    1 / (resamples + 1). Raises BenchError where the two do not pair.
+    a, b: ``[N]``, row i the same identity under two systems; no interval where `mean_interval` has none. p is of the
+    sign-flip permutation test (each identity's two values exchanged at random; exact for small N), so its smallest
+    value is 1 / (resamples + 1). Raises BenchError where the two do not pair.
     """
     left, right = _vector(a, "first values"), _vector(b, "second values")
     if left.shape != right.shape:
@@ -170,21 +178,35 @@ def exchange_test(
 
 def jackknife_interval(
     value: float, leave_one_out: ArrayLike, bounds: Interval | None = None, level: float = 0.95
-) -> Interval:
+) -> Interval | None:
     """Interval of a statistic from its values without each identity in turn ``[N]``, N >= 2.
 
-    ``value +- t(N - 1) sqrt((N - 1) / N sum (theta_i - mean theta)^2)``, cut to `bounds`. For statistics of
-    pairs, where resampling identities with replacement would pair an identity with its copy. At a bound
-    it is the exact binomial interval, as in `mean_interval`. Source: Tukey 1958.
+    ``value +- t(N - 1) sqrt((N - 1) / N sum (theta_i - mean theta)^2)``; between two finite `bounds` it is made on the
+    scale of the logit of the value's place, where a value near a bound has the longer side away from it. For
+    statistics of pairs, where resampling identities with replacement would pair an identity with its copy. At a bound
+    it is the exact binomial interval, and None for fewer than six equal values, as in `mean_interval`.
+    Source: Tukey 1958; the logit of a share: Agresti, "Categorical Data Analysis", section 3.1.
     """
     array = _vector(leave_one_out, "leave-one-out values")
     n = len(array)
     if n < 2:
         raise BenchError("a jackknife interval needs at least 2 identities, got 1.")
-    if known := _interval_without_spread(value, n, _constant(array), bounds, level):
+    is_constant = _constant(array)
+    if known := _interval_without_spread(value, n, is_constant, bounds, level):
         return known
+    if is_constant:
+        return None
     error = np.sqrt((n - 1) / n * np.sum((array - array.mean()) ** 2))
-    return around(value, float(stats.t.ppf((1 + level) / 2, n - 1) * error), bounds)
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
+    low, high = bounds or (-np.inf, np.inf)
+    place = (value - low) / (high - low) if np.isfinite(high - low) else np.nan
+    if not 0 < place < 1:
+        return around(value, reach, bounds)
+    ends = special.expit(
+        special.logit(place) + np.array([-1, 1]) * reach / (high - low) / (place * (1 - place))
+    )
+    below, above = low + (high - low) * ends
+    return float(min(below, value)), float(max(above, value))
 
 
 def around(value: float, reach: float, bounds: Interval | None) -> Interval:
@@ -220,7 +242,7 @@ def half_samples(n: int) -> NDArray[np.int64]:
 
 def half_sample_interval(
     value: float, replicates: ArrayLike, n: int, bounds: Interval | None = None, level: float = 0.95
-) -> Interval:
+) -> Interval | None:
     """Interval of a statistic of n identities from its values on `half_samples` ``[R]``.
 
     ``value +- t se``, ``se^2 = h / (n - h) var(replicates)`` with h = n // 2 (about 1 for halves), t of
@@ -236,7 +258,10 @@ def half_sample_interval(
     degrees = min(n, len(array)) - 1
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * half_sample_error(array, n)
     cut = around(value, reach, bounds)
-    known = _interval_without_spread(value, n, _constant(np.append(array, value)), bounds, level)
+    is_constant = _constant(np.append(array, value))
+    known = _interval_without_spread(value, n, is_constant, bounds, level)
+    if is_constant and not known:
+        return None
     return (min(cut[0], known[0]), max(cut[1], known[1])) if known else cut
 
 
@@ -268,13 +293,14 @@ def _interval_without_spread(
     n - x + 1) and Beta(x + 1, n - x). A mean less than half an identity from a bound counts as there, so
     that one value a hair off the bound does not turn an interval of a per cent into one of a hair.
     """
+    alone = (value, value) if constant and n >= FEWEST_EQUAL else None
     if bounds is None or not np.isfinite(bounds).all():
-        return (value, value) if constant else None
+        return alone
     low, high = bounds
     x = n * (value - low) / (high - low)
     off_bound = _worth_off_bound(value, n, bounds)
     if constant and off_bound > ROUNDING * n:
-        return value, value
+        return alone
     if off_bound >= 0.5:
         return None
     tail = (1 - level) / 2

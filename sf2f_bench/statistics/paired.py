@@ -155,6 +155,8 @@ def _effect(a: Measured, b: Measured) -> float:
 
 def _by_sign_flip(a: Measured, b: Measured, rng: np.random.Generator) -> Comparison:
     effect, interval, p = paired_difference(a.parts[0], b.parts[0], rng)
+    if interval is None:
+        raise BenchError(f"the differences of {a.n} identities are all equal: too few for an interval.")
     return Comparison(effect, interval, p, a.n, _detectable(_errors(a, b)))
 
 
@@ -215,6 +217,8 @@ def _errors(*sides: Measured) -> list[Error]:
     for side in rest:
         parts = parts - side.parts.mean(axis=0)
     identities = Error(_variance(parts, first), _count(first) - 1)
+    if not np.isfinite(identities.variance):
+        raise BenchError("a paired comparison needs numbers whose squares do not overflow.")
     spreads = [_spread_of_seeds(side) for side in sides if len(side.seeds) > 1]
     if not spreads:
         return [identities]

@@ -181,6 +181,7 @@ class Score:
     replicates ``[R]``: the value on the half-samples of `statistics.intervals.half_samples`, the same halves for
     every system; for what no identity contributes to on its own (a Frechet distance). Where the statistic grows with
     n they are brought back to the value: times value / their mean.
+    own ``[N]``: the identities' values that the value is the mean or median of, beside pseudo-values or replicates.
     """
 
     value: float
@@ -189,4 +190,5 @@ class Score:
     per_identity: FloatArray | None = None  # [N], for intervals and paired tests
     basis: Literal["mean", "median", "pseudo-values"] = "mean"
     replicates: FloatArray | None = None  # [R]
+    own: FloatArray | None = None  # [N]
     spread: float | None = None  # e.g. standard deviation over the parts of a mutual-information score

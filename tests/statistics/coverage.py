@@ -10,16 +10,23 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 from scipy import stats as scipy_stats
 
 from sf2f_bench.metrics import distribution, verification
+from sf2f_bench.metrics.diversity import Diversity, EffectiveFaces
+from sf2f_bench.metrics.matching import Matching
+from sf2f_bench.metrics.quality import MutualInformationScore
+from sf2f_bench.metrics.retrieval import MeanReciprocalRank, MedianRank, Recall
+from sf2f_bench.metrics.similarity import TrueIdentity
 from sf2f_bench.statistics.intervals import (
+    FEWEST_PAIRED,
     binomial_interval,
     half_sample_interval,
     half_samples,
@@ -30,19 +37,23 @@ from sf2f_bench.statistics.intervals import (
     pseudo_values,
 )
 from sf2f_bench.statistics.paired import Comparison, Measured, compare_scores, seeds_interval
+from sf2f_bench.types import Features, Metric
 from tests.statistics.worlds import (
     MEANS,
     Random,
     bernoulli,
     embeddings,
+    judge_world,
     over_seeds,
     ranks,
     rare_hits,
+    recall_like,
 )
 
 Interval = tuple[float, float]
 UNIT = (0.0, 1.0)
 AIM, TOLERANCE = 0.95, 0.02
+CHANCE = 2.0  # standard errors of a simulation of few worlds that the table allows on top
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,7 @@ class Case:
     runs: int = 0  # 0: 2000, or 800 beyond 100 identities
     quick: int = 300
     conservative: str = ""
+    withheld: str = ""  # the interval is not printed; how often it would cover is the reason
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,8 @@ class Outcome:
 
     def holds(self, chance: float = 0.0) -> bool:
         """Within two per cent of what it says; `chance`: standard errors of the simulation allowed on top."""
+        if self.case.withheld:
+            return True
         slack = TOLERANCE + chance * float(np.sqrt(AIM * (1 - AIM) / self.runs))
         sign = 1 if self.uniform is None else -1  # too high a share of small p-values is the fault
         off = sign * (self.share - self.aim)
@@ -131,6 +145,73 @@ def expected(metric: str, n: int, hears: float, d: int) -> float:
     rng = np.random.default_rng(1)
     runs = 4000 if n <= 100 else 1500
     return float(np.mean([STATISTICS[metric](*embeddings(rng, n, [hears], d)) for _ in range(runs)]))
+
+
+# ---------------------------------------------------------------- the metrics of the main tables
+
+
+RETRIEVAL = {50: 400, 100: 400, 300: 300, 1000: 100}  # identities: worlds
+LIKENESS = {50: 200, 100: 200, 300: 100, 1000: 24}  # of what takes seconds a world
+SYSTEMS = {"as sf2f-64": 1.0, "hears nothing": 0.0}
+NOISE_ADDS = "leaving out one identity adds noise to a step"
+WHOLE_RANKS = "half-samples of whole ranks"
+AT_LEAST = {
+    "recall@10/full": NOISE_ADDS,
+    "recall@1/g": NOISE_ADDS,
+    "mrr/full": NOISE_ADDS,
+    "median-rank/full": WHOLE_RANKS,
+    "frechet-distance": "pairs of identities weigh more than single ones",
+    "kernel-distance": "pairs of identities weigh more than single ones",
+    "mutual-information": "half-samples have smaller parts",
+    "effective-faces": "half-samples have fewer faces",
+}
+
+
+def retrieval_metrics(n: int) -> list[Metric]:
+    gallery = min(n, 100)
+    full = [Recall(10)] if gallery < n else []
+    recalls = [Recall(k, gallery) for k in (1, 5, 10)]
+    return [*recalls, *full, MedianRank(), MeanReciprocalRank(), Matching(2)]  # type: ignore[list-item]
+
+
+def likeness_metrics() -> list[Metric]:
+    return [
+        TrueIdentity("cosine"),
+        verification.VerificationAUC(),
+        MutualInformationScore(),
+        distribution.FrechetDistance(),
+        distribution.KernelDistance(),
+        Diversity(),
+        EffectiveFaces(),
+    ]  # type: ignore[list-item]
+
+
+def judged_features(rng: Random, n: int, hears: float) -> tuple[Features, Features]:
+    """Both sides as the judge sees them; its classes are 100 other people."""
+    names = tuple(map(str, range(n)))
+    templates, photos, faces = judge_world(rng, n, hears)
+    classes = judge_world(np.random.default_rng(0), 100)[1]
+    probabilities = special.softmax(20 * faces @ classes.T, axis=1)
+    return Features(names, templates, photos), Features(names, faces, faces, probabilities)
+
+
+def judged(n: int, runs: int, system: str, metrics: Sequence[Metric]) -> list[Outcome]:
+    """Every metric on the same worlds. The truth is the mean of the values: what n identities give on average."""
+    rng = np.random.default_rng(n)
+    scores = [
+        [metric(*features, rng) for metric in metrics]
+        for features in (judged_features(rng, n, SYSTEMS[system]) for _ in range(runs))
+    ]
+    found = []
+    for metric, column in zip(metrics, zip(*scores, strict=True), strict=True):
+        truth = np.mean([score.value for score in column])
+        covered = [
+            bool(score.interval and score.interval[0] <= truth <= score.interval[1]) for score in column
+        ]
+        why = next((words for name, words in AT_LEAST.items() if metric.name.startswith(name)), "")
+        case = Case(f"{metric.name}, {system}", n, lambda rng: 0.0, conservative=why)
+        found.append(Outcome(case, runs, float(np.mean(covered))))
+    return found
 
 
 # ---------------------------------------------------------------- cases
@@ -200,7 +281,11 @@ def of_pairs(values: Callable[[Random, int], np.ndarray], n: int) -> Case:
         return paired_difference(a, b, rng, resamples=500)[1], 0.1 * (1 - MEANS[values])
 
     return Case(
-        f"paired_difference, {values.__name__.replace('_', ' ')}", n, draw, quick=200 if n <= 50 else 0
+        f"paired_difference, {values.__name__.replace('_', ' ')}",
+        n,
+        draw,
+        quick=200 if n == 50 else 0,
+        withheld=f"below {FEWEST_PAIRED} identities" if n < FEWEST_PAIRED else "",
     )
 
 
@@ -285,12 +370,10 @@ INTERVALS = [
     *(of_binomial(n) for n in (50, 300)),
     *(of_median(n) for n in (50, 300)),
     of_metric("verification AUC", 50),
-    of_metric("verification AUC", 300, runs=300),
-    *(of_metric("kernel distance", n) for n in (50, 300)),
-    *(of_metric("Frechet distance", n) for n in (50, 300)),
-    of_metric("Frechet distance", 50, d=64, runs=400, why=PAIRS_WEIGH),
-    of_metric("equal error rate", 50),
-    of_metric("equal error rate", 150, runs=500),
+    of_metric("kernel distance", 50),
+    of_metric("Frechet distance", 50, runs=400),
+    of_metric("equal error rate", 50, runs=400),
+    *(of_pairs(recall_like, n) for n in (6, 10, 20, FEWEST_PAIRED)),
     *(of_pairs(values, n) for values in MEANS for n in (50, 300)),
     *(of_seeds(seeds, 300, LIKE_README, DIFFER) for seeds in (3, 5)),
     *(of_seeds(seeds, 50, LIKE_README, DIFFER, TWO_SOURCES) for seeds in (2, 3, 5)),
@@ -301,9 +384,8 @@ INTERVALS = [
     of_difference("verification AUC", 50),
     of_difference("kernel distance", 50, why=PAIRS_WEIGH),
     of_difference("kernel distance", 300, runs=400, quick=0),
-    of_difference("Frechet distance", 50, runs=500, quick=0, why=PAIRS_WEIGH),
-    of_difference("Frechet distance", 300, runs=500, quick=0, why=PAIRS_WEIGH),
-    of_difference("equal error rate", 50, runs=500, quick=0),
+    of_difference("Frechet distance", 50, runs=300, quick=0, why=PAIRS_WEIGH),
+    of_difference("equal error rate", 50, runs=300, quick=0),
     *(of_seeded(seeds, seed, words, False, why) for seeds, seed, words, why in SEEDED),
 ]
 NULLS = [
@@ -313,9 +395,8 @@ NULLS = [
     of_null("verification AUC", 50),
     of_null("kernel distance", 50, why=PAIRS_WEIGH),
     of_null("kernel distance", 300, runs=400, quick=0),
-    of_null("Frechet distance", 50, runs=500, quick=0, why=PAIRS_WEIGH),
-    of_null("Frechet distance", 300, runs=500, quick=0, why=PAIRS_WEIGH),
-    of_null("equal error rate", 50, runs=500, quick=0),
+    of_null("Frechet distance", 50, runs=300, quick=0, why=PAIRS_WEIGH),
+    of_null("equal error rate", 50, runs=300, quick=0),
     *(of_seeded(seeds, seed, words, True, why) for seeds, seed, words, why in SEEDED),
 ]
 
@@ -329,7 +410,9 @@ def line(outcome: Outcome) -> str:
     cells = [case.name, str(case.n), str(outcome.runs), f"{100 * outcome.share:.1f} %"]
     if outcome.uniform is not None:
         cells.append(f"{outcome.uniform:.3f}")
-    verdict = "yes" if outcome.holds() else "NO"
+    if case.withheld:
+        return f"| {' | '.join([*cells, f'withheld {case.withheld}'])} |"
+    verdict = "yes" if outcome.holds(CHANCE) else "NO"
     cells.append(f"{verdict}; at least: {case.conservative}" if case.conservative else verdict)
     return f"| {' | '.join(cells)} |"
 
@@ -339,11 +422,25 @@ def table(say: Callable[[str], object]) -> bool:
     say("# Do the intervals cover?\n")
     say(
         "Made by `python -m tests.statistics.coverage`. Simulated worlds with a known truth and n identities each; the "
-        'share of\n95 % intervals that contain the truth (aim: 95 +- 2; "at least": it may be more, for the reason '
-        "given).\n"
+        'share of\n95 % intervals that contain the truth (aim: 95 +- 2, and two standard errors of the simulation; "at '
+        'least": it\nmay be more, for the reason given).\n\n'
+        "First the metrics of the main tables themselves, on embeddings of 112 dimensions with the spread that the "
+        "judge's have of\ntrue photos and of sf2f-64's faces. Precision, recall, density and coverage by nearest "
+        "neighbours have no interval: a few\nlarge balls decide them, and no interval was found that covers. mAP has "
+        "a bootstrap over probes, which does not see that a\nperson's photos are everybody's rivals. Nothing here "
+        "holds what other training seeds would give.\n"
     )
-    say("| interval of | n | runs | covered | holds |\n|---|---|---|---|---|")
+    head = "| interval of | n | runs | covered | holds |\n|---|---|---|---|---|"
+    say(head)
     held = []
+    every = [(retrieval_metrics(n), n, runs, system) for system in SYSTEMS for n, runs in RETRIEVAL.items()]
+    every += [(likeness_metrics(), n, runs, "as sf2f-64") for n, runs in LIKENESS.items()]
+    for metrics, n, runs, system in every:
+        for outcome in judged(n, runs, system, metrics):
+            held.append(outcome)
+            say(line(outcome))
+    say("\nThen the intervals and the paired comparisons, on invented values:\n")
+    say(head)
     for case in INTERVALS:
         held.append(simulate(case, case.runs or (2000 if case.n <= 100 else 800)))
         say(line(held[-1]))
@@ -356,7 +453,7 @@ def table(say: Callable[[str], object]) -> bool:
     for case in NULLS:
         held.append(simulate(case, case.runs or (2000 if case.n <= 100 else 800)))
         say(line(held[-1]))
-    return all(outcome.holds() for outcome in held)
+    return all(outcome.holds(CHANCE) for outcome in held)
 
 
 def main() -> int:

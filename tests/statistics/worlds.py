@@ -55,3 +55,36 @@ def over_seeds(
     """Values ``[seeds, n]``: the identity's own, the seed's luck, and noise; mean `shift`."""
     luck = seed * rng.standard_normal((seeds, 1))
     return shift + luck + identity + 0.3 * rng.standard_normal((seeds, n))
+
+
+# Root mean squares in the judge's 112 dimensions, along the axes of the training templates' principal components:
+# of templates, of photos about their templates, of the faces of sf2f-64 (width 0.25, default budget, seed 0) and of
+# their mean; and the correlation of these faces with the templates.
+WIDTHS = (1, 1, 1, 2, 3, 4, 8, 12, 16, 16, 16, 16, 16)
+IDENTITY, PHOTO, FACE, OFF_CENTRE, HEARD = np.repeat(
+    [
+        (0.280, 0.272, 0.239, 0.198, 0.184, 0.158, 0.133, 0.104, 0.076, 0.053, 0.038, 0.027, 0.018),
+        (0.039, 0.042, 0.042, 0.040, 0.037, 0.039, 0.037, 0.034, 0.030, 0.025, 0.021, 0.017, 0.014),
+        (0.346, 0.322, 0.324, 0.138, 0.121, 0.142, 0.114, 0.092, 0.071, 0.050, 0.040, 0.029, 0.022),
+        (0.025, 0.104, 0.043, 0.047, 0.043, 0.053, 0.048, 0.037, 0.032, 0.023, 0.019, 0.014, 0.008),
+        (0.57, 0.62, 0.52, 0.28, 0.23, 0.27, 0.16, 0.12, 0.11, 0.04, 0.05, 0.02, 0.04),
+    ],
+    WIDTHS,
+    axis=1,
+)
+
+
+def judge_world(rng: Random, n: int, hears: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Templates, one photo each, and a system's faces as the judge embeds them: ``[n, 112]`` each.
+
+    hears: 1 for sf2f-64, 0 for faces that know nothing of the voice, at most 1.6.
+    """
+    voice, photo, noise = rng.standard_normal((3, n, len(IDENTITY)))
+    heard = hears * HEARD
+    templates = voice * IDENTITY
+    faces = OFF_CENTRE + FACE * (heard * voice + np.sqrt(1 - heard**2) * noise)
+    return templates, *(_at_length_1(rows) for rows in (templates + photo * PHOTO, faces))
+
+
+def _at_length_1(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
