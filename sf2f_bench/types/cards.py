@@ -8,8 +8,8 @@ from typing import Literal
 
 Place = Literal["floor", "system", "reference", "ceiling"]
 # What an anchor stands for, whatever its name: it guesses; it shows one face for everybody; it knows an attribute of
-# the person and nothing else; it is a straight line from the voice; it knows what voice and face share; it shows another
-# photo of the person; it is a system's own faces, each given to another identity.
+# the person and nothing else; it is a straight line from the voice; it knows what voice and face share; it shows
+# another photo of the person; it is a system's own faces, each given to another identity.
 Purpose = Literal[
     "", "chance", "one-face", "known-attribute", "straight-line", "shared-factors", "true-photo", "shuffled"
 ]
