@@ -114,14 +114,16 @@ def compare_scores(a: Measured, b: Measured, rng: np.random.Generator) -> Compar
     return _by_sign_flip(a, b, rng) if a.basis == "mean" else _by_medians(a, b, rng)
 
 
-def p_by_errors(a: Measured, b: Measured) -> float | None:
-    """The p of `compare_scores` alone, where it needs no random draws; None where it does: one seed's mean or median.
+def of_these_trainings(a: Measured, b: Measured) -> tuple[Measured, Measured]:
+    """Each side's mean over its seeds as one row, whose error is that of new identities alone."""
+    if max(len(a.values), len(b.values)) > 1:
+        a, b = _with_replicates(a), _with_replicates(b)
+    return _mean_row(a), _mean_row(b)
 
-    Raises BenchError where the two do not pair.
-    """
-    if _by_exchange(a, b):
-        return None
-    return _p_value(_effect(a, b), errors_between(a, b))
+
+def _mean_row(side: Measured) -> Measured:
+    values, parts = side.values.mean(keepdims=True), side.parts.mean(axis=0, keepdims=True)
+    return replace(side, values=values, parts=parts, seeds=())
 
 
 def seeds_interval(values: ArrayLike, bounds: Interval | None = None) -> tuple[float, Interval]:
