@@ -23,7 +23,7 @@ VERDICTS = {
     "better": "A better",
     "worse": "B better",
     "no difference shown": "not shown",
-    "too few seeds": "seeds?",
+    "too few seeds": "few seeds",
 }
 
 

@@ -380,7 +380,7 @@ def judge_metrics(
             left_out[f"{score.metric} by {score.extractor_role}"] = pair
         else:
             judged.append(
-                judged_metric(reference.name, score, *pair, rules, _floor(score, floors, reference))
+                judged_metric(reference.name, score, *pair, rules, floor_of(score, floors, reference))
             )
     return judged, left_out
 
@@ -403,7 +403,7 @@ def _pair(new: SeedRuns, reference: SeedRuns, key: Key) -> tuple[Measured, Measu
     return pair_of(new, reference, key, key)
 
 
-def _floor(score: ScoreRecord, floors: Sequence[RunRecord], reference: SeedRuns) -> float | None:
+def floor_of(score: ScoreRecord, floors: Sequence[RunRecord], reference: SeedRuns) -> float | None:
     """The best that hearing nothing scores: guessing, as the card states it, or an anchor in the reference."""
     known = [] if score.card.chance is None else [score.card.chance]
     known += [
