@@ -86,6 +86,7 @@ class MeanFace(_AlwaysApplies):
         "the mean training photo for everybody",
         "the training split's photos",
         fitted_to="nothing",
+        purpose="one-face",
     )
 
     def answer(self, evaluation: Evaluation) -> Answer:

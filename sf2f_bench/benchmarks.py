@@ -52,6 +52,9 @@ class Benchmark:
     training_loss: str = "embedded-perceptual"
     further: tuple[str, ...] = ("inception-2015",)  # networks that score too, where they are installed
     metrics: tuple[str, ...] = ()  # from files, beside those of the installed sets
+    primary_metric: str = (
+        ""  # of `compare`, by the protocol's network, named beforehand; empty: the headline recall
+    )
     attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
     paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)

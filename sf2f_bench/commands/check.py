@@ -36,6 +36,11 @@ STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
     help="Drop tolerated before it is a regression, such as 'recall@*=0.05' or kernel-distance=20%. Repeatable.",
 )
 @click.option("--rules", "rules_file", type=FILE, help="TOML file of margins and deciding metrics.")
+@click.option(
+    "--non-inferior",
+    is_flag=True,
+    help="Every deciding metric must be shown to be no worse than its margin; what is not shown fails.",
+)
 @click.option("--guard-cost", is_flag=True, help="Fail for training time and memory too, instead of warning.")
 @click.option("--markdown", "markdown_file", type=OUT_FILE, help="Write the result here, for a pull request.")
 @click.option("--junit", "junit_file", type=OUT_FILE, help="The same as JUnit XML, for a build server.")
@@ -45,6 +50,7 @@ def check(
     against: Path,
     margins: tuple[str, ...],
     rules_file: Path | None,
+    non_inferior: bool,
     guard_cost: bool,
     markdown_file: Path | None,
     junit_file: Path | None,
@@ -52,10 +58,10 @@ def check(
 ) -> None:
     """Judge the records in RESULTS against reference runs of the same systems.
 
-    Exit code 0: no regression; 1: a deciding metric is worse by more than its margin, or an anchor that no training
-    affects has changed; 2: undecidable, and the reason is printed: records that cannot be compared or are not valid
-    (`sf2f-bench validate`), too few identities or seeds. Another training seed is no regression: the reference's seeds
-    show how far a seed moves a number.
+    Exit code 0: no regression, and one would have been seen; 1: a deciding metric is worse by more than its margin, or
+    an anchor that no training affects has changed; 2: undecidable, and the reason is printed: records that cannot be
+    compared or are not valid (`sf2f-bench validate`), too few identities or seeds, a reference that has no room to
+    fall. Another training seed is no regression: the reference's seeds show how far a seed moves a number.
     """
     from rich.console import Console
 
@@ -64,7 +70,7 @@ def check(
     from sf2f_bench.gate.output import facts, junit, markdown
     from sf2f_bench.gate.rules import rules_of
 
-    judgement = judged(results, against, rules_of(margins, rules_file), guard_cost)
+    judgement = judged(results, against, rules_of(margins, rules_file), guard_cost, non_inferior)
     show(judgement, Console())
     for file, form in ((markdown_file, markdown), (junit_file, junit)):
         if file:
@@ -102,11 +108,13 @@ def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
     from sf2f_bench.gate.output import HEADINGS, cells
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    shown = [i for i, heading in enumerate(HEADINGS) if heading not in ("by", "noticeable" if narrow else "")]
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in ("by", "margin" if narrow else "")]
     for heading in (HEADINGS[i] for i in shown):
         table.add_column(
             heading.replace("noticeable", "notice-\nable").replace("reference", "refer-\nence"),
-            justify="right" if heading in ("reference", "new", "margin", "noticeable", "q") else "left",
+            justify="right"
+            if heading in ("reference", "new", "margin", "noticeable", "floor", "q")
+            else "left",
             no_wrap=heading != "metric",
             min_width=10 if heading == "metric" else None,
             overflow="fold",

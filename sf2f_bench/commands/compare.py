@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 
 
 WIDE = 100  # columns of a terminal that has room for p and the detectable difference
-VERDICTS = {"better": "A better", "worse": "B better", "no difference shown": "not shown"}
+VERDICTS = {
+    "better": "A better",
+    "worse": "B better",
+    "no difference shown": "not shown",
+    "too few seeds": "few seeds",
+}
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
 @click.argument("results", type=FOLDER, default=Path("results"))
-@click.option("--metrics", default="*", help="Only those that match a pattern, like 'recall@10*'.")
-@click.option("--all", "show_all", is_flag=True, help="Print every metric, not only the primary ones.")
+@click.option(
+    "--metrics", default="*", help="Show only those that match a pattern, like 'recall@10*'; q is over all."
+)
+@click.option("--all", "show_all", is_flag=True, help="Print every metric, not only those that decide.")
 @click.option("--json", "json_file", type=OUT_FILE, help="Write the numbers of every metric here, unrounded.")
 @click.option("--csv", "csv_file", type=OUT_FILE, help="Likewise, as a table.")
 @click.option("--markdown", "markdown_file", type=OUT_FILE, help="Write the answer and every metric here.")
@@ -42,6 +49,9 @@ def compare(
     markdown_file: Path | None,
 ) -> None:
     """Test A against B, metric by metric, on the same test identities; begins with the answer.
+
+    One is called better or worse only with three training seeds a side: with fewer, the difference is that of these
+    trained models.
 
     A and B: a record's JSON file, or a system's name or label among the records in RESULTS; seeds of one label are
     taken together. Records below a folder named `reference` are read only when RESULTS is that folder or lies in it.
@@ -81,7 +91,8 @@ def show(comparison: SystemComparison, console: Console, show_all: bool = False)
     for sentence in answer(comparison):
         console.print(Text(sentence, "bold"))
     console.print(Text(f"\nA  {comparison.a.label}\nB  {comparison.b.label}"))
-    shown = comparison.metrics if show_all or not comparison.primary else comparison.primary
+    deciding = [*filter(None, [comparison.primary]), *comparison.secondary]
+    shown = comparison.metrics if show_all or not deciding else deciding
     for title, compared in by_extractor(shown).items():
         console.print(Text(f"\n{title}"))
         rows = [(one.verdict, cells(comparison, one)) for one in compared]
@@ -95,37 +106,35 @@ def show(comparison: SystemComparison, console: Console, show_all: bool = False)
 
 
 def answer(comparison: SystemComparison) -> list[str]:
-    """Which one is better on the first primary metric, by how much, and on which of the others."""
+    """Which one is better on the primary metric, by how much, and on which of the others that decide."""
     from sf2f_bench.results.numbers import listed
 
-    a, b = comparison.a.name, comparison.b.name
-    if not comparison.primary:
-        counts = {
-            word: sum(VERDICTS[one.verdict] == word for one in comparison.metrics)
-            for word in VERDICTS.values()
-        }
-        return [
-            f"No primary metric was compared. Of {len(comparison.metrics)} metrics {a} is better on "
-            f"{counts['A better']}, {b} on {counts['B better']}; on {counts['not shown']} no difference is shown."
-        ]
-    first, *others = comparison.primary
-    texts = dict(zip(HEADINGS, cells(comparison, first, " to "), strict=True))
-    difference, _, interval = texts["A - B"].partition(" ")
-    numbers = (
-        f"on {texts['metric']}: {texts['A']} against {texts['B']}, difference {difference} (95 % interval "
-        f"{interval.strip('[]')}; q {'' if first.q < 0.001 else '= '}{texts['q']})"
-    )
-    if first.verdict == "no difference shown":
-        said = [f"It cannot be told whether {a} or {b} is better {numbers}."]
+    a, b, missing = comparison.a.name, comparison.b.name, comparison.missing_seeds
+    first = comparison.primary
+    if first is None:
+        said = ["The primary metric was not compared."]
     else:
-        better, worse = (a, b) if first.verdict == "better" else (b, a)
-        said = [f"{better} is better than {worse} {numbers}."]
+        texts = dict(zip(HEADINGS, cells(comparison, first, " to "), strict=True))
+        difference, _, interval = texts["A - B"].partition(" ")
+        q = f"; q {'' if texts['q'].startswith('<') else '= '}{texts['q']}"
+        people = ", for new people alone" if missing else q
+        numbers = (
+            f"on the primary metric, {texts['metric']}: {texts['A']} against {texts['B']}, difference {difference} "
+            f"(95 % interval {interval.strip('[]')}{people})"
+        )
+        if first.verdict in ("better", "worse"):
+            better, worse = (a, b) if first.verdict == "better" else (b, a)
+            said = [f"{better} is better than {worse} {numbers}."]
+        else:
+            said = [f"It cannot be told whether {a} or {b} is better {numbers}."]
+    if missing:
+        return [*said, f"Calling one better {missing} (`sf2f-bench run --seed 1`)."]
     for verdict, text in {
         "better": f"{a} is better on {{}}.",
         "worse": f"{b} is better on {{}}.",
         "no difference shown": "No difference is shown on {}.",
     }.items():
-        if names := [comparison.heading_of(one) for one in others if one.verdict == verdict]:
+        if names := [comparison.heading_of(one) for one in comparison.secondary if one.verdict == verdict]:
             said.append(text.format(listed(names)))
     return [said[0], " ".join(said[1:])] if said[1:] else said
 
@@ -200,7 +209,11 @@ def cells(comparison: SystemComparison, compared: ComparedMetric, between: str =
     )
 
 
-def _probability(p: float) -> str:
+def _probability(p: float | None) -> str:
+    from sf2f_bench.results.numbers import NOTHING
+
+    if p is None:
+        return NOTHING
     return "<.001" if p < 0.001 else "1" if p > 0.9995 else f"{p:.3f}"[1:]
 
 
@@ -208,12 +221,20 @@ def sentences(comparison: SystemComparison) -> list[str]:
     """What the numbers rest on and what they do not show."""
     sizes = sorted({one.n for one in comparison.metrics})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    said = [
-        f"n = {n} test identities, the same for both; {len(comparison.metrics)} metrics. p: two-sided; q: p after "
-        "Benjamini and Hochberg over all metrics; better: q < .05. 95 % intervals in brackets, each metric's own.",
-        f"No difference shown does not mean equal{_detectable(comparison)}.",
-        *_of_seeds(comparison),
-    ]
+    said = [f"n = {n} test identities, the same for both; {comparison.lines} metrics."]
+    if comparison.missing_seeds:
+        said.append(
+            f"No verdicts, p and q: better or worse {comparison.missing_seeds}. Another seed is another model and may "
+            "reverse any difference. The 95 % intervals in brackets are for new people and these trained models alone."
+        )
+    else:
+        said += [
+            "p: two-sided. q: p after Benjamini and Hochberg over the metrics of a family, shown or not; the primary "
+            "metric, named beforehand, is a family of its own. Better: q < .05. 95 % intervals in brackets, each "
+            "metric's own.",
+            f"No difference shown does not mean equal{_detectable(comparison)}.",
+            *_of_seeds(comparison),
+        ]
     for reason in dict.fromkeys(comparison.left_out.values()):
         metrics = [metric for metric, why in comparison.left_out.items() if why == reason]
         said.append(f"Left out because {reason}: {', '.join(metrics)}.")
@@ -222,7 +243,7 @@ def sentences(comparison: SystemComparison) -> list[str]:
 
 def _detectable(comparison: SystemComparison) -> str:
     """How large a true difference in the first metric would have been shown."""
-    first = next(iter(comparison.primary), comparison.metrics[0])
+    first = comparison.primary or comparison.metrics[0]
     if first.detectable is None:
         return ""
     return (
@@ -235,16 +256,8 @@ def _of_seeds(comparison: SystemComparison) -> list[str]:
     seeds = [runs.seeds for runs in (comparison.a, comparison.b) if runs.seeds]
     if not seeds:
         return []
-    if max(map(len, seeds)) == 1:
-        return [
-            "One training seed each: this compares these trained models, not the ways in which they were trained. "
-            "Another seed may reverse any result; train each with three or more (`sf2f-bench run --seed 1`)."
-        ]
     if len(seeds) == 1 or seeds[0] == seeds[1]:
-        pairs = ", in pairs" if len(seeds) > 1 else ""
-        text = f"{len(seeds[0])} seeds{pairs}. With few seeds intervals are wide, as they should be."
-    elif min(map(len, seeds)) == 1:
-        text = "a single seed is assumed to vary as the other side's do."
+        text = f"{len(seeds[0])} seeds{', in pairs' if len(seeds) > 1 else ''}."
     else:
         text = "seeds are not in pairs: train both sides with the same ones for narrower intervals."
     return [f"Intervals and tests allow for new training seeds as well as for new identities; {text}"]

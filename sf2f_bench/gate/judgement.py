@@ -4,7 +4,9 @@ The test. Differences are signed so that positive is better. For each metric tha
 the true difference, over new training seeds and new identities, is no further below zero than the margin. Its
 one-sided p is half the two-sided p of `statistics.paired.compare_scores` after the new side was moved up by the margin
 (one minus that, where the moved difference is not below zero). Benjamini and Hochberg's q is over all deciding
-metrics of all systems judged together.
+metrics of all systems judged together. Fewer than three new seeds are assumed to vary as the reference's do.
+
+"No regression" is said only where a fall would have been seen: see `JudgedMetric.tells` and `Judgement.unknowns`.
 """
 
 from __future__ import annotations
@@ -26,27 +28,32 @@ from sf2f_bench.results.records import RunRecord, ScoreRecord, load_all
 from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
 from sf2f_bench.results.selection import difference, groups
 from sf2f_bench.results.validation import faults_of
-from sf2f_bench.statistics.paired import SIGNIFICANT, Measured, compare_scores
+from sf2f_bench.statistics.paired import SIGNIFICANT, Error, Measured, compare_scores, errors_between, reach
 from sf2f_bench.types import BenchError, Format
 
 Verdict = Literal["regressed", "passed", "inconclusive"]
 MIN_SEEDS, MIN_IDENTITIES = 3, 30  # of the reference: with fewer, no interval is worth its name
-MIN_SENSITIVITY_IN_MARGINS = 4  # a metric that would have missed even such a drop is uninformative
+FLOORS = ("chance", "one-face")  # purposes of the anchors that hear nothing
+TAIL = 0.025  # of an interval
 RELATIVE_TOLERANCE = 1e-6  # between one seed's numbers on two machines: float32 sums in another order
 NO_REGRESSION, REGRESSION, CANNOT_TELL = 0, 1, 2
 WORDS = {NO_REGRESSION: "no regression", REGRESSION: "regression", CANNOT_TELL: "cannot tell"}
+FAMILIES = ("identity", "quality", "loss")  # each must tell, where a metric of it decides
 
 
 @dataclass(frozen=True)
 class JudgedMetric:
     """One metric of a system, new against reference, on the n identities that both have.
 
-    difference, lower, upper: new minus reference with its 95 % interval, signed so that positive is better. p:
-    one-sided, against the margin; q: after Benjamini and Hochberg, None where the metric does not decide. unchanged:
-    the reference has the new seeds too, with the same numbers, so that there is nothing to estimate.
+    family: of `FAMILIES`. floor: what hearing nothing scores; None: not known. difference, lower, upper: new minus
+    reference with its 95 % interval, signed so that positive is better. p: one-sided, against the margin; q: after
+    Benjamini and Hochberg, None where the metric does not decide. unchanged: the reference has the new seeds too, with
+    the same numbers, so that there is nothing to estimate. errors: of the difference; tail: the one-sided p below which
+    this metric is significant if no other one has fallen.
     """
 
     system: str
+    family: str
     metric: str
     version: int
     extractor: str | None
@@ -58,22 +65,32 @@ class JudgedMetric:
     reference: float
     new: float
     margin: float
+    floor: float | None
     difference: float = 0.0
     lower: float = 0.0
     upper: float = 0.0
     p: float = 1.0
     q: float | None = None
     unchanged: bool = False
+    errors: tuple[Error, ...] = ()
+    tail: float = TAIL
 
     @property
     def noticeable(self) -> float:
-        """The smallest drop whose whole interval would have been beyond the margin."""
-        return self.margin + self.upper - self.difference
+        """The smallest drop that would have been called a regression, had this metric alone fallen."""
+        return self.margin + reach(self.errors, self.tail)
+
+    @property
+    def room(self) -> float:
+        """How far the reference lies above the floor; none where that is not known."""
+        if self.floor is None:
+            return 0.0
+        return self.reference - self.floor if self.higher_is_better else self.floor - self.reference
 
     @property
     def tells(self) -> bool:
-        """Whether it passed or regressed, or would at least have noticed a drop of four margins."""
-        return self.verdict != "inconclusive" or self.noticeable <= MIN_SENSITIVITY_IN_MARGINS * self.margin
+        """Whether a noticeable drop is possible: it ends above the floor."""
+        return self.noticeable < self.room
 
     @property
     def verdict(self) -> Verdict:
@@ -86,15 +103,21 @@ class JudgedMetric:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All that the gate found. refused: system -> why it cannot be judged; remarks: what a reader should know."""
+    """All that the gate found.
+
+    refused: system -> why it cannot be judged; families: system -> those of the metrics that decide in the reference;
+    remarks: what a reader should know.
+    """
 
     title: str
     lines: tuple[JudgedMetric, ...]
     instrument: Instrument
     cost: tuple[Excess, ...]
     refused: dict[str, str]
+    families: dict[str, tuple[str, ...]]
     remarks: tuple[str, ...]
     guard_cost: bool = False
+    non_inferior: bool = False
     faulty: tuple[str, ...] = ()  # records that could not be judged, or judged against, each with its fault
 
     @property
@@ -109,14 +132,16 @@ class Judgement:
 
     @property
     def exit_code(self) -> int:
-        """1: something regressed; else 2: some system could not be judged at all; else 0."""
+        """1: something regressed, or is not shown to be no worse; else 2: a family of metrics cannot tell; else 0."""
         if self.regressions:
             return REGRESSION
         return CANNOT_TELL if self.unknowns else NO_REGRESSION
 
     @property
     def verdict(self) -> str:
-        """``no regression``, ``regression`` or ``cannot tell``."""
+        """``no regression``, ``regression`` or ``cannot tell``; of non-inferiority ``shown to be no worse`` or not."""
+        if self.non_inferior and self.exit_code != CANNOT_TELL:
+            return ("" if self.exit_code == NO_REGRESSION else "not ") + "shown to be no worse"
         return WORDS[self.exit_code]
 
     @property
@@ -129,26 +154,56 @@ class Judgement:
             for line in self.deciding
             if line.verdict == "regressed"
         ]
+        found += [
+            f"{line.system}: {line.metric} by the {line.extractor_role} is not shown to be no worse than its margin "
+            f"{line.margin:.3g} allows: it may have fallen by {-line.lower:.3g}"
+            for line in self.deciding
+            if self.non_inferior and line.verdict == "inconclusive"
+        ]
         return (*found, *(map(str, self.cost) if self.guard_cost else ()))
 
     @property
     def unknowns(self) -> tuple[str, ...]:
-        """Why the exit code is 2: systems that cannot be compared or have no conclusive metric, missing anchors."""
+        """Why the exit code is 2: systems that cannot be compared, families that cannot tell, missing anchors."""
         found = [*self.faulty, *(f"{system}: {reason}" for system, reason in self.refused.items())]
         if self.instrument.missing:
             missing = ", ".join(self.instrument.missing)
             found.append(f"comparable records of {missing} are missing, so the instrument cannot be checked")
-        if not self.systems and not found:
+        if not self.families and not found:
             found.append("no system is in both folders, so nothing was judged")
-        for system in self.systems:
-            lines = [line for line in self.deciding if line.system == system]
-            if not any(line.tells for line in lines):
-                found.append(
-                    f"{system}: all {len(lines)} deciding metrics are inconclusive, and none would have noticed even "
-                    f"a drop of {MIN_SENSITIVITY_IN_MARGINS} margins: run more training seeds (`--seed`) or use more "
-                    "test identities to narrow the intervals"
-                )
+        for system, families in self.families.items():
+            found += [f"{system}: {reason}" for reason in self.blind(system, families)]
         return tuple(found)
+
+    def blind(self, system: str, families: Iterable[str]) -> list[str]:
+        """Why some of these families cannot tell whether the system has fallen."""
+        found = []
+        for family in families:
+            lines = [one for one in self.deciding if (one.system, one.family) == (system, family)]
+            if not any(line.tells for line in lines):
+                found.append(_why_blind(family, lines))
+        return found
+
+
+def _why_blind(family: str, lines: Sequence[JudgedMetric]) -> str:
+    """Why no metric of a family tells, and what to do."""
+    if not lines:
+        return f"no metric of the family {family} could be judged: make both sides with the networks that compute one"
+    if all(line.floor is None for line in lines):
+        names = ", ".join(line.metric for line in lines)
+        return (
+            f"the floor of {names} ({family}) is not known: keep the reference's record of an anchor that shows one "
+            "face for everybody, such as mean-face, or state `chance` on the metric's card"
+        )
+    seen = "; ".join(
+        f"{line.metric} by the {line.extractor_role} lies {line.room:.3g} above its floor, and a fall of less than "
+        f"{line.noticeable:.3g} is not seen"
+        for line in lines
+    )
+    return (
+        f"no metric of the family {family} has room to fall: {seen}. Train the reference longer (`--steps`), give "
+        "either side more training seeds (`--seed`), or use more test identities"
+    )
 
 
 class _Outcome(NamedTuple):
@@ -158,12 +213,20 @@ class _Outcome(NamedTuple):
     lines: Sequence[JudgedMetric] = ()
     cost: Sequence[Excess] = ()
     refused: str = ""
+    families: tuple[str, ...] = ()
     remarks: Sequence[str] = ()
 
 
-def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: bool = False) -> Judgement:
+def check(
+    results: Path,
+    against: Path,
+    rules: Rules | None = None,
+    guard_cost: bool = False,
+    non_inferior: bool = False,
+) -> Judgement:
     """Judge the newest records in `results` against the reference runs in `against`, system by system.
 
+    non_inferior: every deciding metric must be shown to have fallen by less than its margin; what is not shown fails.
     A record that cannot be read, or does not pass `results.validation.validate`, takes no part and makes the judgement
     undecidable. Raises BenchError for a folder without records.
     """
@@ -182,7 +245,8 @@ def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: 
     known_metrics |= {absent.metric for record in (*new, *reference) for absent in record.absent}
     rules.check(known_metrics)
     here, there = _trained(new), _trained(reference)
-    outcomes = [_judge(here, old, rules) for old in there]
+    floors = [record for record in reference if record.system.purpose in FLOORS]
+    outcomes = [_judge(here, old, rules, floors) for old in there]
     known = {outcome.label for outcome in outcomes}
     unknown = [label for label in dict.fromkeys(runs.name for runs in here) if label not in known]
     part = reference[0].benchmark
@@ -192,11 +256,13 @@ def check(results: Path, against: Path, rules: Rules | None = None, guard_cost: 
         check_instrument(_newest_first(new), _newest_first(reference)),
         tuple(excess for outcome in outcomes for excess in outcome.cost),
         {outcome.label: outcome.refused for outcome in outcomes if outcome.refused},
+        {outcome.label: outcome.families for outcome in outcomes if outcome.families},
         (
             *(remark for outcome in outcomes for remark in outcome.remarks),
             *(f"{label} has no reference: not judged." for label in unknown),
         ),
         guard_cost,
+        non_inferior,
         tuple(faulty),
     )
 
@@ -230,7 +296,9 @@ def _newest_first(records: Sequence[RunRecord]) -> list[RunRecord]:
     return sorted(records, key=lambda record: record.created, reverse=True)
 
 
-def _judge(here: Sequence[SeedRuns], reference: SeedRuns, rules: Rules) -> _Outcome:
+def _judge(
+    here: Sequence[SeedRuns], reference: SeedRuns, rules: Rules, floors: Sequence[RunRecord]
+) -> _Outcome:
     """Judge one system of the reference by the first of its new runs that may be compared with it."""
     label = reference.name
     named = [side for side in here if side.name == label]
@@ -245,8 +313,13 @@ def _judge(here: Sequence[SeedRuns], reference: SeedRuns, rules: Rules) -> _Outc
     if None not in reasons:
         return _Outcome(label, refused=str(reasons[0]))
     new = named[reasons.index(None)]
-    lines, left_out = judge_metrics(new, reference, rules)
-    return _Outcome(label, lines, excesses(new, reference), "", _remarks(label, new, reference, left_out))
+    lines, left_out = judge_metrics(new, reference, rules, floors)
+    deciding = {family_of(score) for score, *_ in reference.scores.values() if rules.decides(score)}
+    families = tuple(family for family in FAMILIES if family in deciding)
+    remarks = _remarks(label, new, reference, left_out)
+    if without := ", ".join(family for family in FAMILIES if family not in deciding):
+        remarks.append(f"{label}: no metric decides of the family {without}, so a fall there is not seen.")
+    return _Outcome(label, lines, excesses(new, reference), "", families, remarks)
 
 
 def _why_not_comparable(new: SeedRuns, reference: SeedRuns) -> str | None:
@@ -294,7 +367,7 @@ def _remarks(label: str, new: SeedRuns, reference: SeedRuns, left_out: dict[str,
 
 
 def judge_metrics(
-    new: SeedRuns, reference: SeedRuns, rules: Rules
+    new: SeedRuns, reference: SeedRuns, rules: Rules, floors: Sequence[RunRecord] = ()
 ) -> tuple[list[JudgedMetric], dict[str, str]]:
     """Every metric that decides or is shown, without its q; and those that could not be judged, with the reason."""
     judged: list[JudgedMetric] = []
@@ -306,7 +379,9 @@ def judge_metrics(
         if isinstance(pair, str):
             left_out[f"{score.metric} by {score.extractor_role}"] = pair
         else:
-            judged.append(_judged(reference.name, score, *pair, rules))
+            judged.append(
+                judged_metric(reference.name, score, *pair, rules, floor_of(score, floors, reference))
+            )
     return judged, left_out
 
 
@@ -315,7 +390,8 @@ def with_q(lines: Iterable[JudgedMetric]) -> tuple[JudgedMetric, ...]:
     lines = list(lines)
     deciding = [line for line in lines if line.decides]
     q = stats.false_discovery_control([line.p for line in deciding]) if deciding else []
-    judged = [replace(line, q=float(value)) for line, value in zip(deciding, q, strict=True)]
+    tail = min(TAIL, SIGNIFICANT / max(1, len(deciding)))
+    judged = [replace(line, q=float(value), tail=tail) for line, value in zip(deciding, q, strict=True)]
     return (*judged, *(line for line in lines if not line.decides))
 
 
@@ -327,15 +403,42 @@ def _pair(new: SeedRuns, reference: SeedRuns, key: Key) -> tuple[Measured, Measu
     return pair_of(new, reference, key, key)
 
 
-def _judged(
-    system: str, score: ScoreRecord, new: Measured, reference: Measured, rules: Rules
+def floor_of(score: ScoreRecord, floors: Sequence[RunRecord], reference: SeedRuns) -> float | None:
+    """The best that hearing nothing scores: guessing, as the card states it, or an anchor in the reference."""
+    known = [] if score.card.chance is None else [score.card.chance]
+    known += [
+        one.value
+        for anchor in floors
+        if difference(anchor, reference.records[0]) is None
+        for one in anchor.scores
+        if one.metric == score.metric and one.extractor in (score.extractor, None)
+    ]
+    return (max if score.higher_is_better else min)(known, default=None)
+
+
+def family_of(score: ScoreRecord) -> str:
+    """Of `FAMILIES`: who a face is, what the faces are like, or what the training loss's network sees."""
+    if score.extractor_role == "training-loss":
+        return "loss"
+    return "identity" if score.card.family in ("identity", "verification") else "quality"
+
+
+def judged_metric(
+    system: str,
+    score: ScoreRecord,
+    new: Measured,
+    reference: Measured,
+    rules: Rules,
+    floor: float | None = None,
 ) -> JudgedMetric:
+    """The metric without its q."""
     same = _rows_of_same_seeds(new, reference)
     level = float((reference.values if same is None else reference.values[same]).mean())
     margin = rules.margin(score).of(level)
     tested = {"unchanged": True} if same is not None else _tested(score, new, reference, margin)
     return JudgedMetric(
         system=system,
+        family=family_of(score),
         metric=score.metric,
         version=score.version,
         extractor=score.extractor,
@@ -347,6 +450,7 @@ def _judged(
         reference=level,
         new=float(new.values.mean()),
         margin=margin,
+        floor=floor,
         **tested,
     )
 
@@ -363,7 +467,7 @@ def _rows_of_same_seeds(new: Measured, reference: Measured) -> list[int] | None:
 def _tested(score: ScoreRecord, new: Measured, reference: Measured, margin: float) -> dict[str, Any]:
     """The difference, its interval, and p against the margin."""
     sign = 1 if score.higher_is_better else -1
-    new = _two_as_one(new)
+    new = _few_as_one(new)
     moved = replace(new, values=new.values + sign * margin, parts=new.parts + sign * margin)
     found = compare_scores(moved, reference, np.random.default_rng(seed_of(score.metric, score.extractor)))
     effect, (lower, upper) = sign * found.effect, sorted(sign * bound for bound in found.interval)
@@ -372,14 +476,14 @@ def _tested(score: ScoreRecord, new: Measured, reference: Measured, margin: floa
         "lower": lower - margin,
         "upper": upper - margin,
         "p": found.p / 2 if effect < 0 else 1 - found.p / 2,
+        "errors": tuple(errors_between(new, reference)),
     }
 
 
-def _two_as_one(new: Measured) -> Measured:
-    """The mean of two seeds, as if it were one seed's.
+def _few_as_one(new: Measured) -> Measured:
+    """The mean of two seeds, which varies half as much as one seed of the reference.
 
-    The spread of two says next to nothing (Student's t is 12.7), while that of the reference is known. A mean of two
-    varies less than one seed, so this errs on the safe side.
+    The spread of two says next to nothing (Student's t is 12.7), while that of the reference is known.
     """
     if len(new.seeds) != 2:
         return new
@@ -388,4 +492,5 @@ def _two_as_one(new: Measured) -> Measured:
         values=new.values.mean(keepdims=True),
         parts=new.parts.mean(axis=0, keepdims=True),
         seeds=new.seeds[:1],
+        mean_of=2,
     )

@@ -10,7 +10,7 @@ from sf2f_bench.gate.judgement import JudgedMetric, Judgement
 from sf2f_bench.results.numbers import NOTHING, number
 from sf2f_bench.results.texts import markdown as escape
 
-HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "noticeable", "q", "verdict")
+HEADINGS = ("metric", "by", "reference", "new", "difference", "margin", "noticeable", "floor", "q", "verdict")
 MARKS = {0: "✅", 1: "❌", 2: "❔"}
 
 
@@ -29,7 +29,8 @@ def cells(line: JudgedMetric) -> tuple[str, ...]:
         shown(line.new, 3),
         "same numbers" if line.unchanged else f"{'+' if line.difference > 0 else ''}{change}",
         shown(line.margin),
-        NOTHING if line.unchanged else shown(line.noticeable),
+        shown(line.noticeable),
+        NOTHING if line.floor is None else shown(line.floor),
         NOTHING if line.q is None else "<.001" if line.q < 0.001 else f"{line.q:.3f}".removeprefix("0"),
         line.verdict if line.decides else f"({line.verdict})",
     )
@@ -48,9 +49,15 @@ def sentences(judgement: Judgement) -> list[str]:
         found.append(
             "Differences are new minus reference, signed so that positive is better, with 95 % intervals for new "
             "training seeds and new identities. Regressed: the whole interval is beyond the margin, and q < .05; "
-            "passed: its lower end is within the margin. Noticeable: the smallest drop whose whole interval would "
-            "have been beyond the margin. q: one-sided p against the margin, after Benjamini and Hochberg over the "
+            "passed: its lower end is within the margin. Noticeable: the smallest fall of this metric alone that would "
+            "have been called a regression: a true fall of that size is, in half of all checks. Floor: what hearing "
+            "nothing scores. q: one-sided p against the margin, after Benjamini and Hochberg over the "
             f"{len(judgement.deciding)} metrics that decide; those in brackets do not."
+        )
+    if judgement.non_inferior:
+        found.append(
+            "Non-inferiority: every metric that decides must pass; what is not shown fails. If one has truly fallen by "
+            "its margin or more, all pass in at most 2.5 % of checks."
         )
     return found
 
@@ -61,7 +68,7 @@ def markdown(judgement: Judgement) -> str:
     parts = [f"### {MARKS[judgement.exit_code]} sf2f-bench check: {shown[0]} ({shown[1]})"]
     for system in dict.fromkeys(line.system for line in judgement.lines):
         rows = [tuple(map(escape, cells(line))) for line in judgement.lines if line.system == system]
-        table = [HEADINGS, ("---", "---", *("---:",) * 6, "---"), *rows]
+        table = [HEADINGS, ("---", "---", *("---:",) * 7, "---"), *rows]
         lines = ("| " + " | ".join(row) + " |" for row in table)
         parts.append(f"**{escape(system)}**\n\n" + "\n".join(lines))
     parts.append("\n".join(f"- {escape(sentence)}" for sentence in sentences(judgement)))
@@ -76,11 +83,17 @@ def facts(judgement: Judgement) -> dict[str, Any]:
         "title": judgement.title,
         "regressions": list(judgement.regressions),
         "unknowns": list(judgement.unknowns),
-        "lines": [{**asdict(line), "verdict": line.verdict} for line in judgement.lines],
+        "non_inferior": judgement.non_inferior,
+        "lines": [_line_facts(line) for line in judgement.lines],
         "instrument": asdict(judgement.instrument),
         "cost": [asdict(excess) for excess in judgement.cost],
         "remarks": list(judgement.remarks),
     }
+
+
+def _line_facts(line: JudgedMetric) -> dict[str, Any]:
+    stated = {key: value for key, value in asdict(line).items() if key not in ("errors", "tail")}
+    return {**stated, "noticeable": line.noticeable, "tells": line.tells, "verdict": line.verdict}
 
 
 def junit(judgement: Judgement) -> str:
@@ -97,6 +110,10 @@ def junit(judgement: Judgement) -> str:
         _outcome(instrument, "error", f"missing: {', '.join(judgement.instrument.missing)}")
     for system, reason in judgement.refused.items():
         _outcome(_case(whole, system, "comparable"), "error", reason)
+    for system, families in judgement.families.items():
+        case = _case(whole, system, "room to fall")
+        if blind := judgement.blind(system, families):
+            _outcome(case, "error", "; ".join(blind))
     for excess in judgement.cost:
         kind = "failure" if judgement.guard_cost else "skipped"
         _outcome(_case(whole, excess.system, excess.what), kind, str(excess))
@@ -104,7 +121,7 @@ def junit(judgement: Judgement) -> str:
         _outcome(_case(whole, "systems", "judged"), "error", "nothing was judged")
     suites = {system: ElementTree.SubElement(root, "testsuite", name=system) for system in judgement.systems}
     for line in judgement.deciding:
-        _metric_case(suites[line.system], line)
+        _metric_case(suites[line.system], line, judgement.non_inferior)
     counted = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
     for suite in (root, *root):
         for name, tag in counted.items():
@@ -113,11 +130,12 @@ def junit(judgement: Judgement) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _metric_case(suite: ElementTree.Element, line: JudgedMetric) -> None:
+def _metric_case(suite: ElementTree.Element, line: JudgedMetric, non_inferior: bool) -> None:
     case = _case(suite, line.system, f"{line.metric} by the {line.extractor_role}")
     text = ", ".join(f"{name} {cell}" for name, cell in zip(HEADINGS[2:], cells(line)[2:], strict=True))
     if line.verdict != "passed":
-        _outcome(case, "failure" if line.verdict == "regressed" else "skipped", text)
+        failed = line.verdict == "regressed" or non_inferior
+        _outcome(case, "failure" if failed else "skipped", text)
     else:
         ElementTree.SubElement(case, "system-out").text = text
 

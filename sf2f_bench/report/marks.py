@@ -1,7 +1,7 @@
 """Bars and marks of a table: where each number lies, and which differ from the reference system's.
 
-All training seeds of a system are compared with all of the reference's, paired by identity; q is corrected over the
-metrics of the table. `sf2f-bench compare` says more about two systems.
+All training seeds of a system are compared with all of the reference's, as `sf2f-bench compare` does, which says more
+about two systems: no mark without three seeds a side.
 """
 
 from __future__ import annotations
@@ -10,33 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
-from sf2f_bench.report.tables import Bar, Cell, Column, Direction, Mark, Row, Table, tables
-from sf2f_bench.report.words import MARKS_OF_ONE_SEED, MARKS_OF_SEEDS, ONE_AGAINST_ONE, SINGLE_SEED
+from sf2f_bench.report.tables import Bar, Cell, Column, Mark, Row, Table, tables
+from sf2f_bench.report.words import MARKS_OF_SEEDS, NO_MARKS
+from sf2f_bench.results.compare import ComparedMetric, comparison_of
 from sf2f_bench.results.numbers import number
 from sf2f_bench.results.records import ScoreRecord
-from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, systems_of
+from sf2f_bench.results.seed_runs import Key, SeedRuns, missing_seeds, other_identities, systems_of
 from sf2f_bench.results.selection import Group, cached_per_group
-from sf2f_bench.statistics.exchanges import p_values
-from sf2f_bench.statistics.paired import SIGNIFICANT, Measured
+from sf2f_bench.statistics.paired import SIGNIFICANT
 
 BAR = 100.0  # width of a bar's scale
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A metric of a system and of the reference, each in the mean over its seeds; q: after Benjamini and Hochberg."""
-
-    value: float
-    reference: float
-    q: float
-
-    def direction(self, higher_is_better: bool) -> Direction | None:
-        """On which side of the reference the system stands; None where no difference is shown."""
-        if self.q >= SIGNIFICANT or self.value == self.reference:
-            return None
-        return "better" if (self.value > self.reference) == higher_is_better else "worse"
 
 
 @dataclass(frozen=True)
@@ -70,6 +54,12 @@ def marked_tables(group: Group) -> list[Table]:
     return [_marked(table, group) for table in tables(group)]
 
 
+@cached_per_group
+def _found(group: Group) -> dict[tuple[SeedRuns, SeedRuns], dict[Key, ComparedMetric]]:
+    """What was compared already, for another table of the group."""
+    return {}
+
+
 def _marked(table: Table, group: Group) -> Table:
     rows, runs = table.rows, systems_of(group)
     systems = [
@@ -82,7 +72,7 @@ def _marked(table: Table, group: Group) -> Table:
     middles = reference.values if reference else [None] * len(table.columns)
     made: dict[Row, Row] = {}
     for system in systems:
-        marks = _marks(system, reference, table.columns)
+        marks = _marks(system, reference, table.columns, _found(group))
         for row in system.rows:
             cells = zip(row.cells, scales, middles, marks, strict=True)
             new = tuple(
@@ -136,88 +126,66 @@ def _bar(score: ScoreRecord, reference: float | None, scale: tuple[float, float]
 # ---------------------------------------------------------------- marks
 
 
-def _marks(system: _System, reference: _System | None, columns: Sequence[Column]) -> list[Mark | None]:
+def _marks(
+    system: _System,
+    reference: _System | None,
+    columns: Sequence[Column],
+    known: dict[tuple[SeedRuns, SeedRuns], dict[Key, ComparedMetric]],
+) -> list[Mark | None]:
     """A mark for each column; None where the system could not be compared with the reference."""
     if reference is None or system is reference:
         return [None] * len(columns)
-    found = differences(system.runs, reference.runs, list(zip(system.keys, reference.keys, strict=True)))
+    pair = (system.runs, reference.runs)
+    if pair not in known:
+        known[pair] = differences(*pair)
+    keys = [
+        mine if mine and mine[1] else theirs for mine, theirs in zip(system.keys, reference.keys, strict=True)
+    ]
     return [
-        _mark(system, reference, difference, column) if difference else None
-        for difference, column in zip(found, columns, strict=True)
+        _mark(system, reference, compared, column) if key and (compared := known[pair].get(key)) else None
+        for key, column in zip(keys, columns, strict=True)
     ]
 
 
-def _mark(system: _System, reference: _System, difference: Difference, column: Column) -> Mark:
-    """``better than sf2f-64: .372 against .290; 2 seeds against 2; q = .031``."""
-    direction = difference.direction(column.higher_is_better)
-    if direction is None:
+def _mark(system: _System, reference: _System, compared: ComparedMetric, column: Column) -> Mark:
+    """``better than sf2f-64: .372 against .290; 3 seeds against 3; q = .031``."""
+    if compared.q is None or compared.verdict not in ("better", "worse"):
         return Mark()
-    means = ""
-    if max(len(system.runs.seeds), len(reference.runs.seeds)) > 1:
-        mine, theirs = (
-            number(column.card.factor * value, column.card.format, 3)
-            for value in (difference.value, difference.reference)
-        )
-        means = f": {mine} against {theirs}"
-    digits = 3 if round(difference.q, 3) < SIGNIFICANT else 5  # ".04996", not ".050"
-    q = "q < .001" if difference.q < 0.001 else f"q = {number(difference.q, 'share', digits)}"
+    mine, theirs = (
+        number(column.card.factor * value, column.card.format, 3) for value in (compared.a, compared.b)
+    )
+    digits = 3 if round(compared.q, 3) < SIGNIFICANT else 5  # ".04996", not ".050"
+    q = "q < .001" if compared.q < 0.001 else f"q = {number(compared.q, 'share', digits)}"
     seeds = seeds_in_words(system.runs, reference.runs)
-    return Mark(direction, f"{direction} than {reference.name}{means}; {seeds}; {q}")
+    return Mark(
+        compared.verdict, f"{compared.verdict} than {reference.name}: {mine} against {theirs}; {seeds}; {q}"
+    )
 
 
-def differences(
-    runs: SeedRuns, reference: SeedRuns, keys: Sequence[tuple[Key | None, Key | None]]
-) -> list[Difference | None]:
-    """For each (the system's metric, the reference's) how they differ; q is over all of them.
-
-    None where the two do not pair: a seed is missing the number, the identities differ, or the records keep only the
-    value.
-    """
-    if not (runs.are_saved and reference.are_saved) or other_identities(runs, reference):
-        return [None] * len(keys)
-    pairs = [_pair(runs, reference, *both) for both in keys]
-    paired = [pair for pair in pairs if pair]
-    p = p_values(paired, len(runs.values[0]))
-    q = iter(stats.false_discovery_control(p) if p else ())
-    return [
-        Difference(float(pair[0].values.mean()), float(pair[1].values.mean()), float(next(q)))
-        if pair
-        else None
-        for pair in pairs
-    ]
-
-
-def _pair(
-    runs: SeedRuns, reference: SeedRuns, left: Key | None, right: Key | None
-) -> tuple[Measured, Measured] | None:
-    if left is None or right is None or left not in runs.scores or right not in reference.scores:
-        return None
-    pair = pair_of(runs, reference, left, right)
-    return None if isinstance(pair, str) else pair
+def differences(runs: SeedRuns, reference: SeedRuns) -> dict[Key, ComparedMetric]:
+    """Every metric of both, by its key; none with too few seeds, or where the two do not pair."""
+    if missing_seeds(runs, reference) or not (runs.are_saved and reference.are_saved):
+        return {}
+    if other_identities(runs, reference):
+        return {}
+    compared = comparison_of(runs, reference).metrics
+    return {(one.metric, one.extractor): one for one in compared}
 
 
 # ---------------------------------------------------------------- words
 
 
 def seeds_in_words(runs: SeedRuns, reference: SeedRuns) -> str:
-    """``2 seeds against 2``; where one model alone stands on each side, what the test is about."""
-    mine, theirs = len(runs.seeds), len(reference.seeds)
-    if max(mine, theirs) == 1:
-        return "these two trained models alone" if mine else "that trained model alone"
-    if not mine:
-        return f"the mean of {theirs} seeds"
-    return f"{mine} seed{'s' if mine > 1 else ''} against {theirs}"
+    """``3 seeds against 4``."""
+    theirs = len(reference.seeds)
+    return f"{len(runs.seeds)} seeds against {theirs}" if runs.seeds else f"the mean of {theirs} seeds"
 
 
 def what_marks_say(others: Sequence[SeedRuns], reference: SeedRuns) -> str:
     """How many training seeds stand on each side, and what marks can say therefore."""
     theirs, counts = len(reference.seeds), sorted({len(runs.seeds) for runs in others if runs.seeds})
-    if max(theirs, *counts, 1) == 1:
-        return MARKS_OF_ONE_SEED
     here = f" ({' or '.join(map(str, counts))} here)" if counts else ""
-    words = [MARKS_OF_SEEDS.format(others=here, reference=theirs)]
-    if 1 in (theirs, *counts):
-        words.append(SINGLE_SEED)
-    if theirs == 1 and 1 in counts:
-        words.append(ONE_AGAINST_ONE)
-    return " ".join(words)
+    words = [] if all(missing_seeds(runs, reference) for runs in others) else [MARKS_OF_SEEDS]
+    if any(missing_seeds(runs, reference) for runs in others):
+        words.append(NO_MARKS)
+    return " ".join(words).format(others=here, reference=theirs)

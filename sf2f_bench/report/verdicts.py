@@ -82,14 +82,12 @@ def against_straight_line(group: Group, entry: Entry) -> str | None:
     score, line = headline(group, entry), headline(group, anchor)
     if anchor is None or score is None or line is None:
         return None
-    numbers = f"{group.headline_card.term} {share(line.value)} against {share(score.value)}"
-    if line.value <= score.value:
-        return (
-            f"{anchor.label}, a straight line from voice statistics, does not beat {entry.label}: {numbers}."
-        )
-    is_apart = line.interval is None or score.interval is None or line.interval[0] > score.interval[1]
-    overlap = "" if is_apart else ", though their intervals overlap"
-    return f"{anchor.label}, a straight line from voice statistics, beats {entry.label}: {numbers}{overlap}."
+    overlap = ""
+    if line.interval and score.interval:
+        is_apart = line.interval[0] > score.interval[1] or score.interval[0] > line.interval[1]
+        overlap = "" if is_apart else "; their intervals overlap"
+    numbers = f"{group.headline_card.term} {share(line.value)} against {share(score.value)} of {entry.label}"
+    return f"{anchor.label}, a straight line from voice statistics: {numbers}{overlap}."
 
 
 def against_shuffled(group: Group, entry: Entry) -> str | None:

@@ -18,17 +18,15 @@ SYNTHETIC = (
     "conditions, and nothing about how much real voices tell about real faces."
 )
 SEEDS = "The intervals do not contain the variation between training seeds, which is large at small budgets."
-MARKS_OF_ONE_SEED = (
-    "A mark is about these trained models alone, with one training seed each: another seed is another model, and may "
-    "bear another mark."
-)
 MARKS_OF_SEEDS = (
     "A mark is about a system, not about the row that bears it: all training seeds of the system{others} are "
     "compared with all of the reference's ({reference}), for new seeds and new identities, and each of its rows bears "
-    "the same mark. Few seeds show only large differences: Student's t is 12.7 with two seeds, 2.8 with five."
+    "the same mark. Few seeds show only large differences: Student's t is 4.3 with three seeds, 2.8 with five."
 )
-SINGLE_SEED = "A single seed is assumed to vary as the other side's do."
-ONE_AGAINST_ONE = "One seed against one is about these two trained models alone."
+NO_MARKS = (
+    "Better or worse than the reference ({reference} seeds) is marked only with three training seeds a side{others}: "
+    "another seed is another model."
+)
 PUBLISHED = (
     "Published results cannot be compared with the tables above, nor with each other: each source uses its own data, "
     "split, gallery and scoring network, mostly the network that the systems were trained with, and gives no interval. "

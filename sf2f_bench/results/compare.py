@@ -1,6 +1,10 @@
 """Two systems beside each other: every metric that both have, paired by identity, corrected for their number.
 
 From records alone. Several records of one label that differ in their seed are one system trained several times.
+
+The primary metric, which the benchmark names beforehand, is tested by itself. All others are corrected apart, each
+family of metrics over all of its lines, whichever of them the user asks to see. Better and worse are said of systems
+with three training seeds a side: with fewer there is the difference, its interval for new people, and no p.
 """
 
 from __future__ import annotations
@@ -19,22 +23,33 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.protocols.catalogue import protocol_of_records
 from sf2f_bench.registry import unknown
 from sf2f_bench.results.records import NO_CARD, check_side_files, load, load_all
-from sf2f_bench.results.seed_runs import Key, SeedRuns, other_identities, pair_of, seed_runs
+from sf2f_bench.results.seed_runs import (
+    Key,
+    SeedRuns,
+    missing_seeds,
+    other_identities,
+    pair_of,
+    seed_runs,
+)
 from sf2f_bench.results.selection import Entry, Group, difference, groups
-from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
+from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores, of_these_trainings
 from sf2f_bench.types import BenchError, ExtractorCard, MetricCard
 
-Verdict = Literal["better", "worse", "no difference shown"]
+Verdict = Literal["better", "worse", "no difference shown", "too few seeds"]
+PRIMARY = "primary"  # the family of the primary metric alone
 
 
 @dataclass(frozen=True)
 class ComparedMetric:
     """One metric of A and B, on the n identities that both have; `verdict` is about A.
 
-    p: two-sided, of the difference; q: p after Benjamini and Hochberg over all metrics; detectable: see `Comparison`.
+    family: whose metrics are corrected together. p: two-sided, of the difference; q: p after Benjamini and Hochberg
+    over the family; both None with too few seeds, where lower and upper allow for new people alone. detectable: see
+    `Comparison`.
     """
 
     metric: str
+    family: str
     version: int
     extractor: str | None
     extractor_role: str
@@ -46,20 +61,28 @@ class ComparedMetric:
     difference: float
     lower: float
     upper: float
-    p: float
-    q: float
+    p: float | None
+    q: float | None
     detectable: float | None
     verdict: Verdict
 
 
 @dataclass(frozen=True)
 class SystemComparison:
-    """All metrics of A against B. left_out: metrics that both have and why they could not be paired."""
+    """All metrics of A against B. left_out: metrics that both have and why they could not be paired; lines: of how
+    many metrics `metrics` are those that were asked for.
+    """
 
     a: SeedRuns
     b: SeedRuns
     metrics: tuple[ComparedMetric, ...]
     left_out: dict[str, str]
+    lines: int
+
+    @property
+    def missing_seeds(self) -> str | None:
+        """Why no verdict is given, in words; None where one is."""
+        return missing_seeds(self.a, self.b)
 
     @property
     def title(self) -> str:
@@ -78,15 +101,21 @@ class SystemComparison:
         return card.headings.get(extractor.convention, card.heading) or one.metric
 
     @property
-    def primary(self) -> list[ComparedMetric]:
-        """The metrics that decide, by the network of the verdicts or in an anchor's own space; the headline first."""
-        role = protocol_of_records(self.a.records[0].benchmark.protocol).headline_role
-        found = [
+    def primary(self) -> ComparedMetric | None:
+        """The primary metric; None where it was not asked for, or a side does not have it."""
+        return next((one for one in self.metrics if one.family == PRIMARY), None)
+
+    @property
+    def secondary(self) -> list[ComparedMetric]:
+        """The other metrics that decide, by the network of the verdicts or in an anchor's own space."""
+        role = _role(self.a)
+        return [
             one
             for one in self.metrics
-            if one.extractor_role in (role, "none") and role in self.card_of(one.metric).decides
+            if one.family != PRIMARY
+            and one.extractor_role in (role, "none")
+            and role in self.card_of(one.metric).decides
         ]
-        return sorted(found, key=lambda one: not self.card_of(one.metric).headline)
 
     def frame(self) -> pd.DataFrame:
         """One row a metric, unrounded, with what decides its meaning."""
@@ -99,7 +128,7 @@ class SystemComparison:
             "system_b": self.b.name,
             "seeds_a": " ".join(str(record.seed) for record in self.a.records),
             "seeds_b": " ".join(str(record.seed) for record in self.b.records),
-            "metrics": len(self.metrics),
+            "metrics": self.lines,
         }
         return pd.DataFrame([{**common, **asdict(compared)} for compared in self.metrics])
 
@@ -124,10 +153,8 @@ def compare(
     names = sorted({left[0] for keys in shared for left, _ in keys})
     if names and not any(fnmatchcase(name, metrics) for name in names):
         raise BenchError(unknown("metric", metrics, names))
-    made = [
-        _comparison(*pair, [both for both in keys if fnmatchcase(both[0][0], metrics)])
-        for pair, keys in zip(comparable, shared, strict=True)
-    ]
+    every = [comparison_of(*pair, keys) for pair, keys in zip(comparable, shared, strict=True)]
+    made = [_filtered(comparison, metrics) for comparison in every]
     if not any(comparison.metrics for comparison in made):
         reasons_left_out = sorted({reason for one in made for reason in one.left_out.values()})
         why = "; ".join(reasons_left_out) or "they have no metric by the same extractor in common"
@@ -193,17 +220,39 @@ def _why_not_comparable(a: SeedRuns, b: SeedRuns) -> str | None:
 # ---------------------------------------------------------------- metric by metric
 
 
-def _comparison(a: SeedRuns, b: SeedRuns, wanted: Sequence[tuple[Key, Key]]) -> SystemComparison:
+def comparison_of(
+    a: SeedRuns, b: SeedRuns, keys: Sequence[tuple[Key, Key]] | None = None
+) -> SystemComparison:
+    """Of comparable systems in all metrics, or in those of these keys of each."""
     compared, left_out = [], {}
-    for left, right in wanted:
+    for left, right in _shared(a, b) if keys is None else keys:
         made = _compared(a, b, left, right)
         if isinstance(made, str):
             left_out[left[0]] = made
         else:
             compared.append(made)
-    q = stats.false_discovery_control([one.p for one in compared]) if compared else []
-    judged = [_judged(one, float(value)) for one, value in zip(compared, q, strict=True)]
-    return SystemComparison(a, b, tuple(judged), left_out)
+    return SystemComparison(a, b, tuple(_judged(compared)), left_out, len(compared))
+
+
+def _filtered(comparison: SystemComparison, metrics: str) -> SystemComparison:
+    """Only the metrics that match a pattern, with their q over all."""
+    kept = tuple(one for one in comparison.metrics if fnmatchcase(one.metric, metrics))
+    left_out = {name: why for name, why in comparison.left_out.items() if fnmatchcase(name, metrics)}
+    return replace(comparison, metrics=kept, left_out=left_out)
+
+
+def _role(runs: SeedRuns) -> str:
+    """Of the network whose verdicts count."""
+    return protocol_of_records(runs.records[0].benchmark.protocol).headline_role
+
+
+def _family(a: SeedRuns, metric: str, role: str) -> str:
+    """The family whose metrics are corrected together; the primary metric's own where it is that one."""
+    record = a.records[0]
+    card = record.metrics.get(metric, NO_CARD)
+    primary = record.benchmark.primary_metric
+    is_primary = metric == primary if primary else card.headline
+    return PRIMARY if is_primary and role in (_role(a), "none") else card.family
 
 
 def _shared(a: SeedRuns, b: SeedRuns) -> list[tuple[Key, Key]]:
@@ -223,9 +272,12 @@ def _compared(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> ComparedMetric
         return pair
     one, other = a.scores[left][0], b.scores[right][0]
     score = one if one.extractor else other
-    result = compare_scores(*pair, np.random.default_rng(seed_of(score.metric, score.extractor)))
+    few = missing_seeds(a, b) is not None
+    sides = of_these_trainings(*pair) if few else pair
+    result = compare_scores(*sides, np.random.default_rng(seed_of(score.metric, score.extractor)))
     return ComparedMetric(
         metric=score.metric,
+        family=_family(a, score.metric, score.extractor_role),
         version=score.version,
         extractor=score.extractor,
         extractor_role=score.extractor_role,
@@ -237,14 +289,24 @@ def _compared(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> ComparedMetric
         difference=result.effect,
         lower=result.interval[0],
         upper=result.interval[1],
-        p=result.p,
-        q=1.0,
-        detectable=result.detectable,
-        verdict="no difference shown",
+        p=None if few else result.p,
+        q=None,
+        detectable=None if few else result.detectable,
+        verdict="too few seeds" if few else "no difference shown",
     )
 
 
-def _judged(compared: ComparedMetric, q: float) -> ComparedMetric:
+def _judged(compared: Sequence[ComparedMetric]) -> list[ComparedMetric]:
+    """With q over each family, and the verdict that it bears."""
+    families: dict[str, list[float]] = {}
+    for one in compared:
+        if one.p is not None:
+            families.setdefault(one.family, []).append(one.p)
+    q = {family: iter(stats.false_discovery_control(p)) for family, p in families.items()}
+    return [one if one.p is None else _with_q(one, float(next(q[one.family]))) for one in compared]
+
+
+def _with_q(compared: ComparedMetric, q: float) -> ComparedMetric:
     verdict: Verdict = "no difference shown"
     if q < SIGNIFICANT:
         verdict = "better" if (compared.difference > 0) == compared.higher_is_better else "worse"

@@ -55,6 +55,7 @@ class BenchmarkPart(Part):
     gallery_size: Positive
     ks: Annotated[tuple[Positive, ...], Field(min_length=1)]
     segments: Count  # voice windows a test identity gives
+    primary_metric: str = ""  # of `compare`; empty: the headline
 
 
 class SystemPart(Part):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str | None]  # metric, extractor
 
+MIN_SEEDS = 3  # of a trained system, before one is called better than another
 RELATIVE_TOLERANCE = 1e-9  # between a record's value and the mean of its identities' values
 UNPAIRED = "the records keep neither values of the identities nor of half-samples"
 
@@ -95,6 +96,19 @@ def other_identities(a: SeedRuns, b: SeedRuns) -> str | None:
         if not frame.index.equals(first):
             return f"they rest on other test identities ({len(first)} here, {len(frame)} there)"
     return None
+
+
+def missing_seeds(a: SeedRuns, b: SeedRuns) -> str | None:
+    """What keeps a difference from being called better or worse, in words; None where nothing does.
+
+    An anchor that trains nothing needs no seeds.
+    """
+    counts = [len(side.seeds) for side in (a, b) if side.seeds]
+    if not counts or min(counts) >= MIN_SEEDS:
+        return None
+    if len(counts) == 1:
+        return f"needs three training seeds; has {counts[0]}"
+    return f"needs three training seeds a side; has {counts[0]} and {counts[1]}"
 
 
 def pair_of(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> tuple[Measured, Measured] | str:

@@ -154,6 +154,7 @@ def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
         gallery_size=benchmark.gallery_size,
         ks=benchmark.ks,
         segments=SEGMENTS,
+        primary_metric=benchmark.primary_metric,
     )
 
 

@@ -56,7 +56,8 @@ class Measured:
     """One metric of one system with S training seeds on n identities.
 
     values ``[S]``: the metric's value; parts: per-identity or pseudo-values ``[S, n]``, or replicates ``[S, R]``,
-    as `basis` says. seeds: of the S trainings; none for an anchor, which a training seed could not change.
+    as `basis` says. seeds: of the S trainings; none for an anchor, which a training seed could not change. mean_of: a
+    single row may be the mean of so many seeds.
     """
 
     values: Array
@@ -64,6 +65,7 @@ class Measured:
     basis: Basis
     n: int
     seeds: tuple[int, ...] = ()
+    mean_of: int = 1
 
     def __post_init__(self) -> None:
         columns = self.parts.shape[1] if self.parts.ndim == 2 else 0
@@ -108,18 +110,20 @@ def compare_scores(a: Measured, b: Measured, rng: np.random.Generator) -> Compar
     Raises BenchError where the two do not pair.
     """
     if not _by_exchange(a, b):
-        return _by_errors(_effect(a, b), _errors_between(a, b), a.n)
+        return _by_errors(_effect(a, b), errors_between(a, b), a.n)
     return _by_sign_flip(a, b, rng) if a.basis == "mean" else _by_medians(a, b, rng)
 
 
-def p_by_errors(a: Measured, b: Measured) -> float | None:
-    """The p of `compare_scores` alone, where it needs no random draws; None where it does: one seed's mean or median.
+def of_these_trainings(a: Measured, b: Measured) -> tuple[Measured, Measured]:
+    """Each side's mean over its seeds as one row, whose error is that of new identities alone."""
+    if max(len(a.values), len(b.values)) > 1:
+        a, b = _with_replicates(a), _with_replicates(b)
+    return _mean_row(a), _mean_row(b)
 
-    Raises BenchError where the two do not pair.
-    """
-    if _by_exchange(a, b):
-        return None
-    return _p_value(_effect(a, b), _errors_between(a, b))
+
+def _mean_row(side: Measured) -> Measured:
+    values, parts = side.values.mean(keepdims=True), side.parts.mean(axis=0, keepdims=True)
+    return replace(side, values=values, parts=parts, seeds=())
 
 
 def seeds_interval(values: ArrayLike, bounds: Interval | None = None) -> tuple[float, Interval]:
@@ -135,8 +139,7 @@ def seeds_interval(values: ArrayLike, bounds: Interval | None = None) -> tuple[f
         raise BenchError(f"an interval over seeds needs values [seeds >= 2, N], got {list(array.shape)}.")
     sample = Measured(array.mean(axis=1), array, "mean", array.shape[1], tuple(range(len(array))))
     mean = float(array.mean())
-    reach = _reach(_errors(sample), (1 - LEVEL) / 2)
-    return mean, around(mean, reach, bounds)
+    return mean, around(mean, reach(_errors(sample), (1 - LEVEL) / 2), bounds)
 
 
 def _by_exchange(a: Measured, b: Measured) -> bool:
@@ -187,7 +190,7 @@ def _median_difference(a: Array, b: Array, axis: int) -> Array:
 
 
 def _by_errors(effect: float, errors: Sequence[Error], n: int) -> Comparison:
-    interval = around(effect, _reach(errors, (1 - LEVEL) / 2), None)
+    interval = around(effect, reach(errors, (1 - LEVEL) / 2), None)
     return Comparison(effect, interval, _p_value(effect, errors), n, _detectable(errors))
 
 
@@ -199,7 +202,7 @@ def _difference(a: Measured, b: Measured) -> Measured:
     return replace(a, values=a.values - b.values, parts=a.parts - b.parts)
 
 
-def _errors_between(a: Measured, b: Measured) -> list[Error]:
+def errors_between(a: Measured, b: Measured) -> list[Error]:
     """Of the difference of the two means over seeds: the same seeds in pairs, others apart."""
     left, right = _with_replicates(a), _with_replicates(b)
     sides = [_difference(left, right)] if len(a.seeds) > 1 and a.seeds == b.seeds else [left, right]
@@ -222,7 +225,7 @@ def _errors(*sides: Measured) -> list[Error]:
     spreads = [_spread_of_seeds(side) for side in sides if len(side.seeds) > 1]
     if not spreads:
         return [identities]
-    single_seeds = sum(len(side.seeds) == 1 for side in sides)
+    single_seeds = sum(1 / side.mean_of for side in sides if len(side.seeds) == 1)
     weights = [1 / spread.seeds + single_seeds for spread in spreads]
     noise = sum(weight * spread.noise for weight, spread in zip(weights, spreads, strict=True))
     return [
@@ -277,7 +280,7 @@ def _with_replicates(side: Measured) -> Measured:
 # ---------------------------------------------------------------- from errors to intervals and tests
 
 
-def _reach(errors: Sequence[Error], tail: float) -> float:
+def reach(errors: Sequence[Error], tail: float) -> float:
     """Half the width of the interval that leaves `tail` on either side."""
     squares = (variance * special.stdtrit(degrees, tail) ** 2 for variance, degrees in errors)
     return float(np.sqrt(sum(squares)))
@@ -285,14 +288,14 @@ def _reach(errors: Sequence[Error], tail: float) -> float:
 
 def _p_value(effect: float, errors: Sequence[Error]) -> float:
     """Twice the tail whose interval ends at zero."""
-    if effect == 0 or _reach(errors, SMALLEST_TAIL) <= abs(effect):
+    if effect == 0 or reach(errors, SMALLEST_TAIL) <= abs(effect):
         return float(effect == 0)
     if len(errors) == 1:
         (only,) = errors
         return float(2 * special.stdtr(only.degrees, -abs(effect) / np.sqrt(only.variance)))
 
     def beyond(exponent: float) -> float:
-        return _reach(errors, 10**exponent) - abs(effect)
+        return reach(errors, 10**exponent) - abs(effect)
 
     return float(min(1.0, 2 * 10 ** optimize.brentq(beyond, np.log10(SMALLEST_TAIL), np.log10(0.5))))
 

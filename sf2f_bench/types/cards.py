@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Place = Literal["floor", "system", "reference", "ceiling"]
-# What an anchor stands for, whatever its name: it guesses; it knows an attribute of the person and nothing else; it is
-# a straight line from the voice; it knows what voice and face share; it shows another photo of the person; it is a
-# system's own faces, each given to another identity.
+# What an anchor stands for, whatever its name: it guesses; it shows one face for everybody; it knows an attribute of
+# the person and nothing else; it is a straight line from the voice; it knows what voice and face share; it shows
+# another photo of the person; it is a system's own faces, each given to another identity.
 Purpose = Literal[
-    "", "chance", "known-attribute", "straight-line", "shared-factors", "true-photo", "shuffled"
+    "", "chance", "one-face", "known-attribute", "straight-line", "shared-factors", "true-photo", "shuffled"
 ]
 FittedTo = Literal["nothing", "training-loss", "judge"]
 Role = Literal["judge", "training-loss", "further", "none"]

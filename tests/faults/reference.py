@@ -1,7 +1,7 @@
 """Makes reference runs small: `python -m tests.faults.reference RESULTS FOLDER`.
 
-Of the newest records in RESULTS it keeps in FOLDER what the gate reads: systems and exact anchors with their numbers,
-no pictures, voices and training curves.
+Of the newest records in RESULTS it keeps in FOLDER what the gate reads: systems, exact anchors and floors with their
+numbers, no pictures, voices and training curves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sf2f_bench.gate.judgement import FLOORS
 from sf2f_bench.results.records import SideFiles, load_all, save
 from sf2f_bench.results.selection import groups
 
@@ -24,7 +25,9 @@ def keep(results: Path, folder: Path) -> list[Path]:
             replicates=record.replicates(),
         )
         for record in newest.values()
-        if record.system.kind == "system" or record.system.tolerance is not None
+        if record.system.kind == "system"
+        or record.system.tolerance is not None
+        or record.system.purpose in FLOORS
     ]
 
 
