@@ -322,9 +322,9 @@ class FakeSide(SeedRuns):
 
 
 @settings(max_examples=15)
-@given(st.permutations(range(20)), st.floats(-0.3, 0.1))
+@given(st.permutations(range(40)), st.floats(-0.3, 0.1))
 def test_the_order_of_identities_changes_nothing(order, change):
-    rows = 0.3 + EASY[:20] + np.random.default_rng(3).normal(0, 0.03, (6, 1)) + np.zeros((6, 20))
+    rows = 0.3 + EASY[:40] + np.random.default_rng(3).normal(0, 0.03, (6, 1)) + np.zeros((6, 40))
     rows[0] += change
     here = judge_metrics(FakeSide(rows[:1], (9,)), FakeSide(rows[1:], range(5)), Rules())[0][0]
     there = judge_metrics(FakeSide(rows[:1, order], (9,)), FakeSide(rows[1:, order], range(5)), Rules())[0][0]
