@@ -112,7 +112,7 @@ def answer(comparison: SystemComparison) -> list[str]:
     a, b, missing = comparison.a.name, comparison.b.name, comparison.missing_seeds
     first = comparison.primary
     if first is None:
-        said = ["The primary metric was not compared."]
+        said = [f"The primary metric, {comparison.primary_name}, was not compared."]
     else:
         texts = dict(zip(HEADINGS, cells(comparison, first, " to "), strict=True))
         difference, _, interval = texts["A - B"].partition(" ")

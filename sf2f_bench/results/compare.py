@@ -101,6 +101,13 @@ class SystemComparison:
         return card.headings.get(extractor.convention, card.heading) or one.metric
 
     @property
+    def primary_name(self) -> str:
+        """The metric that the benchmark names beforehand, or the protocol's headline."""
+        record = self.a.records[0]
+        headlines = (name for name, card in record.metrics.items() if card.headline)
+        return record.benchmark.primary_metric or next(headlines, "not named")
+
+    @property
     def primary(self) -> ComparedMetric | None:
         """The primary metric; None where it was not asked for, or a side does not have it."""
         return next((one for one in self.metrics if one.family == PRIMARY), None)

@@ -75,7 +75,7 @@ def test_anchors_say_where_they_stand_and_what_they_know() -> None:
     assert [(card.name, card.place, card.purpose, card.tolerance) for card in rows] == [
         ("chance", "floor", "chance", 1e-6),
         ("gender-oracle", "floor", "known-attribute", 1e-6),
-        ("mean-face", "floor", "", None),
+        ("mean-face", "floor", "one-face", None),
         ("nearest-training-face", "floor", "", None),
         ("linear-listener", "ceiling", "straight-line", None),
         ("shared-factor-oracle-embedding", "ceiling", "shared-factors", None),

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import record_factory as factory
+from click.testing import CliRunner
 from scipy import stats as scipy_stats
 
+from sf2f_bench.commands.compare import compare as compare_command
 from sf2f_bench.results.compare import compare
 from sf2f_bench.results.records import ScoreRecord, save
 from sf2f_bench.statistics.intervals import half_samples, paired_difference
@@ -186,6 +188,20 @@ def test_q_is_over_the_lines_of_a_family_whatever_is_shown_and_the_primary_metri
         few = compare("sf2f-64", "voice2face-64", tmp_path, pattern)[0]
         assert few.lines == 7
         assert all(line == lines[line.metric] for line in few.metrics)
+
+
+def test_with_three_seeds_it_gives_a_verdict(tmp_path):
+    many_metrics(tmp_path)
+    done = CliRunner(env={"COLUMNS": "120"}).invoke(
+        compare_command, ["sf2f-64", "voice2face-64", str(tmp_path)], catch_exceptions=False
+    )
+    words = " ".join(done.output.split())
+    assert (
+        "sf2f-64 (width 0.25) is better than voice2face-64 on the primary metric, recall@10 g100: " in words
+    )
+    assert "3 seeds, in pairs." in words
+    assert "a family of its own" in words
+    assert "No difference shown does not mean equal: on recall@10 g100 a true difference of" in words
 
 
 def test_the_primary_metric_is_the_benchmarks(tmp_path):
