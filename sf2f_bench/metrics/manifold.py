@@ -186,7 +186,7 @@ class ManifoldShare(SuiteMetric):
     @property
     def card(self) -> MetricCard:
         """They stand side by side."""
-        quantity, place = self.name.partition("/")[0], list(SIDES).index(self.side)
+        quantity, place = self.name.partition("/")[0], min(3, list(SIDES).index(self.side))
         priority, further = SIDES[self.side]
         return MetricCard(
             quantity,

@@ -38,7 +38,7 @@ def rounded(probes: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 def test_one_of_two_is_each_probes_area_under_the_curve(pair):
     score = Matching(2)(side(pair[1]), side(pair[0]), np.random.default_rng(0))
     expected = [roc_auc_score(np.arange(N) == i, row) for i, row in enumerate(rounded(*pair))]
-    np.testing.assert_allclose(score.per_identity, expected, rtol=1e-12)
+    np.testing.assert_allclose(score.own, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("candidates", [2, 5, 10])

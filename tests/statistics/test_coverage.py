@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.statistics.coverage import INTERVALS, NULLS, Case, Outcome, line, simulate
+from tests.statistics.coverage import (
+    INTERVALS,
+    NULLS,
+    Case,
+    Outcome,
+    judged,
+    line,
+    retrieval_metrics,
+    simulate,
+)
 
 CHANCE = 2.6  # standard errors that a short simulation may be off by luck, beside the two per cent
 
@@ -23,6 +32,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say(case):
 def test_equals_are_told_apart_as_seldom_as_said(case):
     outcome = simulate(case, case.quick)
     assert outcome.holds(CHANCE), line(outcome)
+
+
+@pytest.mark.parametrize("system", ["as sf2f-64", "hears nothing"])
+def test_retrievals_intervals_cover_on_the_judges_embeddings(system):
+    for outcome in judged(50, 120, system, retrieval_metrics(50)):
+        assert outcome.holds(CHANCE), line(outcome)
 
 
 SHORTER = 150  # runs that show a gross fault

@@ -56,6 +56,7 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         ("manifold recall k=5", 4),
         ("density k=5", 2),
         ("coverage k=5", 3),
+        ("capped precision k=5", 3),
         ("diversity", 7),
         ("effective faces", 1),
         ("distinct faces", 9),
@@ -87,6 +88,7 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         ("manifold recall k=5", 2),
         ("density k=5", -1),
         ("coverage k=5", 0),
+        ("capped precision k=5", -1),
     ],
     (PAPER, "retrieval"): [
         ("recall@1 g100x3", 1),

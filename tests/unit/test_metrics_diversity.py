@@ -142,6 +142,7 @@ def test_the_factory_gives_every_metric_once():
         "copied-faces",
         "consistency",
         "consistency-auc",
+        "capped-precision/k5",
     ]
     lower = {metric.name for metric in face_metrics(100, [1], 300) if not metric.higher_is_better}
     assert lower == {"frechet-distance/extrapolated", "copied-faces"}

@@ -212,7 +212,7 @@ def test_matching_is_the_mean_over_all_choices_of_the_others(real, fake):
             others = [i for i in range(9) if i != probe and (not within or label[i] == label[probe])]
             values.append([_hit(cosines[probe], probe, choice, k) for choice in combinations(others, n - 1)])
         got = metrics[name](few, drawn, np.random.default_rng(0))
-        np.testing.assert_allclose(got.per_identity, [np.mean(row) for row in values], rtol=1e-12)
+        np.testing.assert_allclose(got.own, [np.mean(row) for row in values], rtol=1e-12)
 
 
 def _hit(cosines: np.ndarray, probe: int, others: tuple[int, ...], k: int) -> float:

@@ -11,6 +11,9 @@ from scipy import stats
 
 from sf2f_bench.metrics import retrieval
 from sf2f_bench.metrics.retrieval import (
+    MeanReciprocalRank,
+    MedianRank,
+    Recall,
     expected_ranks,
     expected_recall,
     inter_identity_leave_one_out,
@@ -19,7 +22,8 @@ from sf2f_bench.metrics.retrieval import (
     recall_at_k,
     reciprocal_ranks,
 )
-from sf2f_bench.types import BenchError
+from sf2f_bench.statistics.paired import Measured, compare_scores
+from sf2f_bench.types import BenchError, Features
 
 SIMILARITIES = ("cosine", "l1")
 quick = settings(max_examples=40, deadline=None)
@@ -147,7 +151,7 @@ def test_the_blocks_do_not_show(monkeypatch, similarity):
     expected = ranks(probes, gallery, similarity)
     assert expected[1].sum() == 6
     monkeypatch.setattr(retrieval, "PROBE_BLOCK", 7)
-    monkeypatch.setattr(retrieval, "GALLERY_BLOCK", 9)
+    monkeypatch.setattr(retrieval, "GALLERY_BLOCK", 8)
     np.testing.assert_array_equal(ranks(probes, gallery, similarity), expected)
 
 
@@ -241,3 +245,56 @@ def test_inter_identity_similarity_is_the_mean_over_unlike_pairs():
 def test_a_wrong_input_is_refused_with_what_was_wrong(call, message):
     with pytest.raises(BenchError, match=message):
         call()
+
+
+# ---------------------------------------------------------------- both roles of an identity
+
+
+@quick
+@given(
+    st.integers(0, 10**6), st.sampled_from([(12, 5, 2), (12, 11, 3), (9, 2, 1), (30, 10, 10)]), st.booleans()
+)
+def test_recalls_pseudo_values_leave_an_identity_out_of_probes_and_gallery(seed, sizes, has_ties):
+    n, gallery_size, k = sizes
+    probes, gallery = np.random.default_rng(seed).standard_normal((2, n, 3))
+    if has_ties:
+        probes, gallery = np.sign(probes), np.sign(gallery)
+    order = retrieval.ranking(probes, gallery)
+    value = expected_recall(order.better, order.ties, n, gallery_size, k).mean()
+    without = []
+    for left_out in range(n):
+        rows = np.delete(np.arange(n), left_out)
+        without.append(expected_recall(*ranks(probes[rows], gallery[rows]), n - 1, gallery_size, k).mean())
+    got = retrieval.recall_pseudo_values(order, gallery_size, k)
+    np.testing.assert_allclose(got, n * value - (n - 1) * np.array(without), atol=1e-12)
+    assert got.mean() == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "metric", [Recall(1, 10), Recall(5, 10), Recall(5), MedianRank(), MeanReciprocalRank()]
+)
+@pytest.mark.parametrize("is_blind", [True, False])
+def test_one_face_for_all_has_exact_numbers_without_an_interval_of_chance(metric, is_blind):
+    """One face's order of the gallery is everybody's, so each place is taken once."""
+    people = tuple(map(str, range(40)))
+    gallery = np.random.default_rng(0).standard_normal((40, 6))
+    face = np.ones((40, 6))
+    real = Features(people, np.ones((40, 6)) if is_blind else gallery)
+    score = metric(real, Features(people, face), np.random.default_rng(0))
+    chance = {"recall@1/g10": 0.1, "recall@5/g10": 0.5, "recall@5/full": 0.125, "median-rank/full": 20.5}
+    chance["mrr/full"] = np.mean(1 / np.arange(1, 41))
+    assert score.value == pytest.approx(chance[metric.name])
+    assert score.interval == pytest.approx((score.value, score.value), abs=1e-9)
+    assert score.own is not None
+
+
+def test_a_system_better_on_everybody_is_seen_although_its_people_are_rivals_too():
+    random = np.random.default_rng(2)
+    people = tuple(map(str, range(60)))
+    truth = random.standard_normal((60, 8))
+    good, weak = truth + random.standard_normal((60, 8)), truth + 3 * random.standard_normal((60, 8))
+    found = [Recall(5, 20)(Features(people, truth), Features(people, face), random) for face in (good, weak)]
+    a, b = (Measured(np.array([one.value]), one.per_identity[None], one.basis, one.n) for one in found)
+    compared = compare_scores(a, b, random)
+    assert compared.effect == pytest.approx(found[0].value - found[1].value)
+    assert compared.p < 0.001

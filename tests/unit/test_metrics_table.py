@@ -113,7 +113,7 @@ def test_drawn_faces_search_among_the_true_ones(real, fake):
     better, ties = retrieval.ranks(fake.embeddings, real.embeddings)
     assert (better != retrieval.ranks(real.embeddings, fake.embeddings)[0]).any()
     expected = retrieval.expected_recall(better, ties, N, GALLERY, 5)
-    np.testing.assert_array_equal(scores(real, fake)["recall@5/g10"].per_identity, expected)
+    np.testing.assert_array_equal(scores(real, fake)["recall@5/g10"].own, expected)
     difference = fake.embeddings.astype(np.float64) - real.embeddings + 1e-6
     assert scores(real, fake)["l1"].value == pytest.approx(np.abs(difference).sum(axis=1).mean())
 
@@ -146,13 +146,13 @@ def test_a_gender_oracle_in_its_own_space_is_twice_chance():
 
 def test_ranks_are_computed_once_for_all_metrics_of_a_pair(real, fake, monkeypatch):
     calls = []
-    original = retrieval.ranks
+    original = retrieval.ranking
 
     def counting(probes, gallery, similarity):
         calls.append(similarity)
         return original(probes, gallery, similarity)
 
-    monkeypatch.setattr(retrieval, "ranks", counting)
+    monkeypatch.setattr(retrieval, "ranking", counting)
     scores(real, fake)
     assert sorted(calls) == ["cosine", "l1"]
     scores(real, replace(fake, embeddings=fake.embeddings[::-1].copy()))

@@ -49,6 +49,8 @@ def scored():
         table[f"{metric.name}|{JUDGE}"] = (
             result.replicates if result.per_identity is None else result.per_identity
         )
+        if result.own is not None:
+            people[f"{metric.name}|{JUDGE}|own"] = result.own
         scores.append(entry(metric.name, result.value, N, result.interval, basis))
     some = np.append(random.random(N - 4), [np.nan] * 4)
     people[f"matching/1:2/G|{JUDGE}"] = some
@@ -111,7 +113,7 @@ def edited(path, change):
 def test_a_sound_record_has_no_fault_and_says_what_was_made_anew(tmp_path):
     found = validate(saved(tmp_path))
     assert found.faults == []
-    assert found.summary.endswith("4 scores (1 mean, 1 median, 1 pseudo-values, 1 replicates)")
+    assert found.summary.endswith("4 scores (1 mean, 1 pseudo-values, 2 replicates)")
     assert "sf2f-64 (width 0.25), seed 0, synthetic-64/1" in found.summary
 
 
@@ -123,7 +125,7 @@ def score_of(content, name):
     ("name", "field", "change", "fault"),
     [
         ("matching", "value", lambda value: value + 1e-6, "but the mean of its per-identity values is"),
-        ("median-rank", "value", lambda value: value + 0.5, "but the median of its per-identity values is"),
+        ("median-rank", "value", lambda value: value + 0.5, "but the median of these values is"),
         ("verification-auc", "value", lambda value: value - 0.2, "pseudo-values have the mean"),
         (
             "verification-auc",
