@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sf2f_bench.benchmarks import Benchmark, check_gallery
 from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.evaluation.copying import TrainingPictures
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, kept, load_tensors, save_tensors
 from sf2f_bench.registry import described, place_of, unfit
@@ -134,6 +135,11 @@ class Evaluation:
         """Every photo of every training identity: uint8 ``[n, 3, H, W]`` each."""
         return [self.store.faces(identity.id) for identity in self.store.identities("train")]
 
+    @cached_property
+    def training_pictures(self) -> TrainingPictures:
+        """The training photos, for finding copies of them."""
+        return TrainingPictures(np.concatenate(self.train_faces))
+
     # ------------------------------------------------------------ features
 
     def embed(self, key: str, images: ByteArray) -> Extracted:
@@ -169,6 +175,10 @@ class Evaluation:
             photos=tensors["photos"],
             owners=tensors["owners"],
             training_photos=self._remembered_training(key)["photos"],
+            training_likeness=self._remember(
+                ("training-likeness", key),
+                lambda: {"photos": self.training_pictures.likeness(np.concatenate(others))},
+            )["photos"],
             strata=strata_of(self.identities),
         )
 
@@ -255,10 +265,13 @@ def take(features: Features, rows: np.ndarray) -> Features:
     def cut(values: FloatArray | None) -> FloatArray | None:
         return None if values is None else values[numbers]
 
-    photos, owners = features.photos, features.owners
-    if photos is not None and owners is not None:
+    photos, owners, likeness = features.photos, features.owners, features.training_likeness
+    if photos is None or owners is None:
+        likeness = cut(likeness)
+    else:
         places = [np.flatnonzero(owners == number) for number in numbers]
         photos = photos[np.concatenate(places)]
+        likeness = None if likeness is None else likeness[np.concatenate(places)]
         owners = np.repeat(np.arange(len(numbers)), [len(place) for place in places])
     return replace(
         features,
@@ -269,6 +282,7 @@ def take(features: Features, rows: np.ndarray) -> Features:
         repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, numbers],
         photos=photos,
         owners=owners,
+        training_likeness=likeness,
         strata={
             letter: tuple(labels[number] for number in numbers) for letter, labels in features.strata.items()
         },

@@ -87,9 +87,8 @@ OF_TRUE_SIDE = ("photos", "training_photos", "G", "N", "A", "GNA")  # other need
 def missing_needs(metric: Metric, real: Features, fake: Features) -> set[str]:
     """Which of the metric's needs these features do not meet."""
     missing = {need for need in metric.needs if need not in (real if need in OF_TRUE_SIDE else fake).offers}
-    if "samples" in metric.needs and real.samples is None:
-        missing.add("samples")
-    return missing
+    of_both_sides = {"samples", "training_likeness"} & set(metric.needs)
+    return missing | (of_both_sides - real.offers)
 
 
 def mean_score(values: Matrix, rng: np.random.Generator, bounds: Interval | None) -> Score:

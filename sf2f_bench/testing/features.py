@@ -34,6 +34,7 @@ def true_features(n: int, strata: int = 2) -> Features:
             photos=photos,
             owners=np.repeat(np.arange(n), PHOTOS),
             training_photos=unit(random.normal(size=(40, WIDTH)), random, 0.0),
+            training_likeness=random.uniform(0.5, 0.9, len(photos)),
             strata={
                 letter: tuple(kinds[label] for label in random.permutation(labels))
                 for letter, kinds in STRATA.items()
@@ -56,7 +57,17 @@ def _faces(real: Features, like: Matrix, noise: float, seed: int) -> Features:
     random = np.random.default_rng(seed)
     faces = unit(like, random, noise)
     repeats = np.stack([unit(faces, random, 0.1) for _ in range(2)])
-    return locked(Features(real.identities, faces, faces, probabilities_of(faces), repeat_faces=repeats))
+    likeness = random.uniform(0.5, 1.0, len(faces))
+    return locked(
+        Features(
+            real.identities,
+            faces,
+            faces,
+            probabilities_of(faces),
+            repeat_faces=repeats,
+            training_likeness=likeness,
+        )
+    )
 
 
 def unit(rows: Matrix, random: np.random.Generator, noise: float) -> Matrix:
@@ -87,6 +98,7 @@ def locked(features: Features) -> Features:
         "photos",
         "owners",
         "training_photos",
+        "training_likeness",
     ):
         array = getattr(features, name)
         if array is not None:

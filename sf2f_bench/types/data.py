@@ -143,6 +143,9 @@ class Features:
     belongs to; training_photos ``[T, D]``: of the training split; strata: what is known of the identities,
     ``{"G": (...), "N": (...), "A": (...), "GNA": (...)}`` (gender, nationality, age group, all three), None where
     it is not known.
+
+    training_likeness: how like a training photo a picture is, by pixels alone (`evaluation.copying`): of the generated
+    faces ``[N]``, and on the true side of `photos` ``[M]``.
     """
 
     identities: tuple[str, ...]
@@ -155,6 +158,7 @@ class Features:
     photos: FloatArray | None = None
     owners: NDArray[np.int64] | None = None
     training_photos: FloatArray | None = None
+    training_likeness: FloatArray | None = None
     strata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
@@ -164,9 +168,8 @@ class Features:
         if self.recognises and not self.own_space:
             have.add("embeddings")
         optional = {"takes": self.repeat_faces}
-        optional |= {
-            name: getattr(self, name) for name in ("samples", "probabilities", "photos", "training_photos")
-        }
+        names = ("samples", "probabilities", "photos", "training_photos", "training_likeness")
+        optional |= {name: getattr(self, name) for name in names}
         have |= {name for name, array in optional.items() if array is not None}
         return frozenset(have | set(self.strata))
 

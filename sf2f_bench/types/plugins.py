@@ -187,7 +187,7 @@ class Metric(Protocol):
     version: int
     higher_is_better: bool
     # Of the generated side: "ranking", "embeddings", "samples", "probabilities", "takes" (`repeat_faces`); of the true
-    # side: "photos", "training_photos", and strata by letter: "G", "N", "A", "GNA".
+    # side: "photos", "training_photos", and strata by letter: "G", "N", "A", "GNA"; of both: "training_likeness".
     needs: tuple[str, ...]
     min_n: int
     # `card`, a MetricCard, is optional: a metric without one has a column of its own in the table of further metrics.

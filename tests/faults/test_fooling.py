@@ -132,6 +132,37 @@ def test_a_system_that_draws_one_face_for_all_sets_off_the_collapse_alarm(evalua
     assert alarms(found, "collapsed", "collapse")
 
 
+@pytest.mark.parametrize("faces", ["one for each gender", "one for each gender and half of the ages"])
+def test_a_lookup_of_few_faces_sets_off_the_collapse_alarm(evaluation, seen, faces):
+    people = evaluation.store.identities("train")
+    old = np.median([person.age for person in people])
+    kinds = [(person.gender, "age" in faces and person.age > old) for person in people]
+    means = np.stack([faces.mean(axis=0) for faces in evaluation.train_faces])
+    mean = {kind: means[[one == kind for one in kinds]].mean(axis=0) for kind in set(kinds)}
+    wanted = [mean[person.gender, "age" in faces and person.age > old] for person in evaluation.identities]
+    scores, found = seen("lookup", np.rint(np.stack(wanted)).astype(np.uint8))
+    assert scores["effective-faces", "judge"].value <= len(mean)
+    assert alarms(found, "lookup", "collapse")
+
+
+ALTERED = {
+    "mirrored": lambda photo, other: photo[..., ::-1],
+    "darker": lambda photo, other: photo * 0.7,
+    "of less contrast": lambda photo, other: 128 + (photo - 128) * 0.6,
+    "moved": lambda photo, other: np.roll(photo, (2, 3), (-2, -1)),
+    "a mean of two": lambda photo, other: (photo + other) / 2,
+}
+
+
+@pytest.mark.parametrize("how", ALTERED)
+def test_a_system_that_shows_altered_training_photos_sets_off_the_copying_alarm(evaluation, seen, how):
+    photos = np.concatenate(evaluation.train_faces).astype(float)
+    faces = ALTERED[how](photos[:80], photos[90:170])
+    scores, found = seen("copier", np.rint(faces).astype(np.uint8))
+    assert scores["copied-pictures", "judge"].value > 0.6
+    assert alarms(found, "copier", "copied pictures")
+
+
 def test_a_system_that_shows_training_photos_sets_off_the_copying_alarm(evaluation, seen):
     photos = np.concatenate(evaluation.train_faces)
     scores, found = seen("copier", photos[np.arange(len(evaluation.identities)) % len(photos)])
@@ -141,7 +172,8 @@ def test_a_system_that_shows_training_photos_sets_off_the_copying_alarm(evaluati
 
 def test_real_photos_of_others_set_off_neither_alarm(evaluation, seen):
     scores, found = seen("honest", evaluation.held_out_photos)
-    assert scores["copied-faces", "judge"].interval[0] < 0.05
+    for name in ("copied-faces", "copied-pictures"):
+        assert scores[name, "judge"].interval[0] < 0.05
     assert scores["distinct-faces", "judge"].value > 0.5
     assert not [note.text for note in found if note.alarm]
 

@@ -210,8 +210,8 @@ def test_what_decides_and_what_is_shown_beside_it():
 
 def test_alarms_are_those_of_collapse_and_of_copies():
     alarms = {name: metric.card.alarm for name, metric in METRICS[BENCH].items() if metric.card.alarm}
-    assert set(alarms) == {"diversity", "copied-faces"}
-    assert (alarms["diversity"].limit, alarms["diversity"].of_true_photos) == (0.5, True)
+    assert set(alarms) == {"effective-faces", "copied-faces", "copied-pictures"}
+    assert (alarms["effective-faces"].limit, alarms["effective-faces"].of_true_photos) == (0.12, True)
     assert (alarms["copied-faces"].limit, alarms["copied-faces"].above) == (0.05, True)
 
 

@@ -56,17 +56,17 @@ def test_without_the_same_people_there_is_no_paired_interval(tmp_path):
 
 
 def test_collapse_is_an_alarm_for_systems_and_not_for_the_mean_face():
-    few, photos = {"diversity": (0.44, 0.41, 0.47)}, full_record("real-photo-oracle", 1.0)
-    true = photos.scores[[score.metric for score in photos.scores].index("diversity")].value
-    assert true == 1.0
+    few, photos = {"effective-faces": (7.0, 6.4, 7.6)}, full_record("real-photo-oracle", 1.0)
+    true = photos.scores[[score.metric for score in photos.scores].index("effective-faces")].value
+    assert true == 64
     (alarm,) = alarms(
         [with_scores(full_record(), few), with_scores(full_record("mean-face", 0.1), few), photos]
     )
     assert alarm.startswith(
-        "sf2f-64 (width 0.25): diversity .440 (.410 to .470), below 50 % of the true photos' 1.00, distinct faces"
+        "sf2f-64 (width 0.25): effective faces 7.00 (6.40 to 7.60), below 12 % of the true photos' 64.0, distinct faces"
     )
     assert "has collapsed" in alarm
-    assert not alarms([with_scores(full_record(), {"diversity": (0.49, 0.47, 0.51)}), photos])
+    assert not alarms([with_scores(full_record(), {"effective-faces": (7.5, 7.2, 7.8)}), photos])
     assert not alarms([with_scores(full_record(), few)])  # without true photos beside it nothing can be said
 
 

@@ -32,6 +32,7 @@ MISSING = {  # what is missing -> why, in words
     "N": "nationality is not known",
     "A": "age is not known",
     "GNA": "not all of gender, nationality and age are known",
+    "training_likeness": "needs faces, which this row does not give",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
 }
 
@@ -91,7 +92,7 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
     """All that one extractor is asked for, and by the judge the audio-length curve too."""
     assert found.rows is not None
     real = take(evaluation.real(key), found.rows)
-    fake = _generated(evaluation, key, answer, real.identities)
+    fake = _generated(evaluation, key, answer, real.identities, whole)
     if fake is None:
         return
     extractor, role = evaluation.extractors[key], role_of(key)
@@ -107,7 +108,9 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
                 found.add(AtLength(metric, seconds), result, extractor, role)
 
 
-def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...]) -> Features | None:
+def _generated(
+    evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...], whole: bool
+) -> Features | None:
     """The generated side as an extractor sees it; None where the answer has nothing for this extractor."""
     recognises = evaluation.extractors[key].recognises
     if answer.faces is None:
@@ -117,7 +120,10 @@ def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[st
     repeats = None
     if answer.repeat_faces is not None and key == "judge":
         repeats = np.stack([evaluation.embed(key, faces)[0] for faces in answer.repeat_faces])
-    return Features(names, embeddings, embeddings, probabilities, recognises=recognises, repeat_faces=repeats)
+    fake = Features(names, embeddings, embeddings, probabilities, recognises=recognises, repeat_faces=repeats)
+    if key != "judge" or not whole:
+        return fake
+    return replace(fake, training_likeness=evaluation.training_pictures.likeness(answer.faces))
 
 
 def _is_asked(metric: Metric, fake: Features, whole: bool) -> bool:
