@@ -104,6 +104,7 @@ BENCHMARKS = {
         Benchmark(
             "synthetic-64",
             "synthetic",
+            further=("embedded-judge-2", "inception-2015"),
             smoke_limits=SMALL_WORLD,
             description="the synthetic world: procedural faces and source-filter voices with a known law; no download",
         ),
@@ -111,6 +112,7 @@ BENCHMARKS = {
             "synthetic-128",
             "synthetic",
             image_size=128,
+            further=("embedded-judge-2", "inception-2015"),
             smoke_limits=SMALL_WORLD,
             description="the same world at 128 pixels",
         ),

@@ -23,6 +23,7 @@ from sf2f_bench.commands.check import check
 from sf2f_bench.commands.compare import compare
 from sf2f_bench.commands.export import export
 from sf2f_bench.commands.export_voices import export_voices
+from sf2f_bench.commands.judge_traits import judge_traits
 from sf2f_bench.commands.list import list_command
 from sf2f_bench.commands.migrate import migrate
 from sf2f_bench.commands.new import new
@@ -220,7 +221,7 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
 
 
 OTHERS: tuple[click.Command, ...] = (associate, audit, check, compare, export, export_voices, list_command)
-for other in (*OTHERS, migrate, new, score, validate, weights):
+for other in (*OTHERS, judge_traits, migrate, new, score, validate, weights):
     main.add_command(other)
 
 

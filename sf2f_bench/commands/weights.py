@@ -98,7 +98,7 @@ def verify() -> None:
 @weights.command(name="build-embedded")
 @click.option("--out", type=OUT_FOLDER, required=True, help="Folder for the safetensors files.")
 def build_embedded(out: Path) -> None:
-    """Train the two embedded networks again, as the shipped ones were trained."""
+    """Train the embedded recognisers again, as the shipped ones were trained."""
     from sf2f_bench.extractors.build_embedded import build
     from sf2f_bench.extractors.embedded import SPECS
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from sf2f_bench.data.synthetic.dataset import stream_photos
+from sf2f_bench.data.synthetic.dataset import stream_photos, stream_traits
 from sf2f_bench.extractors.embedded import SIZE, EmbeddedSpec, FaceNetwork, network_from, spec_of
 from sf2f_bench.files import write_atomically
 from sf2f_bench.progress import Reporter
@@ -39,12 +39,13 @@ class Built:
     rank1: float  # held-out people found at rank 1 by another photo of them
     rank1_blurred: float  # the same with the probes blurred to 16 x 16 pixels
     held_out: int  # people
+    accuracy: float  # of telling two photos of one held-out person from photos of two
 
     def __str__(self) -> str:
         return (
             f"{self.path}: {self.size} bytes, sha256 {self.sha256}\n"
             f"rank 1 among {self.held_out} held-out people: {self.rank1:.3f}, "
-            f"{self.rank1_blurred:.3f} with probes of 16 x 16 pixels"
+            f"{self.rank1_blurred:.3f} with probes of 16 x 16 pixels; verification accuracy {self.accuracy:.3f}"
         )
 
 
@@ -76,10 +77,11 @@ def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
         rank1=rank1(rounded, held_out[:, 0], held_out[:, 1]),
         rank1_blurred=rank1(rounded, blur(held_out[:, 0], 16), held_out[:, 1]),
         held_out=HELD_OUT,
+        accuracy=verification_accuracy(rounded, held_out[:, 0], held_out[:, 1]),
     )
 
 
-def _half(network: FaceNetwork) -> dict[str, Tensor]:
+def _half(network: nn.Module) -> dict[str, Tensor]:
     """The argument of `network_from`: the state with floating tensors in half precision."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
@@ -95,12 +97,17 @@ def render(spec: EmbeddedSpec, people: range, count: int, reporter: Reporter) ->
     return photos
 
 
-def train(spec: EmbeddedSpec, photos: Tensor, reporter: Reporter) -> FaceNetwork:
+def train(spec: EmbeddedSpec, photos: Tensor, reporter: Reporter) -> nn.Module:
     """The spec's network after its steps over uint8 ``[people, photos, 3, 64, 64]``, in evaluation mode."""
     generator = torch.Generator().manual_seed(spec.seed)
+    wanted = (
+        torch.from_numpy(stream_traits(spec.stream, range(len(photos))))
+        if spec.traits
+        else torch.arange(len(photos))
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        network = spec.network(spec.identities).train()
+        network = spec.network(len(spec.traits) or spec.identities).train()
     network = network.to(memory_format=torch.channels_last)  # faster on a CPU
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -109,9 +116,13 @@ def train(spec: EmbeddedSpec, photos: Tensor, reporter: Reporter) -> FaceNetwork
     with reporter.bar(f"train {spec.name}", spec.steps) as bar:
         for _ in range(spec.steps):
             people, images = batch(photos, generator)
-            _, logits = network(images.contiguous(memory_format=torch.channels_last))
+            found = network(images.contiguous(memory_format=torch.channels_last))
             optimiser.zero_grad()
-            loss = F.cross_entropy(logits, people)
+            loss = (
+                F.mse_loss(found, wanted[people])
+                if spec.traits
+                else F.cross_entropy(found[1], wanted[people])
+            )
             loss.backward()
             optimiser.step()
             schedule.step()
@@ -159,6 +170,18 @@ def rank1(network: FaceNetwork, probes: Tensor, gallery: Tensor) -> float:
     with torch.no_grad():
         a, b = (network(side.float() / 255)[0] for side in (probes, gallery))
     return float((a @ b.T).argmax(dim=1).eq(torch.arange(len(a))).double().mean())
+
+
+def verification_accuracy(network: nn.Module, first: Tensor, second: Tensor) -> float:
+    """The accuracy, at its best threshold, of telling pairs of one person from as many pairs of two.
+
+    first, second: uint8 ``[N, 3, H, W]``, row i of both is the same person.
+    """
+    with torch.no_grad():
+        a, b = (network(side.float() / 255)[0] for side in (first, second))
+    same, other = (a * b).sum(dim=1), (a * b.roll(1, 0)).sum(dim=1)
+    right = (same[None] >= same[:, None]).sum(dim=1) + (other[None] < same[:, None]).sum(dim=1)
+    return float(right.max()) / (2 * len(same))
 
 
 def _move(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,9 +1,10 @@
-"""The two small face networks that ship with the package, for runs without downloads.
+"""The small face networks that ship with the package, for runs without downloads.
 
-Both were trained here, on rendered faces of the synthetic world, so their ids say `embedded` and their
-scores must never be read as those of a published recogniser. `embedded-judge` scores; `embedded-perceptual`
+They were trained here, on rendered faces of the synthetic world, so their ids say `embedded` and their scores must
+never be read as those of a published recogniser. `embedded-judge` and `embedded-judge-2` score; `embedded-perceptual`
 is the training loss. They differ in architecture and share no training identity, so that a generator trained
-against one is not fitted to the other. `sf2f-bench weights build-embedded` trains them again.
+against one is not fitted to the others. `embedded-traits` reads a face's traits and recognises nobody.
+`sf2f-bench weights build-embedded` trains them again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
+from sf2f_bench.data.synthetic.world import TRAITS as WORLD_TRAITS
 from sf2f_bench.extractors.frozen import extract
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard
@@ -115,6 +118,39 @@ def perceptual_network(classes: int) -> FaceNetwork:
     return FaceNetwork(blocks, tail, 64, classes)
 
 
+class Mixer(nn.Module):
+    """One step over all places of a map, one over all its channels, each around a shortcut: ``[B, c, 8, 8]``.
+
+    Source: the block of MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601), with batch normalisation.
+    """
+
+    def __init__(self, c: int, places: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for _ in range(2))
+        self.places = nn.Sequential(nn.Linear(places, 2 * places), nn.GELU(), nn.Linear(2 * places, places))
+        self.channels = nn.Sequential(nn.Conv2d(c, 2 * c, 1), nn.GELU(), nn.Conv2d(2 * c, c, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, c, h, w]`` with ``h * w`` places, to the same."""
+        x = x + self.places(self.norms[0](x).flatten(2)).view_as(x)
+        return x + self.channels(self.norms[1](x))
+
+
+def second_judge_network(classes: int) -> FaceNetwork:
+    """The second judge: patches of 8 x 8 pixels and perceptrons, no convolution over neighbours; 96-d embedding."""
+    c, places = 96, (SIZE // 8) ** 2
+    blocks = [nn.Sequential(nn.Conv2d(3, c, 8, 8), Mixer(c, places)), Mixer(c, places), Mixer(c, places)]
+    tail = nn.Sequential(Mixer(c, places), nn.Conv2d(c, 24, 1), nn.Flatten(), _embed(24 * places, 96))
+    return FaceNetwork(blocks, tail, 96, classes)
+
+
+def trait_network(traits: int) -> nn.Module:
+    """Images float ``[B, 3, 64, 64]`` in 0..1 to so many traits ``[B, traits]``: a residual network."""
+    stem = [nn.BatchNorm2d(3), nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    body = [*stem, Residual(16, 24, 1), Residual(24, 48, 2), Residual(48, 80, 2), Residual(80, 80, 2)]
+    return nn.Sequential(*body, nn.Flatten(), _embed(80 * 4 * 4, 96), nn.ReLU(), nn.Linear(96, traits))
+
+
 def _convolution(c: int, d: int) -> list[nn.Module]:
     return [nn.Conv2d(c, d, 3, 1, 1, bias=False), nn.BatchNorm2d(d), nn.ReLU()]
 
@@ -130,13 +166,15 @@ class EmbeddedSpec:
 
     name: str
     version: int
-    network: Callable[[int], FaceNetwork]  # from the number of classes
+    network: Callable[[int], nn.Module]  # from the number of classes, or of traits
     stream: str  # of synthetic people outside every benchmark
     identities: int  # trained on people 0..identities-1 of the stream
     photos: int  # of each of them
     steps: int
     seed: int
     sha256: str  # of the weights file that ships with this version
+    accuracy: float | None = None  # of verification on held-out people, as `weights build-embedded` prints it
+    traits: tuple[str, ...] = ()  # that it reads; none: it tells people apart
 
     @property
     def filename(self) -> str:
@@ -169,8 +207,32 @@ SPECS = {
             seed=12,
             sha256="b991dea6d8515e84ffa2f1e36e78efd3cce0c9e084d82b2219d5454ae937db32",
         ),
+        EmbeddedSpec(
+            name="embedded-judge-2",
+            version=1,
+            network=second_judge_network,
+            stream="second judge",
+            identities=1600,
+            photos=5,
+            steps=2400,
+            seed=13,
+            sha256="e72378552f35670d526173e65707936a4fc6eba7d0a9afebb0117c4ffa5df9b0",
+            accuracy=1.0,
+        ),
     )
 }
+TRAITS = EmbeddedSpec(
+    name="embedded-traits",
+    version=1,
+    network=trait_network,
+    stream="traits",
+    identities=6000,
+    photos=2,
+    steps=2500,
+    seed=14,
+    sha256="4e4f14322334143f7791df437ac55e0d5929ae72ee4e2bedf48202eb69e8d4f6",
+    traits=WORLD_TRAITS,
+)
 
 
 def spec_of(name: str) -> EmbeddedSpec:
@@ -180,9 +242,9 @@ def spec_of(name: str) -> EmbeddedSpec:
     return SPECS[name]
 
 
-def network_from(weights: bytes, spec: EmbeddedSpec) -> FaceNetwork:
+def network_from(weights: bytes, spec: EmbeddedSpec) -> Any:
     """The frozen float32 network, in evaluation mode, from the bytes of a safetensors file."""
-    network = spec.network(spec.identities)
+    network = spec.network(len(spec.traits) or spec.identities)
     network.load_state_dict(load(weights))  # copies half precision into float32
     # Channels last is faster on a CPU; images of either layout are accepted.
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -226,7 +288,16 @@ class EmbeddedExtractor:
         """The card of an embedded network; raises BenchError for an unknown name. Its file ships with the package."""
         spec = spec_of(name)
         people = f"{spec.identities:,} synthetic people, {spec.photos} rendered photos of each"
-        return ExtractorCard(trained_on=people, licence="Apache-2.0", synthetic=True)
+        if spec.accuracy is not None:
+            people += f"; verification accuracy {spec.accuracy:.1%} on others"
+        return ExtractorCard(
+            title="By a network of the package",
+            order=50,
+            trained_on=people,
+            licence="Apache-2.0",
+            synthetic=True,
+            families=("identity", "verification"),
+        )
 
     def __init__(self, name: str) -> None:
         spec = spec_of(name)

@@ -1,8 +1,9 @@
 """Agreement of face and person in what a voice gives away: gender, age, ethnicity.
 
-These metrics compare an attribute judge's verdicts on the generated faces with what is known of the people. The judge's
-error on true photos (`evaluation.attribute_judges.judge_error`) belongs beside them, but it is no ceiling: a smooth face
-that shows an attribute plainly is judged more reliably than a photo. The ceiling is a perfect verdict on everybody.
+These metrics compare an attribute judge's verdicts on the generated faces with what is known of the people. The
+judge's error on true photos (`evaluation.attribute_judges.judge_error`) belongs beside them, but it is no ceiling: a
+smooth face that shows an attribute plainly is judged more reliably than a photo. The ceiling is a perfect verdict on
+everybody.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class WordAgreement:
     Range: 0..1; chance is the row of shuffled voices.
     Direction: higher is better.
     Source: agreement of judged attributes as in Speech2Face (Oh et al. 2019, arXiv 1905.09773).
-    Pitfall: the true photos' row is no ceiling: a smooth face that shows the gender plainly is judged more reliably than
-    a photo with its pose and light, so a system can lie above it. The ceiling is 1.
+    Pitfall: the true photos' row is no ceiling: a smooth face that shows the gender plainly is judged more reliably
+    than a photo with its pose and light, so a system can lie above it. The ceiling is 1.
     """
 
     attribute: str

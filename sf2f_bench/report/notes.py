@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scipy.stats import kendalltau, spearmanr
+
 from sf2f_bench.report.tables import tables
 from sf2f_bench.report.verdicts import (
     Note,
@@ -21,6 +23,7 @@ from sf2f_bench.results.numbers import NOTHING, listed, with_interval
 from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.types import MetricCard
 
+FEWEST_TO_RANK = 4  # rows, for a rank correlation
 EVERYTHING = "all"  # the metric of an `AbsentScore` that names an unavailable network
 
 
@@ -53,7 +56,9 @@ def caption(group: Group) -> list[str]:
 def notes(group: Group) -> list[Note]:
     """All notes of one table: reasons not to trust it, verdicts, limits, and what is missing."""
     audit = [note for note in audit_notes(group) if not note.alarm]
-    rest = [*_limits(group), *_remarks(group), *unavailable(group), *absences(group)]
+    rest = [
+        *_limits(group), *agreement(group), *_remarks(group), *unavailable(group), *absences(group),
+    ]  # fmt: skip
     return [*main_notes(group), *audit, *map(Note, rest)]
 
 
@@ -66,6 +71,31 @@ def main_notes(group: Group) -> list[Note]:
     found += [note for note in (*_synthetic_networks(group), *audit_notes(group), *warned) if note.alarm]
     found += map(Note, _verdicts(group)) if group.part.paired else _unpaired(group)
     return found + [note for note in warned if not note.alarm]
+
+
+def agreement(group: Group) -> Iterator[str]:
+    """How alike the judge and every further recogniser order the rows, and the pairs of rows that they turn round."""
+    metric = group.headline
+    for other in group.further:
+        found = [
+            (entry.label, *(entry.score(metric, by) for by in ("judge", other))) for entry in group.entries
+        ]
+        rows = [(label, a, b) for label, a, b in found if a and b and a.extractor]
+        if len(rows) < FEWEST_TO_RANK:
+            continue
+        judged, others = ([row[side].value for row in rows] for side in (1, 2))
+        tau, rho = kendalltau(judged, others).statistic, spearmanr(judged, others).statistic
+        turned = [
+            f"{a[0]} and {b[0]}"
+            for i, a in enumerate(rows)
+            for b in rows[i + 1 :]
+            if (a[1].value - b[1].value) * (a[2].value - b[2].value) < 0
+        ]
+        where = f"in the other order: {listed(turned)}" if turned else "no two in another order"
+        yield (
+            f"By {metric}, {other} and the judge order {len(rows)} rows with a Kendall rank correlation of {tau:.2f} "
+            f"(Spearman {rho:.2f}); {where}."
+        )
 
 
 def _set_aside(group: Group) -> Iterator[str]:

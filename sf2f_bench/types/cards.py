@@ -172,6 +172,7 @@ class ExtractorCard:
     title: how its table begins, "By Inception, which tells pictures apart and not people"; order: among the tables
     of further networks, lowest first. trained_on, licence: of its weights. convention: whose names its numbers have,
     see `MetricCard.headings`. synthetic: trained on synthetic faces, so its numbers on real photos are no result.
+    families: of the metrics that it is asked for beside a judge; empty: all.
     files: its files of weights, for `sf2f-bench weights`: names, or addresses that may end in their checksum,
     ``https://example.org/net.safetensors#sha256=...``. source: of the code of a plug-in, which the harness fills in;
     rows by one id of unlike sources share no table.
@@ -183,5 +184,6 @@ class ExtractorCard:
     licence: str = "not stated"
     convention: str = ""
     synthetic: bool = False
+    families: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     source: str = ""

@@ -20,6 +20,7 @@ from sf2f_bench.progress import Reporter
 from sf2f_bench.types import BenchError
 
 WEIGHTS = files("sf2f_bench.extractors") / "weights"
+SPEC_NETWORK = EmbeddedExtractor("embedded-judge").module
 STRANGERS = 60  # people of a stream after those of the training and of the held-out ones of the build
 
 
@@ -166,8 +167,25 @@ def test_judge_and_training_loss_share_neither_architecture_nor_people() -> None
     assert (first != second).any()
 
 
-def test_both_files_take_less_than_two_megabytes() -> None:
-    assert sum((WEIGHTS / spec.filename).stat().st_size for spec in SPECS.values()) < 2_000_000
+def test_the_second_judge_shares_neither_architecture_nor_people_with_the_others() -> None:
+    second, *others = (SPECS[f"embedded-{name}"] for name in ("judge-2", "judge", "perceptual"))
+    assert second.network is not others[0].network
+    assert (
+        len({spec.stream for spec in (second, *others)})
+        == len({spec.seed for spec in (second, *others)})
+        == 3
+    )
+    assert "verification accuracy 100.0%" in EmbeddedExtractor("embedded-judge-2").card.trained_on
+
+
+def test_verification_accuracy_is_that_of_the_best_threshold() -> None:
+    faces = torch.rand(40, 3, 64, 64, generator=torch.Generator().manual_seed(2)).mul(255).to(torch.uint8)
+    assert build_embedded.verification_accuracy(SPEC_NETWORK, faces, faces) == 1
+    assert build_embedded.verification_accuracy(SPEC_NETWORK, faces, faces.roll(1, 0)) <= 0.6
+
+
+def test_each_file_takes_little() -> None:
+    assert max((WEIGHTS / spec.filename).stat().st_size for spec in SPECS.values()) < 1_300_000
 
 
 def test_a_rebuild_is_reproducible_and_loads(

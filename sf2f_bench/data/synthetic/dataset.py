@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sf2f_bench.data.splits import limited
 from sf2f_bench.data.synthetic import world
-from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, render
+from sf2f_bench.data.synthetic.faces import FaceParameters, PhotoNuisance, render, rendered_traits
 from sf2f_bench.data.synthetic.voices import VoiceParameters, speak
 from sf2f_bench.types import AudioFrontend, BenchError, DatasetCard, DatasetSource, Identity
 
@@ -148,6 +148,12 @@ def _photos(
         SyntheticPhoto(f"photo-{number}", face, world.photo_nuisance(random))
         for number, random in enumerate(randoms)
     ]
+
+
+def stream_traits(stream: str, people: range) -> NDArray[np.float32]:
+    """The traits of identities outside the benchmark as they are rendered: ``[len(people), len(world.TRAITS)]``."""
+    faces = (world.face_of(world.person_of(0, stream, index)) for index in people)
+    return np.array([rendered_traits(face, world.TRAITS) for face in faces], np.float32)
 
 
 def stream_photos(stream: str, index: int, count: int, size: int) -> NDArray[np.uint8]:

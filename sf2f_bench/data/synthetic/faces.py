@@ -87,6 +87,11 @@ class PhotoNuisance:
     noise_seed: int | None = None  # None: a sensor without noise
 
 
+def rendered_traits(face: FaceParameters, names: Sequence[str]) -> list[float]:
+    """A face's traits as they are rendered, which is within TRAIT_LIMIT."""
+    return [float(min(max(getattr(face, name), -TRAIT_LIMIT), TRAIT_LIMIT)) for name in names]
+
+
 def render(face: FaceParameters, photo: PhotoNuisance, size: int) -> NDArray[np.uint8]:
     """One photo of one person in front of a white background: uint8 ``[3, size, size]``.
 
@@ -127,7 +132,7 @@ class _Sketch:
 
     def trait(self, name: str) -> float:
         """A trait of the face, clipped to what can be rendered."""
-        return float(min(max(getattr(self.face, name), -TRAIT_LIMIT), TRAIT_LIMIT))
+        return rendered_traits(self.face, (name,))[0]
 
     def turn(self, depth: float) -> float:
         """How far a feature at this depth (1: tip of the nose) moves sideways with the yaw."""

@@ -46,6 +46,7 @@ FACE_ONLY_TRAITS = (
     "brow_angle",
     "face_taper",
 )
+TRAITS = (*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS)
 # Men's mean minus women's, in standard deviations of the trait within a gender.
 GENDER_SHIFT = {
     "face_height": 0.7,

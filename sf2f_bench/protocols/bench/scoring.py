@@ -20,7 +20,7 @@ from sf2f_bench.protocols.names import BENCH, SECONDS
 from sf2f_bench.protocols.scores import Identified, NamedMetric, Scores, role_of
 from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
-from sf2f_bench.types import Answer, Features, Metric, Role, Score
+from sf2f_bench.types import Answer, ExtractorCard, Features, Metric, Role, Score
 
 if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
@@ -97,7 +97,9 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
         return
     extractor, role = evaluation.extractors[key], role_of(key)
     metrics = metrics_for(evaluation.benchmark, len(real.identities), key)
-    _add_scores(found, [one for one in metrics if _is_asked(one, fake, whole)], real, fake, extractor, role)
+    families = getattr(extractor, "card", ExtractorCard()).families if role == "further" else ()
+    asked = [one for one in metrics if not families or card_of(one).family in families]
+    _add_scores(found, [one for one in asked if _is_asked(one, fake, whole)], real, fake, extractor, role)
     if key != "judge":
         return
     for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
