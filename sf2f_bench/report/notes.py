@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from scipy.stats import kendalltau, spearmanr
 
@@ -77,19 +78,19 @@ def agreement(group: Group) -> Iterator[str]:
     """How alike the judge and every further recogniser order the rows, and the pairs of rows that they turn round."""
     metric = group.headline
     for other in group.further:
-        found = [
-            (entry.label, *(entry.score(metric, by) for by in ("judge", other))) for entry in group.entries
+        rows = [
+            (entry.label, judged.value, second.value)
+            for entry in group.entries
+            if (judged := entry.score(metric)) and (second := entry.score(metric, other)) and judged.extractor
         ]
-        rows = [(label, a, b) for label, a, b in found if a and b and a.extractor]
         if len(rows) < FEWEST_TO_RANK:
             continue
-        judged, others = ([row[side].value for row in rows] for side in (1, 2))
-        tau, rho = kendalltau(judged, others).statistic, spearmanr(judged, others).statistic
+        labels, by_judge, by_other = zip(*rows, strict=True)
+        tau, rho = kendalltau(by_judge, by_other).statistic, spearmanr(by_judge, by_other).statistic
         turned = [
-            f"{a[0]} and {b[0]}"
-            for i, a in enumerate(rows)
-            for b in rows[i + 1 :]
-            if (a[1].value - b[1].value) * (a[2].value - b[2].value) < 0
+            f"{labels[i]} and {labels[j]}"
+            for i, j in combinations(range(len(rows)), 2)
+            if (by_judge[i] - by_judge[j]) * (by_other[i] - by_other[j]) < 0
         ]
         where = f"in the other order: {listed(turned)}" if turned else "no two in another order"
         yield (

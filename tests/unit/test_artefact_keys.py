@@ -118,6 +118,7 @@ def test_names_of_features_stay(tmp_path):
         "34f0bbcddaf4272a",
         "5e257559bbbb99cd",
         "99511b4fa0378fec",
+        "f30757c059f78b38",
     }
 
 
