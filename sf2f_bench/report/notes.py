@@ -83,7 +83,7 @@ def agreement(group: Group) -> Iterator[str]:
             for entry in group.entries
             if (judged := entry.score(metric)) and (second := entry.score(metric, other)) and judged.extractor
         ]
-        if len(rows) < FEWEST_TO_RANK:
+        if len(rows) < FEWEST_TO_RANK or any(len({row[side] for row in rows}) == 1 for side in (1, 2)):
             continue
         labels, by_judge, by_other = zip(*rows, strict=True)
         tau, rho = kendalltau(by_judge, by_other).statistic, spearmanr(by_judge, by_other).statistic

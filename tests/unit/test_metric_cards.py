@@ -61,6 +61,7 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         ("effective faces", 1),
         ("distinct faces", 9),
         ("copied faces", 8),
+        ("copied pictures", 8),
         ("consistency", 6),
         ("consistency AUC", 0),
     ],
