@@ -36,7 +36,7 @@ def test_a_network_of_colour_means_sees_colours_and_no_shapes(tmp_path):
     facts = json.loads((tmp_path / "seen.json").read_text())
     seen = {row["trait"]: row for row in facts["traits"]}
     assert (facts["extractor"], facts["people"], len(seen)) == ("brightness/1", 150, 20)
-    assert seen["skin_tone"]["r2"] > 0.5
+    assert seen["skin_tone"]["r2"] > 0.3
     assert seen["eye_spacing"]["r2"] < 0.1
     for row in seen.values():
         assert row["interval"][0] <= row["r2"] <= row["interval"][1]
