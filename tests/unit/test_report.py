@@ -215,7 +215,7 @@ def test_verdicts_against_chance_gender_and_the_straight_line():
         in text
     )
     assert "voice2face: recall@10 .160 (.095 to .225) is NOT above chance (.100) and NOT above" in text
-    assert "beats sf2f-64 (width 0.25): recall@10 .660 against .365." in text
+    assert "voice statistics: recall@10 .660 against .365 of sf2f-64 (width 0.25)." in text
     assert "cannot exceed the size of one part, 60 here" in text
     assert "Frechet distance is biased upwards at n = 300" in text
     assert (
