@@ -1,8 +1,8 @@
 """Agreement of face and person in what a voice gives away: gender, age, ethnicity.
 
 These metrics compare an attribute judge's verdicts on the generated faces with what is known of the people, and are
-therefore no better than the judge: its own error on true photos (`evaluation.attribute_judges.judge_error`) belongs
-beside them.
+therefore no truer than the judge: its own error on true photos (`evaluation.attribute_judges.judge_error`) belongs
+beside them. That error is no ceiling: smooth faces are read better than photos.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ class WordAgreement:
 
     attribute: "gender" or "ethnicity". Chance is no constant: a system that shows one word only gets that word's
     share among the people (one half at best for balanced genders, far more where one ethnicity prevails), one that
-    shows words in the people's shares gets the sum of the shares' squares. The row of shuffled voices shows it.
+    shows words in the people's shares gets the sum of the shares' squares. The mean face's row shows the first.
 
     Formula: mean over the people of whom it is known of [judge's word of the face = word of the person].
-    Range: 0..1; chance is the row of shuffled voices.
+    Range: 0..1; 1 is the ceiling.
     Direction: higher is better.
     Source: agreement of judged attributes as in Speech2Face (Oh et al. 2019, arXiv 1905.09773).
-    Pitfall: no better than the judge, whose own error on true photos stands beside it.
+    Pitfall: a verdict of the judge, whose own error on true photos stands beside it; true photos are no ceiling, since
+    the judge reads smooth faces without pose, light and noise better.
     """
 
     attribute: str
@@ -80,7 +81,8 @@ class AgeDifference:
     Range: 0 or more; years.
     Direction: lower is better.
     Source: agreement of judged attributes as in Speech2Face (Oh et al. 2019, arXiv 1905.09773).
-    Pitfall: a judge that errs by years adds its error to every row, the true photos' included.
+    Pitfall: a judge that errs by years adds its error to every row, the true photos' included; these are no ceiling,
+    since it reads smooth faces better. The ceiling is 0.
     """
 
     attribute: str = "age"

@@ -14,7 +14,7 @@ from sf2f_bench.evaluation.attribute_judges import notes as attribute_notes
 from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
-from sf2f_bench.metrics.common import card_of, missing_needs
+from sf2f_bench.metrics.common import missing_needs
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.protocols.names import BENCH, SECONDS
 from sf2f_bench.protocols.scores import Identified, NamedMetric, Scores, role_of
@@ -52,11 +52,8 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     return [*metrics, *curve, *ATTRIBUTE_METRICS]
 
 
-def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
-    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason.
-
-    whole: False for faces of another row, handed to other identities: only metrics of who is who.
-    """
+def score(evaluation: Evaluation, answer: Answer) -> Scores:
+    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason."""
     assert evaluation.benchmark.protocol == BENCH, "protocols.paper.scoring scores the other protocol"
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
@@ -64,8 +61,8 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
         real, fake = _own_space(evaluation, answer.ranking)
         _add_scores(found, metrics_for(evaluation.benchmark, len(real.identities)), real, fake)
         return found
-    for key in evaluation.extractors if whole else evaluation.recognisers:
-        _score_by_extractor(evaluation, found, key, answer, whole)
+    for key in evaluation.extractors:
+        _score_by_extractor(evaluation, found, key, answer)
     for judge in evaluation.attribute_judges:
         for metric, result in attribute_scores(evaluation, judge, answer):
             found.add(metric, result, judge, "further")
@@ -87,7 +84,7 @@ def _own_space(evaluation: Evaluation, ranking: tuple[FloatArray, FloatArray]) -
     return real, fake
 
 
-def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer: Answer, whole: bool) -> None:
+def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer: Answer) -> None:
     """All that one extractor is asked for, and by the judge the audio-length curve too."""
     assert found.rows is not None
     real = take(evaluation.real(key), found.rows)
@@ -96,7 +93,7 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
         return
     extractor, role = evaluation.extractors[key], role_of(key)
     metrics = metrics_for(evaluation.benchmark, len(real.identities), key)
-    _add_scores(found, [one for one in metrics if _is_asked(one, fake, whole)], real, fake, extractor, role)
+    _add_scores(found, [one for one in metrics if _is_asked(one, fake)], real, fake, extractor, role)
     if key != "judge":
         return
     for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
@@ -120,11 +117,9 @@ def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[st
     return Features(names, embeddings, embeddings, probabilities, recognises=recognises, repeat_faces=repeats)
 
 
-def _is_asked(metric: Metric, fake: Features, whole: bool) -> bool:
-    """Whether a metric makes sense at all: identities only of a network that recognises, and alone unless `whole`."""
-    if not fake.recognises and not set(metric.needs) <= OF_PICTURES:
-        return False
-    return whole or "ranking" in metric.needs or card_of(metric).family == "identity"
+def _is_asked(metric: Metric, fake: Features) -> bool:
+    """Whether a metric makes sense at all: identities only of a network that recognises."""
+    return fake.recognises or set(metric.needs) <= OF_PICTURES
 
 
 def _add_scores(
