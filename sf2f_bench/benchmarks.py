@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,11 +28,16 @@ SYSTEMS = {
 ANCHORS = (
     "chance",
     "gender-oracle",
+    "gender-age-oracle",
     "mean-face",
+    "four-faces",
+    "random-photo-same-gender",
     "nearest-training-face",
     "linear-listener",
+    "linear-listener-whitened",
     "shared-factor-oracle-face",
     "shared-factor-oracle-embedding",
+    "shared-factor-oracle-whitened",
     "real-photo-oracle",
 )
 
@@ -58,6 +64,8 @@ class Benchmark:
     attribute_judge: str | None = None  # None: a probe on the judge, fitted on the training split
     paper_classifier: str | None = None  # of sf2f-paper's quality score; None: the judge
     smoke_limits: dict[str, int] = field(default_factory=dict)
+    shared: float | None = None  # of a synthetic world, as in `DatasetSource`; and its seed
+    world_seed: int = 0
     description: str = ""
 
     @property
@@ -139,6 +147,10 @@ BENCHMARKS = {
         ),
     )
 }
+# Other synthetic worlds: the share of a face trait that the voice shares, and the seed of all people.
+WORLD = re.compile(r"(synthetic-(?:64|128))-shared(0(?:\.\d+)?|1)-world(\d{1,9})")
+WORLDS = tuple(f"synthetic-64-shared{share}-world{seed}" for share in (0, 0.2, 0.5, 0.8) for seed in range(3))
+SHARED_SHARE = 0.8  # of the world that other names mean
 ALIASES = {"hq-voxceleb": "hq-voxceleb-64", "synthetic": "synthetic-64"}
 
 
@@ -150,6 +162,8 @@ def benchmark_named(name: str) -> Benchmark:
     """
     name = ALIASES.get(name, name)
     dataset, _, size = name.rpartition("-")
+    if made := WORLD.fullmatch(name):
+        return _world(made[1], float(made[2]), int(made[3]))
     if is_file(name):
         return _of_file(*((dataset, int(size)) if size in ("64", "128") else (name, 64)))
     if name not in BENCHMARKS and size in ("64", "128") and dataset in DATASETS.targets():
@@ -157,6 +171,16 @@ def benchmark_named(name: str) -> Benchmark:
     if name not in BENCHMARKS:
         raise BenchError(unknown("benchmark", name, list(BENCHMARKS)))
     return BENCHMARKS[name]
+
+
+def _world(name: str, shared: float, seed: int) -> Benchmark:
+    """A synthetic benchmark in another world, whose one name has no needless zeros; the usual world keeps its name."""
+    usual = BENCHMARKS[name]
+    if (shared, seed) == (SHARED_SHARE, 0):
+        return usual
+    name = f"{name}-shared{shared:g}-world{seed}"
+    text = f"the synthetic world of seed {seed}, in which voices share {shared:g} of a face trait's variance"
+    return replace(usual, name=name, shared=shared, world_seed=seed, description=text)
 
 
 def _of_file(dataset: str, image_size: int) -> Benchmark:

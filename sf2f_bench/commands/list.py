@@ -44,12 +44,13 @@ def list_command(kind: str | None) -> None:
 
 def _names() -> Iterator[str]:
     """Everything by name; nothing is imported for it."""
-    from sf2f_bench.benchmarks import BENCHMARKS
+    from sf2f_bench.benchmarks import BENCHMARKS, WORLDS
     from sf2f_bench.registry import ATTRIBUTE_JUDGES, DATASETS, EXTRACTORS, METRICS, MODELS
 
     yield "benchmarks"
     for benchmark in BENCHMARKS.values():
         yield f"  {benchmark.name:<{WIDTH}}{benchmark.description}"
+    yield f"  {WORLDS[4]:<{WIDTH}}another synthetic world, by share of a face that is heard (0 to 1) and seed"
     groups = {
         "models (systems and anchors)": MODELS,
         "sets of metrics": METRICS,

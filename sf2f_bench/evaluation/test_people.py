@@ -56,7 +56,7 @@ class Evaluation:
     one that raises Unavailable, because the data hold no attribute for it, is left out. missing: the name of a network
     that is not installed -> the reason. say: tells the user a line.
 
-    Public to anchors: `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
+    Public to anchors: `store`, `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
     `train_templates`, `embed`. An extractor goes by its key: "judge", "training-loss", or its own name.
     """

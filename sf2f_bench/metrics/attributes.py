@@ -28,10 +28,10 @@ class WordAgreement:
 
     attribute: "gender" or "ethnicity". Chance is no constant: a system that shows one word only gets that word's
     share among the people (one half at best for balanced genders, far more where one ethnicity prevails), one that
-    shows words in the people's shares gets the sum of the shares' squares. The row of shuffled voices shows it.
+    shows words in the people's shares gets the sum of the shares' squares. The mean face's row shows the first.
 
     Formula: mean over the people of whom it is known of [judge's word of the face = word of the person].
-    Range: 0..1; chance is the row of shuffled voices.
+    Range: 0..1; 1 is the ceiling.
     Direction: higher is better.
     Source: agreement of judged attributes as in Speech2Face (Oh et al. 2019, arXiv 1905.09773).
     Pitfall: the true photos' row is no ceiling: a smooth face that shows the gender plainly is judged more reliably

@@ -8,7 +8,7 @@ therefore at chance exactly, without simulation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +33,7 @@ from sf2f_bench.metrics.common import (
     everybody_and_halves,
     pair_score,
 )
+from sf2f_bench.metrics.similarity import cosine_similarity
 from sf2f_bench.statistics.intervals import half_sample_interval, half_samples
 from sf2f_bench.types import BenchError, Features, Margin, MetricCard, Score
 
@@ -377,6 +378,57 @@ class Recall(SuiteMetric):
 
 
 @dataclass(frozen=True)
+class Heard(Recall):
+    """Recall@k less what the same faces are expected to reach for other people: what hearing the right voice gave.
+
+    A face searches for each identity in turn; over all of them recall sums to n k / g, so no voices need be shuffled,
+    and the result is the recall above chance k / g, times n / (n - 1).
+
+    Formula: r - (n k / g - r) / (n - 1), r the recall, g the gallery's size, n identities.
+    Range: -1..1; chance 0.
+    Direction: higher is better.
+    Computed by: `retrieval.expected_recall`.
+    Source: this suite; the expectation over all derangements of who gets which face.
+    Pitfall: gender counts as heard: read it beside the gender oracle.
+    """
+
+    @property
+    def name(self) -> str:
+        """``heard@10/g100``."""
+        return super().name.replace("recall", "heard")
+
+    @property
+    def card(self) -> MetricCard:
+        """A column beside the headline's."""
+        card = super().card
+        return replace(
+            card,
+            quantity="heard",
+            heading=f"heard @{self.k} g{self.gallery_size}",
+            bounds=SIGNED_UNIT,
+            chance=0.0,
+            decides=(),
+            shown=(),
+            headline=False,
+            tables={"retrieval": 7},
+            order={"retrieval": 0},
+            plotted=False,
+            heard_of=super().name,
+        )
+
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        recall, n = super()._score(real, fake, rng), len(real.identities)
+
+        def heard(values: Any) -> Any:
+            return (values - self.k / (self.gallery_size or n)) * n / (n - 1)
+
+        ends = recall.interval and (heard(recall.interval[0]), heard(recall.interval[1]))
+        own = None if recall.own is None else heard(recall.own)
+        values = heard(recall.per_identity)
+        return replace(recall, value=heard(recall.value), interval=ends, per_identity=values, own=own)
+
+
+@dataclass(frozen=True)
 class MedianRank(SuiteMetric):
     """Median rank of the right identity in the full gallery, ties at their mean rank.
 
@@ -482,6 +534,41 @@ class InterIdentitySimilarity(SuiteMetric):
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         pair = fake.embeddings, real.embeddings
         return pair_score(inter_identity_similarity(*pair), inter_identity_leave_one_out(*pair), SIGNED_UNIT)
+
+
+@dataclass(frozen=True)
+class HeardCosine(SuiteMetric):
+    """Mean cosine to the right identity less that to all others: what shuffling the voices takes from the cosine.
+
+    Formula: mean over i of ``cos(x_i, y_i)``, less mean over i != j of ``cos(x_i, y_j)``.
+    Range: -2..2; one face for everybody has 0.
+    Direction: higher is better.
+    Computed by: `similarity.cosine_similarity`, `retrieval.inter_identity_similarity`.
+    Source: this suite; the expectation over all derangements of who gets which face.
+    Pitfall: gender counts as heard.
+    """
+
+    name = "cosine-heard"
+    needs = ("embeddings",)
+    min_n = 3
+    card = MetricCard(
+        "cosine-heard",
+        "identity",
+        heading="cosine heard",
+        bounds=(-2.0, 2.0),
+        chance=0.0,
+        margin=Margin(0.03, "as the cosine"),
+        tables={"likeness": 3},
+        order={"likeness": 0},
+        heard_of="cosine",
+    )
+
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        pair = fake.embeddings, real.embeddings
+        own, n = cosine_similarity(*pair), len(real.identities)
+        value = float(own.mean()) - inter_identity_similarity(*pair)
+        without = (own.sum() - own) / (n - 1) - inter_identity_leave_one_out(*pair)
+        return pair_score(value, without, (-2.0, 2.0))
 
 
 @lru_cache(maxsize=2)  # cosine and L1 of the pair at hand: features are compared by identity, not by value

@@ -20,6 +20,8 @@ from sf2f_bench.metrics.matching import STRATA, Matching, RecallWithin
 from sf2f_bench.metrics.precision import MeanAveragePrecision
 from sf2f_bench.metrics.quality import MutualInformationScore
 from sf2f_bench.metrics.retrieval import (
+    Heard,
+    HeardCosine,
     InterIdentitySimilarity,
     MeanReciprocalRank,
     MedianRank,
@@ -79,6 +81,8 @@ def identity_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[
         MutualInformationScore(),
         FrechetDistance(),
         KernelDistance(),
+        Heard(top, gallery_size, "cosine", top),
+        HeardCosine(),
     )
 
 

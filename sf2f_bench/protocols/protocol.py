@@ -74,8 +74,8 @@ class EvaluationProtocol(ABC, Generic[Generated]):
 
     description: for readers of a report. legend: what the signs in its tables mean. headline_role: the extractor
     whose recall verdicts and pictures are about. is_default: titles and file names leave its name out.
-    asks_attribute_judges: gender, age and ethnicity are scored. shuffles_voices: every system has a second row, of
-    its faces each handed to another identity. why_no_folder: why a folder of faces cannot be scored; empty: it can.
+    asks_attribute_judges: gender, age and ethnicity are scored. why_no_folder: why a folder
+    of faces cannot be scored; empty: it can.
     """
 
     name: ClassVar[str]  # "sf2f-bench/1"
@@ -84,7 +84,6 @@ class EvaluationProtocol(ABC, Generic[Generated]):
     headline_role: ClassVar[Role] = "judge"
     is_default: ClassVar[bool] = False
     asks_attribute_judges: ClassVar[bool] = False
-    shuffles_voices: ClassVar[bool] = False
     why_no_folder: ClassVar[str] = ""
     tables: ClassVar[tuple[TableSpec, ...]]
 
@@ -133,8 +132,5 @@ class EvaluationProtocol(ABC, Generic[Generated]):
         """Read the artefact that `generate` wrote."""
 
     @abstractmethod
-    def score(self, evaluation: Evaluation, answer: Generated | Answer, whole: bool = True) -> Scores:
-        """Every metric of what a system generated, or of an anchor's answer.
-
-        whole: False for faces that were handed to other identities: only metrics of who is who.
-        """
+    def score(self, evaluation: Evaluation, answer: Generated | Answer) -> Scores:
+        """Every metric of what a system generated, or of an anchor's answer."""

@@ -15,7 +15,6 @@ from sf2f_bench.results.numbers import number, value_and_error, with_interval
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.seed_runs import systems_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
-from sf2f_bench.statistics import intervals
 from sf2f_bench.statistics.paired import seeds_interval
 
 if TYPE_CHECKING:
@@ -78,10 +77,13 @@ def against_anchors(group: Group, entry: Entry) -> str:
 
 def against_straight_line(group: Group, entry: Entry) -> str | None:
     """A straight line that generates no face shows how much of the voice's information a system leaves unused."""
-    anchor = group.anchor("straight-line")
-    score, line = headline(group, entry), headline(group, anchor)
-    if anchor is None or score is None or line is None:
+    lines = [
+        (anchor, found) for anchor in group.anchors("straight-line") if (found := headline(group, anchor))
+    ]
+    score = headline(group, entry)
+    if score is None or not lines:
         return None
+    anchor, line = max(lines, key=lambda pair: pair[1].value)
     overlap = ""
     if line.interval and score.interval:
         is_apart = line.interval[0] > score.interval[1] or score.interval[0] > line.interval[1]
@@ -90,22 +92,21 @@ def against_straight_line(group: Group, entry: Entry) -> str | None:
     return f"{anchor.label}, a straight line from voice statistics: {numbers}{overlap}."
 
 
-def against_shuffled(group: Group, entry: Entry) -> str | None:
-    """What the right voices are worth: how far the headline score falls where each face is given to somebody else."""
-    other = group.shuffled(entry)
-    own, floor = headline(group, entry), headline(group, other)
-    if own is None or other is None or floor is None:
-        return None
-    falls = "falls" if own.value > floor.value else "does not fall"
-    text = (
-        f"{entry.label}: {group.headline_card.term} {falls} from {share(own.value)} to {share(floor.value)} when "
-        f"voices are shuffled (difference {share(own.value - floor.value)}"
-    )
-    interval = _paired_interval(group, entry, other)
-    if interval is None:
-        return f"{text})."
-    low, high = map(share, interval)
-    return f"{text}, 95 % interval {low} to {high}{'' if interval[0] > 0 else ': NOT above zero'})."
+def heard(group: Group, entry: Entry) -> str | None:
+    """What the right voices are worth: how much less the same faces are expected to reach for other people."""
+    for name, card in group.metrics.items():
+        score = entry.score(name, group.protocol.headline_role) if card.heard_of == group.headline else None
+        if score is None or score.interval is None:
+            continue
+        own = headline(group, entry)
+        assert own is not None, "what compares a score stands beside it"
+        doubt = "" if score.interval[0] > 0 else ": NOT shown to hear anything"
+        return (
+            f"{entry.label}: {card.heading} {with_interval(score)}{doubt}: {group.headline_card.term} is "
+            f"{share(own.value)}, and {share(own.value - score.value)} expected where each face is given to somebody "
+            "else."
+        )
+    return None
 
 
 def within_gender(group: Group, entry: Entry) -> str | None:
@@ -129,17 +130,6 @@ def within_gender(group: Group, entry: Entry) -> str | None:
 
 
 # ---------------------------------------------------------------- per identity
-
-
-def _paired_interval(group: Group, one: Entry, other: Entry) -> tuple[float, float] | None:
-    """Of the difference in the headline score, over the same identities; None where the records do not pair."""
-    mine, yours = (_headline_per_identity(group).get(entry) for entry in (one, other))
-    if mine is None or yours is None or set(mine.index) != set(yours.index):
-        return None
-    difference = (mine - yours[mine.index]).to_numpy()
-    if len(difference) < intervals.FEWEST_PAIRED:
-        return None
-    return intervals.mean_interval(difference, np.random.default_rng(0))
 
 
 @cached_per_group

@@ -82,8 +82,16 @@ class SystemPart(Part):
     purpose: Purpose = ""
     words: str = ""
     off_scale: bool = False
-    faces_of: str = ""
     source: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, content: Any) -> Any:
+        """Records that were made when there were rows of shuffled voices."""
+        if not isinstance(content, dict) or "faces_of" not in content:
+            return content
+        purpose = "" if content.get("purpose") == "shuffled" else content.get("purpose", "")
+        return {name: value for name, value in content.items() if name != "faces_of"} | {"purpose": purpose}
 
     @model_serializer(mode="wrap")
     def _without_empty_source(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -132,18 +132,6 @@ class Group:
         name = ablation.record.system.ablation_of
         return next((entry for entry in self.systems if entry.record.system.name == name), None)
 
-    def shuffled(self, system: Entry) -> Entry | None:
-        """The entry of the system's own faces, each given to another identity."""
-        wanted = (system.record.system.name, *_run_of(system.record))
-        return next(
-            (
-                entry
-                for entry in self.anchors("shuffled")
-                if (entry.record.system.faces_of, *_run_of(entry.record)) == wanted
-            ),
-            None,
-        )
-
     def anchors(self, purpose: Purpose) -> list[Entry]:
         """The anchors that stand for this."""
         return [entry for entry in self.entries if entry.record.system.purpose == purpose]
@@ -289,8 +277,8 @@ def _other_code(one: RunRecord, other: RunRecord) -> str | None:
 
 
 def is_trained(record: RunRecord) -> bool:
-    """Whether seed and budget of a training decide the numbers: a row of shuffled voices shows a system's faces."""
-    return record.system.kind == "system" or record.system.purpose == "shuffled"
+    """Whether seed and budget of a training decide the numbers."""
+    return record.system.kind == "system"
 
 
 PLACE = ("benchmark", "protocol", "data_hash", "image_size", "gallery_size")
@@ -314,11 +302,6 @@ def _natural(record: RunRecord) -> list[list[tuple[bool, int, str]]]:
 def _extractors(record: RunRecord, role: str | None = None) -> list[str]:
     """The ids of the extractors in this role, or in any."""
     return sorted({s.extractor for s in record.scores if s.extractor and role in (None, s.extractor_role)})
-
-
-def _run_of(record: RunRecord) -> tuple[float | None, str, int, str]:
-    """What a row of shuffled voices shares with the run of its system."""
-    return record.system.width, record.system.source, record.seed, record.budget
 
 
 def _newest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], Counter[tuple[object, ...]]]:

@@ -15,7 +15,6 @@ NAMES = (
     "dataset",
     "protocol",
     "version",
-    "faces_of",
     "ablation_of",
 )  # fields of a record
 SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")

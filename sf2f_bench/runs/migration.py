@@ -20,7 +20,7 @@ from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
 from sf2f_bench.results.records import SCHEMA_VERSION, RunRecord, parse, read_record_json, seals_of, write
-from sf2f_bench.runs.recording import SHUFFLED, shuffled, system_part
+from sf2f_bench.runs.recording import system_part
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import BenchError, ExtractorCard, MetricCard, ModelCard, ModelSettings
 
@@ -76,7 +76,7 @@ def migrated_content(path: Path, content: Content) -> tuple[Content, list[str]]:
     """
     old = parse(path, {**content, "schema_version": SCHEMA_VERSION})
     unknown: list[str] = []
-    card = _system_card(old)
+    card = _installed_card(old)
     if card is None:
         unknown.append(f"system {old.system.name}")
     system = content["system"] | (_of_card(old, card) if card else {})
@@ -137,17 +137,9 @@ def _registered(id_: str, registry: Registry) -> str | None:
 # ---------------------------------------------------------------- systems
 
 
-def _system_card(record: RunRecord) -> ModelCard | None:
+def _installed_card(record: RunRecord) -> ModelCard | None:
     """The card of the installed system or anchor of this name; None where there is none."""
-    name = record.system.name.removeprefix(SHUFFLED)
-    card = _installed_card(name, record)
-    if name == record.system.name:
-        return card
-    # Its faces are known even where the system is not.
-    return shuffled(card or ModelCard(name, record.system.version, "system", "", width=record.system.width))
-
-
-def _installed_card(name: str, record: RunRecord) -> ModelCard | None:
+    name = record.system.name
     registered, at, _ = name.partition("@")  # weights that were not trained here
     if registered not in MODELS.targets():
         return None

@@ -24,7 +24,7 @@ from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.channel_order import channel_order_note
 from sf2f_bench.exchange.faces_in import check_folder, read_faces
 from sf2f_bench.extractors.weights import all_files
-from sf2f_bench.files import check_writable, hash_of, kept, load_facts, save_facts, seed_of
+from sf2f_bench.files import check_writable, hash_of, kept, load_facts, save_facts
 from sf2f_bench.progress import Reporter
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import (
@@ -37,7 +37,7 @@ from sf2f_bench.registry import (
     unknown,
 )
 from sf2f_bench.results.records import Finding, RunRecord, load
-from sf2f_bench.runs.recording import Provenance, save_record, shuffled
+from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.runs.stages import (
     Run,
     base_of,
@@ -47,7 +47,6 @@ from sf2f_bench.runs.stages import (
     keys_of,
     prepared_stores,
     record_key,
-    shuffled_key,
     trained,
     usable_test_people,
 )
@@ -127,7 +126,6 @@ def score_external(
         notes = (*external.notes, *_channel_order(opened, external.answer))
         provenance = Provenance(key, card, {}, 0, config.budget, "elsewhere", 0.0, notes=notes)
         records.add_new(_scored(opened, provenance, external.answer))
-    _add_shuffled(opened, replace(card, version="1"), external.answer, 0, key, records)
     return records.read()
 
 
@@ -358,47 +356,22 @@ def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
 
 
 def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
-    """The system's record, and that of its faces handed to other identities, where the protocol has such a row.
-
-    An ablation has none: it is compared with the whole system, which has one.
-    """
+    """The system's record, trained and generated unless it exists."""
     seed, keys = run.config.seed, keys_of(run, system)
-    shuffles = run.protocol.shuffles_voices and not system.card.ablation_of
-    wanted = [keys["record"], *([shuffled_key(keys["record"])] if shuffles else [])]
-    complete = run.machine.is_main and all(records.existing(seed, key) for key in wanted)
+    complete = run.machine.is_main and bool(records.existing(seed, keys["record"]))
     if run.machine.broadcast(complete):  # as the main process finds it, so that all train or none does
-        for key in wanted if run.machine.is_main else ():
-            records.add_existing(seed, key)
+        if run.machine.is_main:
+            records.add_existing(seed, keys["record"])
         return
     if run.machine.is_main:
         _check_folders(run.config)
     training, seconds = _timed(lambda: trained(run, system))
     if not run.machine.is_main:
         return
-    made, card = generated(run, system, keys["faces"]), _card(system)
-    if not records.add_existing(seed, keys["record"]):
-        made_with = card, system.recipe, seed, run.config.budget, run.device.type
-        provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
-        records.add_new(_scored(run, provenance, made, training["curve"]))
-    if shuffles:
-        _add_shuffled(run, card, made, seed, keys["record"], records)
-
-
-def _add_shuffled(
-    run: Run, card: ModelCard, answer: Answer, seed: int, record: str, records: _Records
-) -> None:
-    """The row of a system that hears another person's voice: its faces, each handed to another identity."""
-    key = shuffled_key(record)
-    if records.add_existing(seed, key):
-        return
-    assert answer.faces is not None
-    count = len(answer.faces)
-    circle = np.random.default_rng(seed_of("shuffled voices", count)).permutation(count)
-    others = np.empty(count, np.int64)
-    others[circle] = np.roll(circle, 1)  # one circle through all identities: none keeps its own face
-    provenance = Provenance(key, shuffled(card), {}, seed, run.config.budget, run.device.type, 0.0)
-    handed_on = Answer(faces=answer.faces[others], rows=answer.rows)
-    records.add_new(_scored(run, provenance, handed_on, whole=False))
+    made = generated(run, system, keys["faces"])
+    made_with = _card(system), system.recipe, seed, run.config.budget, run.device.type
+    provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
+    records.add_new(_scored(run, provenance, made, training["curve"]))
 
 
 def _card(row: Anchor | SpeechToFace) -> ModelCard:
@@ -412,16 +385,10 @@ def _timed(make: Callable[[], Made]) -> tuple[Made, float]:
     return make(), time.monotonic() - started
 
 
-def _scored(
-    run: Run, provenance: Provenance, answer: Any, curve: Sequence[Mapping[str, Any]] = (), whole: bool = True
-) -> Path:
-    """Score an answer, or what the protocol generated, and save the record.
-
-    whole: False for faces of another row, handed to other identities; its record keeps no pictures.
-    """
+def _scored(run: Run, provenance: Provenance, answer: Any, curve: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """Score an answer, or what the protocol generated, and save the record."""
     with run.reporter.bar(f"score {provenance.card.label}", 1) as bar:
-        found, seconds = _timed(lambda: run.protocol.score(run.evaluation, answer, whole))
+        found, seconds = _timed(lambda: run.protocol.score(run.evaluation, answer))
         bar.advance()
     provenance = replace(provenance, wall_seconds=provenance.wall_seconds + seconds, findings=run.findings)
-    faces = answer.faces if whole else None
-    return save_record(run.evaluation, found, provenance, run.folder, faces, curve)
+    return save_record(run.evaluation, found, provenance, run.folder, answer.faces, curve)

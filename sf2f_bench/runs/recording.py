@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
-SHUFFLED = "shuffled-voices:"  # begins the name of the row of a system's faces handed to other identities
 
 
 @dataclass(frozen=True)
@@ -161,21 +160,6 @@ def _benchmark_part(evaluation: Evaluation) -> records.BenchmarkPart:
 def system_part(card: ModelCard) -> dict[str, Any]:
     """The fields of `records.SystemPart` that a model card gives: all but the recipe."""
     return {name: getattr(card, name) for name in records.SystemPart.model_fields if name != "recipe"}
-
-
-def shuffled(card: ModelCard) -> ModelCard:
-    """The card of the anchor that shows a system's faces, each handed to another identity."""
-    return replace(
-        card,
-        name=f"{SHUFFLED}{card.name}",
-        kind="anchor",
-        place="floor",
-        order=3,
-        purpose="shuffled",
-        title=f"{card.title or card.name}, shuffled voices",
-        faces_of=card.name,
-        description=f"the faces of {card.name}, each for another person's voice: what it scores without hearing",
-    )
 
 
 def _extractor_cards(evaluation: Evaluation, found: Scores) -> dict[str, ExtractorCard]:

@@ -105,7 +105,8 @@ def dataset_of(config: RunConfig, benchmark: Benchmark) -> Dataset:
     # Absolute for the workers of a cluster, whose working folders are others.
     folders = (config.root, config.voices, config.faces)
     root, voices, faces = (folder and folder.absolute() for folder in folders)
-    return DATASETS.build(benchmark.dataset, DatasetSource(root, voices, faces, limits=limits))
+    source = DatasetSource(root, voices, faces, benchmark.world_seed, benchmark.shared, limits)
+    return DATASETS.build(benchmark.dataset, source)
 
 
 def prepare_store(
@@ -190,11 +191,6 @@ def record_key(run: Run, faces: str) -> str:
     extractors |= {keyed(judge): "attributes" for judge in run.evaluation.attribute_judges}
     parts = {"faces": faces, "benchmark": benchmark, "extractors": extractors, "stage": STAGES["score"]}
     return hash_of(parts)
-
-
-def shuffled_key(record: str) -> str:
-    """The name of the record of the same faces, each handed to another identity."""
-    return hash_of({"shuffled voices": record})
 
 
 def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:

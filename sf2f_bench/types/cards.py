@@ -9,9 +9,9 @@ from typing import Literal
 Place = Literal["floor", "system", "reference", "ceiling"]
 # What an anchor stands for, whatever its name: it guesses; it shows one face for everybody; it knows an attribute of
 # the person and nothing else; it is a straight line from the voice; it knows what voice and face share; it shows
-# another photo of the person; it is a system's own faces, each given to another identity.
+# another photo of the person.
 Purpose = Literal[
-    "", "chance", "one-face", "known-attribute", "straight-line", "shared-factors", "true-photo", "shuffled"
+    "", "chance", "one-face", "known-attribute", "straight-line", "shared-factors", "true-photo"
 ]
 FittedTo = Literal["nothing", "training-loss", "judge"]
 Role = Literal["judge", "training-loss", "further", "none"]
@@ -39,14 +39,14 @@ class DatasetCard:
 class ModelCard:
     """A system or an anchor as tables, verdicts and the gate read it; its name decides nothing.
 
-    place: the block of a table it stands in ("reference": a system that others are compared with); order: within
-    its block, lowest first. ablation_of: the name of the system that it is without one part, and `change` says which,
-    in words: "without L1 loss". fitted_to: the network whose space its faces or queries were fitted to. tolerance:
-    where no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says
-    that the instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the
-    gender". off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code:
-    "sf2f-64 without L1 loss". faces_of: of an anchor of purpose "shuffled", the system whose faces it shows. source: of
-    the code of a plug-in, which the harness fills in; rows of unlike sources are rows of their own.
+    place: the block of a table it stands in ("reference": a system that others are compared with); order: within its
+    block, lowest first. ablation_of: the name of the system that it is without one part, and `change` says which, in
+    words: "without L1 loss". fitted_to: the network whose space its faces or queries were fitted to. tolerance: where
+    no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says that the
+    instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the gender".
+    off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code: "sf2f-64
+    without L1 loss". source: of the code of a plug-in, which the harness fills in; rows of unlike sources are rows of
+    their own.
     """
 
     name: str
@@ -68,7 +68,6 @@ class ModelCard:
     words: str = ""
     off_scale: bool = False
     title: str = ""
-    faces_of: str = ""
     source: str = ""
 
     @property
@@ -132,6 +131,7 @@ class MetricCard:
     place stand as in the record. "length" holds metrics of the first "seconds" of speech; the same metric of all
     speech is its last column. smooth: rounding moves it a little, where a count jumps. error: what stands beside the
     value. heading_with_n: the heading ends in ``n=300``, because n decides the value. plotted: has bars of its own.
+    heard_of: the metric from which this one takes away what the same faces are expected to reach for other people.
     caveat: what to know before comparing its numbers, one sentence in which ``{n}`` and ``{part}`` stand for the number
     of identities and the size of one of its "parts". source: as of an `ExtractorCard`.
     """
@@ -156,6 +156,7 @@ class MetricCard:
     error: Error = "interval"
     heading_with_n: bool = False
     plotted: bool = False
+    heard_of: str = ""
     caveat: str = ""
     source: str = ""
 

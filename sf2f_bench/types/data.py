@@ -89,6 +89,8 @@ class DatasetSource:
     voices: Path | None = None
     faces: Path | None = None
     seed: int = 0
+    # Of a synthetic world: the share of a face trait that the voice shares; None: the world's own.
+    shared: float | None = None
     limits: dict[str, int] = field(default_factory=dict)  # split -> at most this many identities
 
 

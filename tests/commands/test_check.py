@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.commands.check import check
-from sf2f_bench.protocols.bench.scoring import card_of
+from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import PROTOCOLS
 from sf2f_bench.results.records import load
 from sf2f_bench.types import BenchError

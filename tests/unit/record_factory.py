@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sf2f_bench.benchmarks import Benchmark
-from sf2f_bench.protocols.bench.scoring import card_of
+from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_of_records
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, MODELS, extractor_card
 from sf2f_bench.results.records import (
@@ -26,8 +26,7 @@ from sf2f_bench.results.records import (
     load,
     save,
 )
-from sf2f_bench.runs.recording import SHUFFLED, system_part
-from sf2f_bench.runs.recording import shuffled as shuffled_card
+from sf2f_bench.runs.recording import system_part
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import ExtractorCard, MetricCard, ModelCard, ModelSettings, with_width
 
@@ -192,18 +191,11 @@ def full_record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces"
     return record(name, recall, how, scores=every, **changes)
 
 
-def shuffled(name: str = "sf2f-64", recall: float = 0.1, **changes) -> RunRecord:
-    """The anchor of a system's faces handed to other people."""
-    width = changes.pop("width", 0.25 if name == "sf2f-64" else None)
-    return full_record(f"{SHUFFLED}{name}", recall, "embeddings", kind="anchor", width=width, **changes)
-
-
 def full_bench() -> list[RunRecord]:
-    """All anchors, three systems (one with two seeds), their shuffled voices and an ablation, every instrument."""
+    """All anchors, three systems (one with two seeds) and an ablation, every instrument."""
     made = [full_record(name, recall, how) for name, (recall, how) in ANCHORS.items()]
     for name, recall, seed in (("sf2f-64", 0.365, 0), ("sf2f-64", 0.42, 1), ("voice2face-64", 0.16, 0)):
         made += [full_record(name, recall, seed=seed, width=0.25)]
-        made += [shuffled(name, 0.1 + seed / 100, seed=seed, width=0.25)]
     return [*made, full_record("sf2f-64-without-gan", 0.33, width=0.25)]
 
 
@@ -335,17 +327,13 @@ def record(name: str = "sf2f-64", recall: float = 0.365, how: str = "faces", **c
 
 CARD_FIELDS = (
     *("trained_on", "place", "order", "ablation_of", "change", "fitted_to", "tolerance", "purpose", "words"),
-    *("off_scale", "faces_of"),
+    "off_scale",
 )
 
 
 @lru_cache
 def installed_card(name: str) -> ModelCard | None:
-    """The card of the system, or of the row of its shuffled voices, where it is one of ours."""
-    if name.startswith(SHUFFLED):
-        return shuffled_card(
-            installed_card(name.removeprefix(SHUFFLED)) or ModelCard(name, "1", "system", "")
-        )
+    """The card of the system where it is one of ours."""
     return build(name, ModelSettings(128 if "128" in name else 64)).card if name in MODELS else None
 
 

@@ -75,15 +75,20 @@ def test_anchors_say_where_they_stand_and_what_they_know() -> None:
     assert [(card.name, card.place, card.purpose, card.tolerance) for card in rows] == [
         ("chance", "floor", "chance", 1e-6),
         ("gender-oracle", "floor", "known-attribute", 1e-6),
+        ("gender-age-oracle", "floor", "known-attribute", 1e-6),
         ("mean-face", "floor", "one-face", None),
+        ("four-faces", "floor", "", None),
+        ("random-photo-same-gender", "floor", "", None),
         ("nearest-training-face", "floor", "", None),
         ("linear-listener", "ceiling", "straight-line", None),
-        ("shared-factor-oracle-embedding", "ceiling", "shared-factors", None),
+        ("linear-listener-whitened", "ceiling", "straight-line", None),
         ("shared-factor-oracle-face", "ceiling", "shared-factors", None),
+        ("shared-factor-oracle-embedding", "ceiling", "shared-factors", None),
+        ("shared-factor-oracle-whitened", "ceiling", "shared-factors", None),
         ("real-photo-oracle", "ceiling", "true-photo", 1e-4),
     ]
     fitted = {card.name for card in rows if card.fitted_to != "nothing"}
-    assert fitted == {"chance", "gender-oracle"}  # they answer in a space of their own
+    assert fitted == {"chance", "gender-oracle", "gender-age-oracle"}  # they answer in a space of their own
     assert found["gender-oracle"].words == "knowing only the gender"
     assert [card.name for card in rows if card.off_scale] == ["real-photo-oracle"]
 

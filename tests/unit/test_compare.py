@@ -241,15 +241,6 @@ def test_an_anchor_in_a_space_of_its_own_goes_with_every_extractor(tmp_path):
     assert comparison.b.label == "chance"
 
 
-def test_a_trained_systems_shuffled_voices_have_seeds_and_other_anchors_none(tmp_path):
-    for seed in (0, 1):
-        made(tmp_path, "sf2f-64", recall(0.2, seed), seed)
-        made(tmp_path, "shuffled-voices:sf2f-64", recall(0.1, seed + 5), seed, kind="anchor")
-        made(tmp_path, "mean-face", recall(0.1, 9), seed, kind="anchor")
-    assert compare("sf2f-64", "shuffled-voices:sf2f-64", tmp_path)[0].b.seeds == (0, 1)
-    assert compare("sf2f-64", "mean-face", tmp_path)[0].b.seeds == ()
-
-
 def test_paths_name_records_and_the_folder_is_then_not_read(tmp_path):
     first = made(tmp_path / "x", "sf2f-64", recall(0.2, 1))
     second = made(tmp_path / "y", "voice2face-64", recall(0.1, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sf2f_bench.data.prepared import prepare
 from sf2f_bench.evaluation.segments import evaluation_segments
 from sf2f_bench.evaluation.test_people import Evaluation, generate_faces, take
 from sf2f_bench.progress import Reporter
-from sf2f_bench.types import Answer, BenchError, Features
+from sf2f_bench.types import Answer, BenchError, Features, Identity
 from tests.tiny import TinyDataset, TinyFrontend
 
 BENCHMARK = Benchmark("tiny", "tiny", 16, gallery_size=4, ks=(1, 2))
@@ -192,7 +193,8 @@ def test_oracles_say_why_they_do_not_apply(tmp_path):
     evaluation = make_evaluation(tmp_path, TinyDataset(photos_each=1))
     assert "0 test identities have two photos" in anchors.RealPhotoOracle().applies(evaluation)
     assert "law" in anchors.SharedFactorOracleFace().applies(evaluation)
-    evaluation.genders[2] = None
+    people = [Identity(person.id, None if person.id == "test-2" else "f") for person in evaluation.identities]
+    evaluation.store = SimpleNamespace(identities=lambda split: people)
     assert anchors.GenderOracle().applies(evaluation).startswith("1 test identities")
 
 

@@ -11,6 +11,8 @@ from scipy import stats
 
 from sf2f_bench.metrics import retrieval
 from sf2f_bench.metrics.retrieval import (
+    Heard,
+    HeardCosine,
     MeanReciprocalRank,
     MedianRank,
     Recall,
@@ -298,3 +300,41 @@ def test_a_system_better_on_everybody_is_seen_although_its_people_are_rivals_too
     compared = compare_scores(a, b, random)
     assert compared.effect == pytest.approx(found[0].value - found[1].value)
     assert compared.p < 0.001
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_heard_is_recall_less_what_a_face_finds_of_others(ties):
+    random = np.random.default_rng(2)
+    left, right = (random.standard_normal((9, 4)) for _ in range(2))
+    if ties:
+        right[5] = right[2]
+        left[3] = left[4]
+    names = tuple(map(str, range(9)))
+    metric = Heard(2, 5, headline_k=2)
+    found = metric(Features(names, right), Features(names, left), np.random.default_rng(0))
+    own = expected_recall(*ranks(left, right), 9, 5, 2)
+    reached = np.zeros(9)
+    for step in range(1, 9):  # each face for each other person once
+        order = np.roll(np.arange(9), step)
+        reached[order] += expected_recall(*ranks(left[order], right), 9, 5, 2) / 8
+    assert found.value == pytest.approx(float(np.mean(own - reached)))
+    plain = Recall(2, 5)(Features(names, right), Features(names, left), np.random.default_rng(0))
+    np.testing.assert_allclose(found.per_identity, (plain.per_identity - 2 / 5) * 9 / 8)
+    assert found.interval[0] < found.value < found.interval[1]
+    assert found.n == 9
+
+
+def test_cosine_heard_is_the_cosine_less_that_to_others():
+    random = np.random.default_rng(3)
+    left, right = (random.standard_normal((30, 4)) for _ in range(2))
+    names = tuple(map(str, range(30)))
+    found = HeardCosine()(Features(names, right), Features(names, left), random)
+    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (left, right)]
+    cosines = unit[0] @ unit[1].T
+    others = (cosines.sum() - np.trace(cosines)) / (30 * 29)
+    assert found.value == pytest.approx(np.diag(cosines).mean() - others)
+    assert found.per_identity.mean() == pytest.approx(found.value)
+    one = np.ones((30, 4))
+    assert HeardCosine()(Features(names, right), Features(names, one), random).value == pytest.approx(
+        0, abs=1e-12
+    )

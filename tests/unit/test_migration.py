@@ -121,16 +121,6 @@ def test_the_other_protocols_metrics(tmp_path):
                 "label": "sf2f-64 without L1 loss (width 0.25)",
             },
         ),
-        (
-            "shuffled-voices:sf2f-64",
-            {
-                "place": "floor",
-                "purpose": "shuffled",
-                "faces_of": "sf2f-64",
-                "label": "sf2f-64, shuffled voices (width 0.25)",
-            },
-        ),
-        ("shuffled-voices:a-strangers", {"purpose": "shuffled", "faces_of": "a-strangers"}),
         ("sf2f-64@0a1b2c3d", {"trained_on": "not trained here", "label": "sf2f-64@0a1b2c3d (width 0.25)"}),
     ],
 )

@@ -15,7 +15,6 @@ from sf2f_bench.registry import MODELS
 
 ROOT = Path(sf2f_bench.__file__).parent
 OWN_ROOMS = ("metrics", "protocols")  # where names of metrics are at home
-MADE_HERE = {"runs/recording.py": {"shuffled-voices:"}}  # names that the harness itself gives
 OTHER_MEANINGS = {
     "association/measures.py": {"verification-auc", "verification-eer"},  # measures of lists, not of faces
     "report/published.py": {"cosine", "l1", "l2"},  # columns of the table of published results
@@ -52,7 +51,7 @@ def names_of_metrics() -> set[str]:
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    names = {*MODELS, *names_of_metrics(), "shuffled-voices:"}
+    names = {*MODELS, *names_of_metrics()}
     assert len(names) > 100
     return names - PURPOSES
 
@@ -67,7 +66,7 @@ FILES = sorted(
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_no_name_stands_in_the_harness(file: Path, known: set[str]) -> None:
     where = file.relative_to(ROOT).as_posix()
-    allowed = MADE_HERE.get(where, set()) | OTHER_MEANINGS.get(where, set())
+    allowed = OTHER_MEANINGS.get(where, set())
     found = strings(ast.parse(file.read_text(encoding="utf-8"))) & known
     assert found <= allowed, f"{where} decides something by the name {sorted(found - allowed)}: read the card"
 

@@ -123,7 +123,7 @@ def few_metrics(benchmark, identities, key="judge"):
 def test_a_strangers_file_stands_in_the_table_beside_the_anchors(world):
     records, log = world()
     anchors = {"chance", "gender-oracle", "mean-face", "real-photo-oracle"}
-    assert set(records) == {*anchors, "mine", "shuffled-voices:mine"}
+    assert set(records) == {*anchors, "mine"}
     assert "shared-factor-oracle-face: not in the table" in log
     chance = {score.metric: score.value for score in records["chance"].scores}
     assert chance["recall@1/g4"] == pytest.approx(0.25)
@@ -134,8 +134,8 @@ def test_a_second_run_makes_nothing_and_says_so(world):
     world()
     before = {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.json")}
     records, log = world()
-    assert "nothing to do: all 6 records" in log
-    assert len(records) == 6
+    assert "nothing to do: all 5 records" in log
+    assert len(records) == 5
     assert {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.json")} == before
 
 
@@ -205,22 +205,13 @@ def test_a_judge_that_is_missing_leaves_the_other_numbers(world):
     assert {score.extractor_role for score in records["mine"].scores} == {"training-loss"}
 
 
-def test_shuffled_voices_keep_the_faces_and_lose_their_owners(world):
-    records, _ = world()
-    whole, shuffled = records["mine"], records["shuffled-voices:mine"]
-    assert shuffled.system.kind == "anchor"
-    mine, theirs = (record.per_identity() for record in (whole, shuffled))
-    assert mine["identity"].tolist() == theirs["identity"].tolist()
-    assert mine["mrr/full|pixels-judge/1"].mean() > theirs["mrr/full|pixels-judge/1"].mean()
-
-
 def test_an_anchor_named_among_the_models_has_one_row(world):
     mine = f"{world.folder / 'mine.py'}:Mine"
     records, log = world(models=("chance", "shared-factor-oracle-face", mine, mine))
-    assert len(records) == 6
+    assert len(records) == 5
     assert log.count("shared-factor-oracle-face: not in the table") == 1
     records, log = world(models=("chance", mine))
-    assert "nothing to do: all 6 records" in log
+    assert "nothing to do: all 5 records" in log
 
 
 def test_anchors_are_the_main_processs_wherever_they_are_named(world, monkeypatch):
@@ -230,14 +221,6 @@ def test_anchors_are_the_main_processs_wherever_they_are_named(world, monkeypatc
     assert world(models=("chance",)) == ({}, "")
     assert not asked
     assert not (world.folder / "results").exists()
-
-
-def test_an_ablation_has_no_row_of_shuffled_voices(world):
-    file = world.folder / "mine.py"
-    file.write_text(MINE.replace('"a grey face")', '"a grey face", ablation_of="yours")'))
-    records, _ = world()
-    assert "mine" in records
-    assert "shuffled-voices:mine" not in records
 
 
 def test_what_a_model_was_trained_on_stands_in_its_record(world):

@@ -62,8 +62,8 @@ class SyntheticPhoto:
 class SyntheticWorld:
     """Data set `synthetic/1`; implements `Dataset` and `KnownLaw`.
 
-    source: `seed` chooses the world, `limits` the first identities of each split. Raises BenchError where a folder is
-    given, since nothing is read.
+    source: `seed` chooses the world, `shared` the share of a face trait that the voice shares (.8), `limits` the first
+    identities of each split. Raises BenchError where a folder is given, since nothing is read.
     """
 
     card = DatasetCard(
@@ -86,6 +86,7 @@ class SyntheticWorld:
                 " given; leave it out or choose another data set."
             )
         self.seed = source.seed
+        self.shared = world.SHARED_SHARE if source.shared is None else source.shared
         everybody = {split: list(range(size)) for split, size in SPLIT_SIZES.items()}
         self._sizes = {split: len(kept) for split, kept in limited(everybody, source.limits).items()}
 
@@ -105,17 +106,19 @@ class SyntheticWorld:
     def photos(self, identity: str) -> Sequence[SyntheticPhoto]:
         """The three photos of one identity. Raises BenchError for an unknown identity."""
         person, index = self._find(identity)
-        return _photos(person, self.seed, STREAM, index, PHOTOS)
+        return _photos(person, self.seed, STREAM, index, PHOTOS, self.shared)
 
     def fingerprint(self) -> str:
-        """A hash of what determines the content: name, version, seed and the number of identities."""
+        """A hash of what determines the content: name, version, seed, share and the number of identities."""
         content = f"{world.NAME}|{CONTENT_HASH}|{self.seed}|{self._sizes}"
+        if self.shared != world.SHARED_SHARE:
+            content += f"|shared {self.shared:g}"
         return hashlib.sha256(content.encode()).hexdigest()
 
     def oracle_face(self, identity: str, size: int) -> NDArray[np.uint8]:
         """The neutral photo with the true shared factors, everything else at its mean: uint8 ``[3, size, size]``."""
         person, _ = self._find(identity)
-        return render(world.expected_face_of(person), PhotoNuisance(), size)
+        return render(world.expected_face_of(person, self.shared), PhotoNuisance(), size)
 
     def faces_given_shared(self, identity: str, count: int, seed: int, size: int) -> NDArray[np.uint8]:
         """Photos of others with the same shared factors: uint8 ``[count, 3, size, size]``."""
@@ -124,7 +127,7 @@ class SyntheticWorld:
         for number in range(count):
             random = world.random_of(self.seed, STREAM, index, f"given shared/{seed}/{number}")
             other = world.someone_like(person, random)
-            faces[number] = render(world.face_of(other), world.photo_nuisance(random), size)
+            faces[number] = render(world.face_of(other, self.shared), world.photo_nuisance(random), size)
         return faces
 
     def _person(self, split: str, number: int) -> world.SyntheticPerson:
@@ -139,10 +142,15 @@ class SyntheticWorld:
 
 
 def _photos(
-    person: world.SyntheticPerson, seed: int, stream: str, index: int, count: int
+    person: world.SyntheticPerson,
+    seed: int,
+    stream: str,
+    index: int,
+    count: int,
+    shared: float = world.SHARED_SHARE,
 ) -> list[SyntheticPhoto]:
     """The first photos of one identity of any stream."""
-    face = world.face_of(person)
+    face = world.face_of(person, shared)
     randoms = [world.random_of(seed, stream, index, f"photo/{number}") for number in range(count)]
     return [
         SyntheticPhoto(f"photo-{number}", face, world.photo_nuisance(random))

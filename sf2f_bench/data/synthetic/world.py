@@ -125,10 +125,10 @@ def someone_like(person: SyntheticPerson, random: RandomState) -> SyntheticPerso
     return replace(person, face_only=face_only, glasses=glasses, beard=fullness if has_beard else 0.0)
 
 
-def face_of(person: SyntheticPerson) -> FaceParameters:
-    """How a person looks."""
+def face_of(person: SyntheticPerson, share: float = SHARED_SHARE) -> FaceParameters:
+    """How a person looks; share: of a face trait's variance within a gender, that which the voice shares."""
     traits = {
-        trait: sqrt(SHARED_SHARE) * person.shared[factor] + sqrt(1 - SHARED_SHARE) * person.face_only[trait]
+        trait: sqrt(share) * person.shared[factor] + sqrt(1 - share) * person.face_only[trait]
         for factor, trait in SHARED_TRAITS.items()
     } | {trait: person.face_only[trait] for trait in FACE_ONLY_TRAITS}
     side = 0.5 if person.gender == "m" else -0.5
@@ -138,10 +138,10 @@ def face_of(person: SyntheticPerson) -> FaceParameters:
     return FaceParameters(gender=person.gender, glasses=person.glasses, beard=beard, **traits)
 
 
-def expected_face_of(person: SyntheticPerson) -> FaceParameters:
+def expected_face_of(person: SyntheticPerson, share: float = SHARED_SHARE) -> FaceParameters:
     """The face with the true shared factors and the face-only part at its mean (no glasses, no beard)."""
     nothing = dict.fromkeys((*SHARED_TRAITS.values(), *FACE_ONLY_TRAITS), 0.0)
-    return face_of(replace(person, face_only=nothing, glasses=False, beard=0.0))
+    return face_of(replace(person, face_only=nothing, glasses=False, beard=0.0), share)
 
 
 def voice_of(person: SyntheticPerson) -> VoiceParameters:

@@ -51,7 +51,6 @@ class BenchProtocol(EvaluationProtocol[Answer]):
     legend = "In brackets 95 % intervals; ± standard deviation over parts."
     is_default = True
     asks_attribute_judges = True
-    shuffles_voices = True
     tables = (
         TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True),
         TableSpec("likeness", "How alike? Similarity and distributions, by the judge", main=True),
@@ -98,8 +97,8 @@ class BenchProtocol(EvaluationProtocol[Answer]):
 
         return load(path)
 
-    def score(self, evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
+    def score(self, evaluation: Evaluation, answer: Answer) -> Scores:
         """By every extractor and every attribute judge."""
         from sf2f_bench.protocols.bench.scoring import score
 
-        return score(evaluation, answer, whole)
+        return score(evaluation, answer)

@@ -53,11 +53,8 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     return [*metrics, *curve, *ATTRIBUTE_METRICS]
 
 
-def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
-    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason.
-
-    whole: False for faces of another row, handed to other identities: only metrics of who is who.
-    """
+def score(evaluation: Evaluation, answer: Answer) -> Scores:
+    """Every metric of `sf2f-bench/1` by every extractor; what cannot be measured is named with its reason."""
     assert evaluation.benchmark.protocol == BENCH, "protocols.paper.scoring scores the other protocol"
     rows = np.ones(len(evaluation.identities), bool) if answer.rows is None else answer.rows
     found = Scores(rows=rows)
@@ -65,8 +62,8 @@ def score(evaluation: Evaluation, answer: Answer, whole: bool = True) -> Scores:
         real, fake = _own_space(evaluation, answer.ranking)
         _add_scores(found, metrics_for(evaluation.benchmark, len(real.identities)), real, fake)
         return found
-    for key in evaluation.extractors if whole else evaluation.recognisers:
-        _score_by_extractor(evaluation, found, key, answer, whole)
+    for key in evaluation.extractors:
+        _score_by_extractor(evaluation, found, key, answer)
     for judge in evaluation.attribute_judges:
         for metric, result in attribute_scores(evaluation, judge, answer):
             found.add(metric, result, judge, "further")
@@ -88,18 +85,18 @@ def _own_space(evaluation: Evaluation, ranking: tuple[FloatArray, FloatArray]) -
     return real, fake
 
 
-def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer: Answer, whole: bool) -> None:
+def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer: Answer) -> None:
     """All that one extractor is asked for, and by the judge the audio-length curve too."""
     assert found.rows is not None
     real = take(evaluation.real(key), found.rows)
-    fake = _generated(evaluation, key, answer, real.identities, whole)
+    fake = _generated(evaluation, key, answer, real.identities)
     if fake is None:
         return
     extractor, role = evaluation.extractors[key], role_of(key)
     metrics = metrics_for(evaluation.benchmark, len(real.identities), key)
     families = getattr(extractor, "card", ExtractorCard()).families if role == "further" else ()
     asked = [one for one in metrics if not families or card_of(one).family in families]
-    _add_scores(found, [one for one in asked if _is_asked(one, fake, whole)], real, fake, extractor, role)
+    _add_scores(found, [one for one in asked if _is_asked(one, fake)], real, fake, extractor, role)
     if key != "judge":
         return
     for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
@@ -110,9 +107,7 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
                 found.add(AtLength(metric, seconds), result, extractor, role)
 
 
-def _generated(
-    evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...], whole: bool
-) -> Features | None:
+def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...]) -> Features | None:
     """The generated side as an extractor sees it; None where the answer has nothing for this extractor."""
     recognises = evaluation.extractors[key].recognises
     if answer.faces is None:
@@ -123,16 +118,14 @@ def _generated(
     if answer.repeat_faces is not None and key == "judge":
         repeats = np.stack([evaluation.embed(key, faces)[0] for faces in answer.repeat_faces])
     fake = Features(names, embeddings, embeddings, probabilities, recognises=recognises, repeat_faces=repeats)
-    if key != "judge" or not whole:
+    if key != "judge":
         return fake
     return replace(fake, training_likeness=evaluation.training_pictures.likeness(answer.faces))
 
 
-def _is_asked(metric: Metric, fake: Features, whole: bool) -> bool:
-    """Whether a metric makes sense at all: identities only of a network that recognises, and alone unless `whole`."""
-    if not fake.recognises and not set(metric.needs) <= OF_PICTURES:
-        return False
-    return whole or "ranking" in metric.needs or card_of(metric).family == "identity"
+def _is_asked(metric: Metric, fake: Features) -> bool:
+    """Whether a metric makes sense at all: identities only of a network that recognises."""
+    return fake.recognises or set(metric.needs) <= OF_PICTURES
 
 
 def _add_scores(

@@ -148,8 +148,8 @@ class PaperProtocol(EvaluationProtocol["Predictions"]):
 
         return Predictions.load(path)
 
-    def score(self, evaluation: Evaluation, answer: Predictions | Answer, whole: bool = True) -> Scores:
-        """As published; there are no rows of shuffled voices, so `whole` is always True."""
+    def score(self, evaluation: Evaluation, answer: Predictions | Answer) -> Scores:
+        """As published."""
         from sf2f_bench.protocols.paper.scoring import paper_scores
 
         return paper_scores(evaluation, answer)

@@ -142,7 +142,7 @@ LACKS = "what may be left out has its default, as a card of a plug-in has: nothi
 UNSEALED = "records of older versions have no checksums; that nothing is proven of such an edit, validate says itself"
 OWN = "a recipe is a system's own: it may hold anything"
 HUGE = "a whole number that only puts rows or columns in an order, or tells versions apart"
-NAMES = ("dataset", "dataset_version", "name", "protocol", "version", "budget", "label", "faces_of")
+NAMES = ("dataset", "dataset_version", "name", "protocol", "version", "budget", "label")
 REFUSED_TEXTS = (
     re.compile(  # these must be a word of a few, a hash, a date, or what the record says elsewhere
         r"benchmark\.data_hash|created|files\..*|key|metrics\.\*\.(family|format|margin\..*|quantity)"
@@ -153,7 +153,7 @@ REFUSED_TEXTS = (
 MAY_LACK = re.compile(
     r"absent(\.0)?|audit(\.0(\.alarm)?)?|environment\.commit|extractors\.\*\.(licence|synthetic|trained_on)|files\.voices"
     r"|metrics\.\*\.(family|heading|order(\..*)?|smooth|tables(\..*)?)|notes|scores\.0\.spread"
-    r"|system\.(ablation_of|change|description|faces_of|fitted_to|licence|limits|off_scale|order|place|purpose|recipe"
+    r"|system\.(ablation_of|change|description|fitted_to|licence|limits|off_scale|order|place|purpose|recipe"
     r"|reference|tolerance|trained_on|words)"
 )
 MAY_BE_HUGE = re.compile(r"environment\.threads|metrics\.\*\.(order|tables)\.\*|system\.order")
