@@ -237,6 +237,14 @@ def _pseudo_values(order: Ranking, whole: Matrix, without: Matrix, instead: Matr
     return np.asarray(raw + (values.mean() - raw.mean()))
 
 
+def less_others(recalls: Any, n: int, gallery_size: int, k: int) -> Any:
+    """Recalls of the right identities less what the same faces are expected to reach for the n - 1 others.
+
+    Formula: r - (n k / g - r) / (n - 1), r the recall, g the gallery's size, n identities.
+    """
+    return (recalls - k / gallery_size) * n / (n - 1)
+
+
 def check_k(k: int, gallery_size: int) -> None:
     """Raise BenchError for a k that a gallery of this size cannot give."""
     if not 1 <= k <= gallery_size:
@@ -384,10 +392,9 @@ class Heard(Recall):
     A face searches for each identity in turn; over all of them recall sums to n k / g, so no voices need be shuffled,
     and the result is the recall above chance k / g, times n / (n - 1).
 
-    Formula: r - (n k / g - r) / (n - 1), r the recall, g the gallery's size, n identities.
     Range: -1..1; chance 0.
     Direction: higher is better.
-    Computed by: `retrieval.expected_recall`.
+    Computed by: `retrieval.less_others`.
     Source: this suite; the expectation over all derangements of who gets which face.
     Pitfall: gender counts as heard: read it beside the gender oracle.
     """
@@ -419,13 +426,13 @@ class Heard(Recall):
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         recall, n = super()._score(real, fake, rng), len(real.identities)
 
-        def heard(values: Any) -> Any:
-            return (values - self.k / (self.gallery_size or n)) * n / (n - 1)
+        def less(values: Any) -> Any:
+            return less_others(values, n, self.gallery_size or n, self.k)
 
-        ends = recall.interval and (heard(recall.interval[0]), heard(recall.interval[1]))
-        own = None if recall.own is None else heard(recall.own)
-        values = heard(recall.per_identity)
-        return replace(recall, value=heard(recall.value), interval=ends, per_identity=values, own=own)
+        ends = recall.interval and (less(recall.interval[0]), less(recall.interval[1]))
+        own = None if recall.own is None else less(recall.own)
+        values = less(recall.per_identity)
+        return replace(recall, value=less(recall.value), interval=ends, per_identity=values, own=own)
 
 
 @dataclass(frozen=True)

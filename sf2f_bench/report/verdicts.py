@@ -94,12 +94,11 @@ def against_straight_line(group: Group, entry: Entry) -> str | None:
 
 def heard(group: Group, entry: Entry) -> str | None:
     """What the right voices are worth: how much less the same faces are expected to reach for other people."""
-    for name, card in group.metrics.items():
+    own = headline(group, entry)
+    for name, card in group.metrics.items() if own else ():
         score = entry.score(name, group.protocol.headline_role) if card.heard_of == group.headline else None
-        if score is None or score.interval is None:
+        if own is None or score is None or score.interval is None:
             continue
-        own = headline(group, entry)
-        assert own is not None, "what compares a score stands beside it"
         doubt = "" if score.interval[0] > 0 else ": NOT shown to hear anything"
         return (
             f"{entry.label}: {card.heading} {with_interval(score)}{doubt}: {group.headline_card.term} is "

@@ -8,7 +8,6 @@ of `WORLDS`, anchors first and then two briefly trained systems; what FOLDER has
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from itertools import combinations
@@ -22,7 +21,7 @@ from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.benchmarks import SHARED_SHARE, WORLDS, benchmark_named
 from sf2f_bench.config import RunConfig
 from sf2f_bench.evaluation.test_people import Evaluation, generate_faces
-from sf2f_bench.files import save_facts
+from sf2f_bench.files import load_facts, save_facts
 from sf2f_bench.metrics.retrieval import expected_recall, ranks
 from sf2f_bench.progress import Reporter
 from sf2f_bench.registry import extractor_named
@@ -95,7 +94,7 @@ class World:
 def measure(cache: Path, minutes: float) -> dict[str, dict[str, float]]:
     """Recall by world and row: all anchors, then systems, world seed by world seed, while there is time."""
     began, file = time.monotonic(), cache / "recall.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {name: {} for name in WORLDS}
+    found = load_facts(file) if file.exists() else {name: {} for name in WORLDS}
     by_seed = sorted(WORLDS, key=lambda name: name[-1])
     for rows in (benchmark_named(USUAL).anchors, SYSTEMS):
         for name in by_seed:

@@ -25,6 +25,7 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         ("recall@1 g100", 1),
         ("recall@5 g100", 5),
         ("recall@10 g100", 9),
+        ("heard @10 g100", 7),
         ("recall@10 full", 8),
         ("median rank", 7),
         ("MRR", 6),
@@ -33,6 +34,7 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
     ],
     (BENCH, "likeness"): [
         ("cosine", 9),
+        ("cosine heard", 3),
         ("verification AUC", 8),
         ("MI score", 7),
         ("Frechet", 6),
