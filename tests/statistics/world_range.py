@@ -180,8 +180,9 @@ def page(found: dict[str, dict[str, float]]) -> str:
     if moved:
         lines.append(f"It is not at {_listed(moved)}.")
     lines.append(
-        "At share 0 a voice says nothing of a face but the gender: what is above the gender oracle there knows a label "
-        "of the\ntest people (the age third, which no face shows) or their photos."
+        "At share 0 a voice says nothing of a face but the gender: but for the luck of the draw, only rows that know a "
+        "label of the\ntest people (the age third, which no face shows) or their photos can be above the gender oracle "
+        "there."
     )
     return "\n".join(lines) + "\n"
 
