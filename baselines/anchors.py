@@ -7,6 +7,7 @@ the harness counts ties by their expectation, so both rows are exact and nothing
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -206,9 +207,14 @@ class NearestTrainingFace(_AlwaysApplies):
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """The first photo of the training identity whose template has the largest cosine."""
-        predicted = _listener(evaluation, "training-loss")(evaluation.voice_statistics)
-        nearest = np.argmax(_unit(predicted) @ _unit(evaluation.train_templates("training-loss")).T, axis=1)
-        return Answer(faces=np.stack([evaluation.train_faces[row][0] for row in nearest]))
+        listener = _listener(evaluation, "training-loss")
+        templates = _unit(evaluation.train_templates("training-loss")).T
+
+        def of(statistics: Rows) -> Answer:
+            nearest = np.argmax(_unit(listener(statistics)) @ templates, axis=1)
+            return Answer(faces=np.stack([evaluation.train_faces[row][0] for row in nearest]))
+
+        return _heard(evaluation, of)
 
 
 class LinearListener(_AlwaysApplies):
@@ -226,10 +232,15 @@ class LinearListener(_AlwaysApplies):
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """One query per identity and extractor."""
-        return Answer(embeddings={role: self._queries(evaluation, role) for role in evaluation.recognisers})
 
-    def _queries(self, evaluation: Evaluation, role: str) -> Rows:
-        return _listener(evaluation, role)(evaluation.voice_statistics)
+        def of(statistics: Rows) -> Answer:
+            roles = evaluation.recognisers
+            return Answer(embeddings={role: self._queries(evaluation, role, statistics) for role in roles})
+
+        return _heard(evaluation, of)
+
+    def _queries(self, evaluation: Evaluation, role: str, statistics: Rows) -> Rows:
+        return _listener(evaluation, role)(statistics)
 
 
 class WhitenedLinearListener(LinearListener):
@@ -248,11 +259,11 @@ class WhitenedLinearListener(LinearListener):
         purpose="straight-line",
     )
 
-    def _queries(self, evaluation: Evaluation, role: str) -> Rows:
+    def _queries(self, evaluation: Evaluation, role: str, statistics: Rows) -> Rows:
         predict, templates = _listener(evaluation, role), evaluation.train_templates(role)
         residual = templates - predict(evaluation.train_voice_statistics)
         spread, _ = ledoit_wolf(residual)  # shrunk where identities are few for the network's dimensions
-        return _whitened(predict(evaluation.voice_statistics), templates, spread)
+        return _whitened(predict(statistics), templates, spread)
 
 
 class SharedFactorOracleFace:
@@ -352,6 +363,13 @@ class RealPhotoOracle:
     def answer(self, evaluation: Evaluation) -> Answer:
         """The held-out photos."""
         return Answer(faces=evaluation.held_out_photos, rows=evaluation.has_held_out)
+
+
+def _heard(evaluation: Evaluation, of: Callable[[Rows], Answer]) -> Answer:
+    """What is made of voice statistics, with what is made of disturbed voices'."""
+    disturbed = evaluation.disturbed_voice_statistics.items()
+    made = {what: found if isinstance(found, str) else of(found) for what, found in disturbed}
+    return replace(of(evaluation.voice_statistics), disturbed=made)
 
 
 @lru_cache(maxsize=4)  # by identity: plain, whitened and nearest face ask for one fit of each network

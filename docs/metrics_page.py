@@ -17,7 +17,8 @@ from typing import Any
 from sf2f_bench.benchmarks import BENCHMARKS
 from sf2f_bench.metrics import attributes, suite
 from sf2f_bench.metrics.lengths import AtLength, with_curve
-from sf2f_bench.protocols.names import BENCH, PAPER, SECONDS
+from sf2f_bench.metrics.subgroups import known_subgroups, with_subgroups
+from sf2f_bench.protocols.names import BENCH, DISTURBANCES, PAPER, SECONDS
 from sf2f_bench.protocols.paper import metrics as paper
 
 LABELS = ("Formula", "Range", "Direction", "Source", "Pitfall", "Computed by")
@@ -155,7 +156,11 @@ def page() -> str:
                 parts += [f"### {title}\n", *(_introduction(modules) if protocol == BENCH else ())]
                 parts += [_section(family) for family in chosen]
         if protocol == BENCH:
-            parts.append(_lengths(metrics_of_protocol(BENCH)))
+            parts += [
+                _disturbances(metrics_of_protocol(BENCH)),
+                _lengths(metrics_of_protocol(BENCH)),
+                _subgroups(metrics_of_protocol(BENCH)),
+            ]
     return "\n".join(parts)
 
 
@@ -201,6 +206,23 @@ def _lengths(metrics: Sequence[Any]) -> str:
         "### From the first seconds\n\n"
         f"{names} also of faces that were generated from the first seconds of speech alone, such as "
         f"`{AtLength(curves[0], SECONDS[0]).name}`.\n"
+    )
+
+
+def _disturbances(metrics: Sequence[Any]) -> str:
+    names = " and ".join(f"`{metric.name}`" for metric in with_subgroups(metrics))
+    return (
+        f"### Disturbed voices\n\n{names} also from 5 s of disturbed speech of a gallery of test people: "
+        f"{', '.join(DISTURBANCES)}. The waveform is disturbed, and the row's own front end hears it.\n"
+    )
+
+
+def _subgroups(metrics: Sequence[Any]) -> str:
+    described = Described.of(importlib.import_module("sf2f_bench.metrics.subgroups"))
+    names = ", ".join(f"`{one.name}`" for one in known_subgroups(metrics))
+    return (
+        f"### Subgroups\n\n{described.summary}\n\n{described.body}\n\n{names}, and each nationality of the data. "
+        "The gap is the best subgroup's value less the worst one's; its interval allows for the choice of these two.\n"
     )
 
 

@@ -24,8 +24,10 @@ from torch import Tensor
 from sf2f_bench.benchmarks import Benchmark, check_gallery
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.copying import TrainingPictures
+from sf2f_bench.evaluation.disturbed import disturbed_windows
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, kept, load_tensors, save_tensors
+from sf2f_bench.metrics.subgroups import labels_of
 from sf2f_bench.registry import described, place_of, unfit
 from sf2f_bench.registry.sources import keyed
 from sf2f_bench.types import (
@@ -40,6 +42,7 @@ from sf2f_bench.types import (
 )
 
 if TYPE_CHECKING:
+    from sf2f_bench.evaluation.disturbed import Windows
     from sf2f_bench.types import ByteArray, FloatArray
 
 BATCH = 64  # pictures or voices at once
@@ -58,7 +61,8 @@ class Evaluation:
 
     Public to anchors: `store`, `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
-    `train_templates`, `embed`. An extractor goes by its key: "judge", "training-loss", or its own name.
+    `train_templates`, `disturbed_voice_statistics`,
+    `embed`. An extractor goes by its key: "judge", "training-loss", or its own name.
     """
 
     def __init__(
@@ -107,6 +111,20 @@ class Evaluation:
     def train_voice_statistics(self) -> FloatArray:
         """The same of the training identities, from the same number of segments."""
         return _statistics(segments_of(self.store, self.frontend, "train"))
+
+    @cached_property
+    def disturbed_voice_statistics(self) -> dict[str, FloatArray | str]:
+        """`voice_statistics` of a gallery of disturbed voices by disturbance, or why there are none."""
+        found = self.disturbed_windows(self.store, self.frontend)
+        return {
+            what: windows if isinstance(windows, str) else _statistics(windows)
+            for what, windows in found.items()
+        }
+
+    def disturbed_windows(self, store: PreparedStore, frontend: AudioFrontend) -> Windows:
+        """See `disturbed.disturbed_windows`."""
+        count, folder = self.benchmark.gallery_size, self.cache.parent / "disturbed"
+        return disturbed_windows(self.dataset, store, frontend, count, folder, self.say)
 
     # --------------------------------------------------------------- faces
 
@@ -180,6 +198,9 @@ class Evaluation:
                 lambda: {"photos": self.training_pictures.likeness(np.concatenate(others))},
             )["photos"],
             strata=strata_of(self.identities),
+            subgroups=labels_of(
+                *zip(*((one.gender, one.age, one.nationality) for one in self.identities), strict=True)
+            ),
         )
 
     def templates_of_all_photos(self, key: str) -> FloatArray:
@@ -265,6 +286,11 @@ def take(features: Features, rows: np.ndarray) -> Features:
     def cut(values: FloatArray | None) -> FloatArray | None:
         return None if values is None else values[numbers]
 
+    def labelled(
+        known: Mapping[str, tuple[str | None, ...]],
+    ) -> dict[str, tuple[str | None, ...]]:
+        return {name: tuple(labels[number] for number in numbers) for name, labels in known.items()}
+
     photos, owners, likeness = features.photos, features.owners, features.training_likeness
     if photos is None or owners is None:
         likeness = cut(likeness)
@@ -283,9 +309,8 @@ def take(features: Features, rows: np.ndarray) -> Features:
         photos=photos,
         owners=owners,
         training_likeness=likeness,
-        strata={
-            letter: tuple(labels[number] for number in numbers) for letter, labels in features.strata.items()
-        },
+        strata=labelled(features.strata),
+        subgroups=labelled(features.subgroups),
     )
 
 

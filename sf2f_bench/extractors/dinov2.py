@@ -1,4 +1,4 @@
-"""DINOv2 ViT-S/14: features learnt without labels, for distances between distributions beside Inception's.
+"""DINOv2 ViT-S/14 and ViT-L/14: features learnt without labels, for distances between distributions beside Inception's.
 
 Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (arXiv 2304.07193); for distances of
 generated pictures: Stein et al., "Exposing flaws of generative model evaluation metrics" (arXiv 2306.04675).
@@ -9,6 +9,7 @@ up to the user to trust it. The weights are read as tensors, which runs no code.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class DinoV2Extractor(PublishedExtractor):
     def build(self, name: str) -> nn.Module:
         """The transformer of the hub's repository, with its preprocessing before it."""
         repository = torch_hub() / REPOSITORY
-        network = torch.hub.load(str(repository), "dinov2_vits14", source="local", pretrained=False)
+        network = torch.hub.load(str(repository), name.replace("-", "_"), source="local", pretrained=False)
         network.register_forward_pre_hook(standardise)
         return network
 
@@ -59,6 +60,23 @@ class DinoV2Extractor(PublishedExtractor):
         """As any published network's, once the repository's code is known to be on this machine too."""
         check_present(torch_hub() / REPOSITORY, self.FILE)
         return super().find_weights()
+
+
+class LargeDinoV2Extractor(DinoV2Extractor):
+    """DINOv2 ViT-L/14, which Stein et al. recommend for distances: `LargeDinoV2Extractor("dinov2-vitl14")`.
+
+    Embeddings are class tokens ``[B, 1024]``. No checksum of its weights is known here: the hash of the file that is
+    found goes into the id.
+    """
+
+    NAMES = ("dinov2-vitl14",)
+    FILE = "dinov2_vitl14_pretrain.pth"
+
+    card = replace(
+        DinoV2Extractor.card,
+        title="By DINOv2 ViT-L/14, which tells pictures apart and not people",
+        files=(FILE,),
+    )
 
 
 def standardise(network: nn.Module, inputs: tuple[Any, ...]) -> Tensor:

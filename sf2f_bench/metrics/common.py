@@ -34,6 +34,11 @@ def card_of(metric: object) -> MetricCard:
     return getattr(metric, "card", None) or MetricCard()
 
 
+def short_term(card: MetricCard) -> str:
+    """``recall@10``, ``AUC``: for headings that name a part of the people or of the speech too."""
+    return card.term if card.headline else card.heading.removeprefix(f"{card.family} ")
+
+
 @dataclass(frozen=True)
 class SuiteMetric:
     """A metric of this package: the defaults of `Metric`, and the check of the features before `_score`.

@@ -287,6 +287,16 @@ def reciprocal_ranks(better: ArrayLike, ties: ArrayLike) -> Matrix:
     return (harmonic[ahead + tied + 1] - harmonic[ahead]) / (tied + 1)
 
 
+def identified_by_rank(better: ArrayLike, ties: ArrayLike, points: int = 100) -> tuple[Counts, Matrix]:
+    """Ranks, about evenly spaced on a logarithm, and the share of probes found up to each: the CMC curve.
+
+    better, ties: ``[N]`` of `ranks`. Each point is recall@k in the full gallery, k = 1 .. N.
+    """
+    n = len(np.asarray(better))
+    places = np.unique(np.rint(np.geomspace(1, n, points)).astype(np.int64))
+    return places, np.array([expected_recall(better, ties, n, None, int(k)).mean() for k in places])
+
+
 def _counts(better: ArrayLike, ties: ArrayLike, n: int | None = None) -> tuple[Counts, Counts]:
     ahead, tied = np.asarray(better, dtype=np.int64), np.asarray(ties, dtype=np.int64)
     if ahead.shape != tied.shape or ahead.ndim != 1 or ahead.size == 0:

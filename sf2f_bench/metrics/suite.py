@@ -29,13 +29,18 @@ from sf2f_bench.metrics.retrieval import (
     check_k,
 )
 from sf2f_bench.metrics.similarity import SIMILARITIES, TrueIdentity
-from sf2f_bench.metrics.verification import VerificationAUC, VerificationEqualErrorRate
+from sf2f_bench.metrics.verification import (
+    VerificationAUC,
+    VerificationEqualErrorRate,
+    VerificationTrueAcceptRate,
+)
 from sf2f_bench.protocols.names import headline_k
 from sf2f_bench.types import BenchError, Metric
 
 # The order of the sets' names and of the metrics within them enters the keys of records: add at the end.
 
 CANDIDATES = range(2, 11)  # of 1:N matching, as the association literature has it
+FALSE_ACCEPTS = (0.01, 0.1)  # of the true accept rate
 CANDIDATES_WITHIN = (2, 10)  # of 1:N matching within a stratum
 
 
@@ -87,7 +92,7 @@ def identity_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[
 
 
 def matching_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[Metric]:
-    """1:N matching, matching and headline recall within strata, mAP and the equal error rate.
+    """1:N matching, matching and headline recall within strata, mAP, equal error rate and true accept rates.
 
     gallery_size: of recall within strata; ks: its k is the largest one up to 10. n_test is not used: a metric
     that finds too few identities says so by its `min_n`. Raises BenchError where no k is given.
@@ -101,7 +106,13 @@ def matching_metrics(gallery_size: int, ks: Sequence[int], n_test: int) -> list[
             RecallWithin(k, gallery_size, stratum),
         )
     ]
-    return _metrics(*map(Matching, CANDIDATES), *within, MeanAveragePrecision(), VerificationEqualErrorRate())
+    return _metrics(
+        *map(Matching, CANDIDATES),
+        *within,
+        MeanAveragePrecision(),
+        VerificationEqualErrorRate(),
+        *map(VerificationTrueAcceptRate, FALSE_ACCEPTS),
+    )
 
 
 def _headline_k(ks: Sequence[int]) -> int:

@@ -46,6 +46,33 @@ def equal_error_rate(probes: ArrayLike | Any, gallery: ArrayLike | Any) -> float
     return _crossing(*_rates(*_corners(matching, above, above + tied), len(above)))
 
 
+def true_accept_rate(probes: ArrayLike | Any, gallery: ArrayLike | Any, false_accepts: float) -> float:
+    """Share of matching pairs accepted at the threshold that accepts this share of the others; 0..1.
+
+    probes, gallery: ``[N, D]``, N >= 2, pairs as in `verification_auc`; guessing gives `false_accepts`.
+
+    Formula: the true accept rate of the ROC curve at this false accept rate; the curve is followed linearly between
+    its corners, so ties count by expectation, and at a vertical step it is the upper end.
+    Source: TAR at a fixed FAR, as face verification reports it; Klare et al. 2015 (IJB-A).
+    """
+    matching, above, tied = _nonmatching_above(*prepared(probes, gallery, "cosine", at_least=2))
+    return _height(*_rates(*_corners(matching, above, above + tied), len(above)), false_accepts)
+
+
+def error_curve(
+    probes: ArrayLike | Any, gallery: ArrayLike | Any, points: int = 100
+) -> tuple[Matrix, Matrix]:
+    """False accept rates, evenly spaced on a logarithm, and the false reject rate at each: the DET curve ``[points]``.
+
+    From one pair of all N (N - 1) to every pair; both are shares. Source: Martin et al. 1997.
+    """
+    matching, above, tied = _nonmatching_above(*prepared(probes, gallery, "cosine", at_least=2))
+    n = len(above)
+    curve = _rates(*_corners(matching, above, above + tied), n)
+    places = np.geomspace(1 / (n * (n - 1)), 1.0, points)
+    return places, np.array([1 - _height(*curve, place) for place in places])
+
+
 def _corners(matching: Matrix, above: Counts, reached: Counts) -> tuple[Counts, Counts]:
     """Numbers of false and of true accepts at the corners of the ROC curve: each ``[2 N]``.
 
@@ -72,8 +99,15 @@ def _crossing(false_accepts: Matrix, true_accepts: Matrix) -> float:
     return float(np.interp(1.0, (false_accepts + true_accepts)[along], false_accepts[along]))
 
 
-class EqualErrorRates:
-    """`equal_error_rate` of many subsets of the same identities, such as half-samples; pairs are compared once.
+def _height(false_accepts: Matrix, true_accepts: Matrix, at: float) -> float:
+    """The true accept rate at a false accept rate, from the corners' rates in any order."""
+    along = np.argsort(false_accepts + true_accepts)
+    # A corner that lies at the rate itself but for rounding counts.
+    return float(np.interp(at * (1 + TIE_TOLERANCE), false_accepts[along], true_accepts[along]))
+
+
+class _RatesOfSubsets:
+    """A rate of the ROC curve of many subsets of the same identities, such as half-samples; pairs are compared once.
 
     probes, gallery: ``[N, D]``. Called with the rows of a subset (each once, two or more), it gives that subset's
     rate, exactly. Up to `ALL_PAIRS` identities every pair is kept; beyond, only those near the threshold of all
@@ -96,7 +130,7 @@ class EqualErrorRates:
         n = len(self.matching)
         if n <= self.ALL_PAIRS:
             return -np.inf, np.inf
-        rate = equal_error_rate(self.left, self.right)
+        rate = self.false_rejects()
         place, reach = round(rate * n), int(self.REACH * np.sqrt(n * rate * (1 - rate))) + 10
         ordered = np.sort(self.matching)
         low = ordered[place - reach] if place > reach else -np.inf
@@ -113,10 +147,68 @@ class EqualErrorRates:
         inside = np.tile((matching - TIE_TOLERANCE > self.low) & (matching + TIE_TOLERANCE < self.high), 2)
         ends = self.high == np.inf, self.low == -np.inf
         curve = _rates(false_accepts[inside], true_accepts[inside], len(rows), *ends)
-        along = curve[0] + curve[1]
-        if not along.size or not along.min() <= 1 <= along.max():
-            return equal_error_rate(self.left[rows], self.right[rows])
-        return _crossing(*curve)
+        return self.of_curve(*curve) if self.is_on(*curve) else self.anew(self.left[rows], self.right[rows])
+
+    def false_rejects(self) -> float:
+        """The false reject rate at the threshold of all identities."""
+        raise NotImplementedError
+
+    def is_on(self, false_accepts: Matrix, true_accepts: Matrix) -> bool:
+        """Whether the part of a curve that is known holds the rate."""
+        raise NotImplementedError
+
+    def of_curve(self, false_accepts: Matrix, true_accepts: Matrix) -> float:
+        """The rate, from the corners of a curve that holds it."""
+        raise NotImplementedError
+
+    def anew(self, left: Matrix, right: Matrix) -> float:
+        """The rate, from the embeddings."""
+        raise NotImplementedError
+
+
+class EqualErrorRates(_RatesOfSubsets):
+    """`equal_error_rate` of subsets; see `_RatesOfSubsets`."""
+
+    def false_rejects(self) -> float:
+        """The equal error rate itself."""
+        return equal_error_rate(self.left, self.right)
+
+    def is_on(self, false_accepts: Matrix, true_accepts: Matrix) -> bool:
+        """Whether both rates together pass 1."""
+        along = false_accepts + true_accepts
+        return bool(along.size and along.min() <= 1 <= along.max())
+
+    def of_curve(self, false_accepts: Matrix, true_accepts: Matrix) -> float:
+        """Where both errors are equal."""
+        return _crossing(false_accepts, true_accepts)
+
+    def anew(self, left: Matrix, right: Matrix) -> float:
+        """`equal_error_rate`."""
+        return equal_error_rate(left, right)
+
+
+class TrueAcceptRates(_RatesOfSubsets):
+    """`true_accept_rate` of subsets at one false accept rate; see `_RatesOfSubsets`."""
+
+    def __init__(self, probes: ArrayLike | Any, gallery: ArrayLike | Any, at: float) -> None:
+        self.at = at
+        super().__init__(probes, gallery)
+
+    def false_rejects(self) -> float:
+        """One less the true accept rate."""
+        return 1 - true_accept_rate(self.left, self.right, self.at)
+
+    def is_on(self, false_accepts: Matrix, true_accepts: Matrix) -> bool:
+        """Whether there are corners to both sides of the false accept rate."""
+        return bool(false_accepts.size and false_accepts.min() <= self.at < false_accepts.max())
+
+    def of_curve(self, false_accepts: Matrix, true_accepts: Matrix) -> float:
+        """The curve's height there."""
+        return _height(false_accepts, true_accepts, self.at)
+
+    def anew(self, left: Matrix, right: Matrix) -> float:
+        """`true_accept_rate`."""
+        return true_accept_rate(left, right, self.at)
 
 
 class _PairsInWindow:
@@ -205,11 +297,11 @@ def verification_auc_leave_one_out(probes: ArrayLike | Any, gallery: ArrayLike |
     ordered = np.sort(matching)
     as_pair, as_threshold = np.zeros(n), np.zeros(n)  # lost comparisons that identity i takes part in
     for rows, columns, block in closeness_blocks(left, right, "cosine"):
-        lost = _matching_below(ordered, block)
+        lost = matching_below(ordered, block)
         as_pair[rows] += lost.sum(axis=1)
         as_pair[columns] += lost.sum(axis=0)
-        as_threshold[rows] += _lost_to(block, matching[rows, None]).sum(axis=1)
-        as_threshold[columns] += _lost_to(block, matching[columns]).sum(axis=0)
+        as_threshold[rows] += lost_to(block, matching[rows, None]).sum(axis=1)
+        as_threshold[columns] += lost_to(block, matching[columns]).sum(axis=0)
     lost_by = above + tied / 2
     # What i takes part in in both ways, as the matching pair and in the non-matching one, counts once.
     remaining = lost_by.sum() - lost_by - as_pair + as_threshold
@@ -233,14 +325,14 @@ def _nonmatching_above(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix, Mat
     return matching, above, level - above
 
 
-def _matching_below(ordered: Matrix, block: Matrix) -> Matrix:
+def matching_below(ordered: Matrix, block: Matrix) -> Matrix:
     """How many matching pairs each non-matching value beats, ties counting half; 0 where i == j (-inf)."""
     beaten = np.searchsorted(ordered + TIE_TOLERANCE, block, "left")
     reached = np.searchsorted(ordered - TIE_TOLERANCE, block, "right")
     return (beaten + reached) / 2
 
 
-def _lost_to(block: Matrix, threshold: Matrix) -> Matrix:
+def lost_to(block: Matrix, threshold: Matrix) -> Matrix:
     """1 where the block's value beats the threshold, half where they are tied."""
     return ((block > threshold + TIE_TOLERANCE) + (block >= threshold - TIE_TOLERANCE).astype(np.float64)) / 2
 
@@ -265,8 +357,8 @@ class VerificationAUC(SuiteMetric):
         chance=0.5,
         margin=Margin(0.03, "an eighth of what knowing the gender adds to chance"),
         decides=("judge", "training-loss"),
-        tables={"likeness": 8, "further": 1},
-        order={"likeness": 1, "further": 6},
+        tables={"likeness": 8, "further": 1, "verification": 4},
+        order={"likeness": 1, "further": 6, "verification": 0},
         plotted=True,
     )
 
@@ -295,8 +387,8 @@ class VerificationEqualErrorRate(SuiteMetric):
         bounds=UNIT,
         chance=0.5,
         margin=Margin(0.03, "as the AUC"),
-        tables={"strata": 3},
-        order={"strata": 9},
+        tables={"verification": 3},
+        order={"verification": 1},
         smooth=False,
     )
 
@@ -304,3 +396,44 @@ class VerificationEqualErrorRate(SuiteMetric):
         """Over all pairs; 0..1, guessing .5; the interval is from half-samples of the identities."""
         n = len(real.identities)
         return sample_score(EqualErrorRates(fake.embeddings, real.embeddings), n, UNIT)
+
+
+@dataclass(frozen=True)
+class VerificationTrueAcceptRate(SuiteMetric):
+    """Share of matching pairs accepted at the threshold that accepts 1 or 10 % of all non-matching ones.
+
+    Range: 0..1; guessing gives the false accept rate.
+    Direction: higher is better.
+    Computed by: `verification.TrueAcceptRates`, `verification.true_accept_rate`.
+    Pitfall: half of the non-matching pairs are of the other gender: at 1 % the threshold lies among the 2 % most
+    similar pairs of one gender.
+    """
+
+    false_accepts: float
+    min_n = 20  # of a half-sample's 90 false pairs, about one lies above the threshold at 1 %
+
+    @property
+    def name(self) -> str:
+        """``verification-tar/far.01``."""
+        return f"verification-tar/far{self.false_accepts:.2f}".replace("far0", "far")
+
+    @property
+    def card(self) -> MetricCard:
+        """Beside the equal error rate."""
+        return MetricCard(
+            "verification-tar",
+            "verification",
+            {"far": self.false_accepts},
+            heading=f"TAR at FAR {self.false_accepts:.0%}",
+            bounds=UNIT,
+            chance=self.false_accepts,
+            margin=Margin(0.05, "as recall"),
+            tables={"verification": 2},
+            order={"verification": 2},
+            smooth=False,
+        )
+
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs; the interval is from half-samples of the identities."""
+        rates = TrueAcceptRates(fake.embeddings, real.embeddings, self.false_accepts)
+        return sample_score(rates, len(real.identities), UNIT)

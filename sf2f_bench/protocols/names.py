@@ -17,6 +17,15 @@ HEADLINE_K = 10  # of recall@k in verdicts: the benchmark's largest k that does 
 SEGMENTS = 20  # evaluation segments of an identity, at most, where a segment is SEGMENT_FRAMES long
 SEGMENT_FRAMES = 125  # 1.25 s
 SECONDS = (1.25, 2.5, 5.0, 10.0)  # of the audio-length curve; its last point is all segments
+DISTURBANCES = (
+    "clean",
+    "noise 20 dB",
+    "noise 10 dB",
+    "noise 0 dB",
+    "telephone",
+    "MP3",
+)  # of the robustness curves
+DISTURBED_SECONDS = 5.0  # of speech that is heard of a disturbed voice
 RUNS = 10  # of sf2f-paper, each with other random crops
 TRAINING_LOSS, INCEPTION = "training-loss", "inception-2015"  # keys of the networks that play the paper's
 CLASSIFIER, JUDGE = "paper-classifier", "judge"

@@ -131,6 +131,21 @@ class EvaluationProtocol(ABC, Generic[Generated]):
     def load(self, path: Path) -> Generated:
         """Read the artefact that `generate` wrote."""
 
+    def with_disturbed(
+        self,
+        evaluation: Evaluation,
+        trained: TrainedSystem,
+        reporter: Reporter,
+        made: Generated,
+        folder: Path,
+        key: str,
+    ) -> Generated:
+        """What was generated, with what the system makes of disturbed voices where the protocol asks for it.
+
+        folder, key: where artefacts of faces are kept, and that of `made`.
+        """
+        return made
+
     @abstractmethod
     def score(self, evaluation: Evaluation, answer: Generated | Answer) -> Scores:
         """Every metric of what a system generated, or of an anchor's answer."""

@@ -52,6 +52,7 @@ class Scores:
     cards: dict[str, MetricCard] = field(default_factory=dict)  # by the metric's name
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     replicates: dict[str, np.ndarray] = field(default_factory=dict)
+    curves: dict[str, np.ndarray] = field(default_factory=dict)  # columns of `RunRecord.det_cmc`
     rows: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 

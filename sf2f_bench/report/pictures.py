@@ -17,6 +17,9 @@ from joblib import cpu_count
 
 from sf2f_bench.report.faces import faces_figure
 from sf2f_bench.report.plots import (
+    cmc_figure,
+    det_figure,
+    disturbances_figure,
     lengths_figure,
     metrics_figure,
     recall_figure,
@@ -33,9 +36,12 @@ if TYPE_CHECKING:
 
 PICTURES = {  # in the order of the report
     "recall": "Recall against k, with 95 % intervals",
+    "cmc": "Cumulative match curves: identities found up to each rank",
+    "det": "Detection error trade-off: false rejects against false accepts",
     "scatter": "Quality against identity: distance of distributions against recall, with 95 % intervals",
-    "strata": "Recall among all and among similar identities, with 95 % intervals",
+    "strata": "Recall among all, among similar identities, and of subgroups, with 95 % intervals",
     "lengths": "Recall against the seconds of speech that were heard, with 95 % intervals",
+    "disturbances": "Recall from voices as they are, with noise, by telephone and as MP3, with 95 % intervals",
     "metrics": "Retrieval, similarity and quality, with 95 % intervals",
     "faces": "True and generated faces, a column for each test identity",
     "training": "Losses in training",
@@ -49,7 +55,10 @@ FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "strata": strata_figure,
     "scatter": scatter_figure,
     "recall": recall_figure,
+    "cmc": cmc_figure,
+    "det": det_figure,
     "lengths": lengths_figure,
+    "disturbances": disturbances_figure,
 }
 ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
 RECORDS_A_PROCESS = 10  # a further process is started for so many

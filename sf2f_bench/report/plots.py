@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from scipy.stats import norm
 
 from sf2f_bench.protocols.bench.protocol import STRATA
+from sf2f_bench.protocols.names import DISTURBANCES
 from sf2f_bench.report.style import (
     DASHES,
     MARKERS,
@@ -43,11 +45,13 @@ if TYPE_CHECKING:
 
 ANCHOR_GREY = "0.62"
 MOST_ASIDE = 1.17  # the last system's markers stand at this multiple of the first one's k
+LEGEND_GAP = 2.6  # inches between two panels with a legend each
 MOST_ACROSS = 5  # panels of bars
 BARS_WIDTH = 1.75  # inches of such a panel
 BAR_HEIGHT = 0.21  # inches a row
 BAR = 0.72  # of a row's height
 PALENESS = 0.55  # of an ablation's bar: share of white
+DET_TICKS = (0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)  # of both rates
 MARGIN = 0.04  # below a distance of zero, so that the mark of the true photos is whole
 REFERENCE_LINES: dict[Purpose, tuple[str, Any]] = {  # colour, dashes
     "chance": ("0.55", (0, (1, 2))),
@@ -83,6 +87,65 @@ def recall_figure(group: Group) -> Figure | None:
     return figure
 
 
+def cmc_figure(group: Group) -> Figure | None:
+    """The share of identities found up to each rank of the full gallery: the CMC curves."""
+    made = _curves_figure(group, "rank", "identified")
+    if made is None:
+        return None
+    figure, axes = made
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:g}"))
+    axes.set(ylim=(0, 1.02), xlabel="rank", ylabel="share of identities found up to it")
+    axes.set_title(title_of(group, "cumulative match (CMC) in the full gallery"), loc="left")
+    _legend_by_height(axes)
+    return figure
+
+
+def det_figure(group: Group) -> Figure | None:
+    """False rejects against false accepts of every threshold, both on a normal deviate scale: the DET curves."""
+    made = _curves_figure(group, "false_accepts", "false_rejects", norm.ppf)
+    if made is None:
+        return None
+    figure, axes = made
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator(norm.ppf(DET_TICKS)))
+        axis.set_major_formatter(FuncFormatter(lambda place, _: f"{norm.cdf(place):.3g}"))
+    ends = norm.ppf([DET_TICKS[0], DET_TICKS[-1]])
+    axes.set(xlim=ends, ylim=ends, xlabel="false accept rate", ylabel="false reject rate")
+    axes.set_title(title_of(group, "detection error trade-off (DET), all pairs"), loc="left")
+    _legend_by_height(axes)
+    return figure
+
+
+def _curves_figure(
+    group: Group, x: str, y: str, scale: Callable[[Any], Any] = np.asarray
+) -> tuple[Figure, Axes] | None:
+    """Lines of two columns of the records' `det_cmc`, of systems and of anchors that stand for something."""
+    curves = {entry: found for entry in group.entries if (found := entry.record.det_cmc()) is not None}
+    if not any(entry.zone == "system" for entry in curves):
+        return None
+    figure, axes = new_figure(*PANEL)
+    systems = [entry for entry in group.systems if entry in curves]
+    for entry, curve in curves.items():
+        places = curve[[x, y]].dropna().to_numpy(np.float64)
+        with np.errstate(divide="ignore"):  # rates of 0 and 1 lie off a normal deviate scale
+            places = scale(places)
+        places = places[np.isfinite(places).all(axis=1)]
+        if not len(places):
+            continue
+        if entry.zone == "system":
+            i = systems.index(entry)
+            color, dashes = PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]
+        elif entry.record.system.purpose in REFERENCE_LINES:
+            color, dashes = REFERENCE_LINES[entry.record.system.purpose]
+        else:
+            continue
+        axes.plot(
+            *places.T, color=color, ls=dashes, lw=1.8 if entry.zone == "system" else 1.3, label=entry.label
+        )
+    return figure, axes
+
+
 def lengths_figure(group: Group) -> Figure | None:
     """The headline score against the seconds of speech that a system heard; None where none heard less than all."""
     metrics = {float(seconds): name for seconds, name in group.variants("seconds").items()}
@@ -107,17 +170,71 @@ def lengths_figure(group: Group) -> Figure | None:
     return figure
 
 
+def disturbances_figure(group: Group) -> Figure | None:
+    """The headline score from voices as they are and disturbed, of all rows that hear a voice."""
+    variants = {str(what): name for what, name in group.variants("disturbance").items()}
+    kinds = [what for what in DISTURBANCES if what in variants]
+    entries = [entry for entry in group.entries if any(entry.score(variants[what]) for what in kinds)]
+    if not any(entry.zone == "system" for entry in entries):
+        return None
+    figure, axes = new_figure(*PANEL)
+    for i, entry in enumerate(entries):
+        scores = {place: score for place, what in enumerate(kinds) if (score := entry.score(variants[what]))}
+        axes.errorbar(
+            [place + 0.5 * ((i + 0.5) / len(entries) - 0.5) for place in scores],
+            [score.value for score in scores.values()],
+            yerr=error_bars(list(scores.values())),
+            color=PALETTE[i % len(PALETTE)],
+            marker=MARKERS[i % len(MARKERS)],
+            ls=DASHES[2],
+            lw=1,
+            markersize=4.5,
+            capsize=2,
+            label=entry.label,
+        )
+    if (guess := chance(group)) is not None:
+        axes.axhline(guess, color="0.4", ls=DASHES[2], label="chance", zorder=1)
+    axes.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
+    axes.set_ylim(bottom=0)
+    term = group.headline_card.term
+    axes.set(ylabel=term)
+    subject = f"{term} in {group.protocol.searched(group.part)}, 5 s of disturbed speech"
+    axes.set_title(title_of(group, subject), loc="left")
+    legend_beside(axes, *axes.get_legend_handles_labels())
+    return figure
+
+
 def strata_figure(group: Group) -> Figure | None:
-    """The headline score among all and among similar identities, a group of marks a row; ablations left out."""
+    """The headline score among all, among similar identities, and of subgroups; ablations left out."""
     variants = {str(stratum): name for stratum, name in group.variants("stratum").items()}
     strata = sorted(variants, key=lambda stratum: [*STRATA, stratum].index(stratum))
-    kinds = {"everybody": group.headline}
-    kinds |= {f"within {STRATA.get(at, at)} ({at})": variants[at] for at in strata}
-    kinds = {kind: name for kind, name in kinds.items() if any(entry.score(name) for entry in group.entries)}
+    within = {f"within {STRATA.get(at, at)} ({at})": variants[at] for at in strata}
+    subgroups = {str(name): metric for name, metric in group.variants("subgroup").items()}
+    panels = {"within strata": within, "of subgroups, searched among all": subgroups}
     entries = [entry for entry in group.entries if entry.zone != "ablation" and entry.score(group.headline)]
-    if len(kinds) < 2 or not entries:
+    shown = {
+        title: {"everybody": group.headline, **found}
+        for title, kinds in panels.items()
+        if (found := {kind: name for kind, name in kinds.items() if any(e.score(name) for e in entries)})
+    }
+    if not shown or not entries:
         return None
-    figure, axes = new_figure(PANEL[0], len(entries) * max(0.24, 0.13 * len(kinds)))
+    most = max(map(len, shown.values()))
+    height = len(entries) * max(0.24, 0.13 * most)
+    figure, made = new_panels(1, len(shown), (PANEL[0], height), (LEGEND_GAP, 0))
+    term = group.headline_card.term
+    for i, (axes, (title, kinds)) in enumerate(zip(made[0], shown.items(), strict=True)):
+        _draw_kinds(axes, group, entries, kinds)
+        if not i:
+            name_rows(axes, [entry.label for entry in entries])
+        subject = f"{term} in {group.protocol.searched(group.part)}, {title}"
+        axes.set_title(title_of(group, subject) if not i else subject, loc="left")
+        legend_beside(axes, *axes.get_legend_handles_labels())
+    return figure
+
+
+def _draw_kinds(axes: Axes, group: Group, entries: Sequence[Entry], kinds: Mapping[str, str]) -> None:
+    """A group of marks a row: the scores of several metrics, by what they are called."""
     for i, (kind, name) in enumerate(kinds.items()):
         aside = 0.62 * (i / (len(kinds) - 1) - 0.5)
         scores = {place: score for place, entry in enumerate(entries) if (score := entry.score(name))}
@@ -136,16 +253,10 @@ def strata_figure(group: Group) -> Figure | None:
     if (guess := chance(group)) is not None:
         axes.axvline(guess, color="0.4", ls=DASHES[2], label="chance", zorder=1)
     axes.set_yticks([])
-    name_rows(axes, [entry.label for entry in entries])
-    term = group.headline_card.term
-    axes.set(xlim=(0, None), ylim=(len(entries) - 0.5, -0.5), xlabel=term)
+    axes.set(xlim=(0, None), ylim=(len(entries) - 0.5, -0.5), xlabel=group.headline_card.term)
     axes.grid(axis="y", visible=False)
     for edge in range(1, len(entries)):
         axes.axhline(edge - 0.5, color="0.9", lw=0.8, zorder=0)
-    subject = f"{term} in {group.protocol.searched(group.part)}, within strata"
-    axes.set_title(title_of(group, subject), loc="left")
-    legend_beside(axes, *axes.get_legend_handles_labels())
-    return figure
 
 
 def metrics_figure(group: Group) -> Figure | None:

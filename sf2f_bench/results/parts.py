@@ -199,6 +199,7 @@ class SideFiles(Part):
     per_identity: str = ""
     replicates: str | None = Field(default=None, min_length=1)
     curve: str | None = Field(default=None, min_length=1)
+    det_cmc: str | None = Field(default=None, min_length=1)
     faces: str | None = Field(default=None, min_length=1)
     true_faces: str | None = Field(default=None, min_length=1)
     voices: str | None = Field(default=None, min_length=1)
@@ -207,4 +208,4 @@ class SideFiles(Part):
 
     @model_serializer(mode="wrap")
     def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(serialise(self), "sha256")
+        return without_empty(without_empty(serialise(self), "sha256"), "det_cmc")

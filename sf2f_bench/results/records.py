@@ -83,7 +83,7 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 STRIPS: tuple[Literal["faces", "true_faces"], ...] = ("faces", "true_faces")
-SIDE_FILES = ("per_identity", "replicates", "curve", "faces", "true_faces", "voices")
+SIDE_FILES = ("per_identity", "replicates", "curve", "det_cmc", "faces", "true_faces", "voices")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 
 
@@ -180,6 +180,10 @@ class RunRecord(Part):
         """Columns `stage`, `step` and the training's scalars; None for what was not trained in steps."""
         return self._read("curve", read_curve)
 
+    def det_cmc(self) -> pd.DataFrame | None:
+        """Columns `false_accepts`, `false_rejects`, `rank`, `identified`: the judge's curves, NaN past an end."""
+        return self._read("det_cmc", partial(read_values, identities=False))
+
     def faces(self, file: Literal["faces", "true_faces"] = "faces") -> ByteArray | None:
         """The faces of `files.face_identities` as uint8 ``[K, 3, H, W]``; None where none are kept."""
         return self._read(file, partial(read_strip, count=len(self.files.face_identities)))
@@ -201,12 +205,14 @@ def save(
     true_faces: ByteArray | None = None,
     replicates: pd.DataFrame | None = None,
     voices: Sequence[FloatArray] | None = None,
+    det_cmc: pd.DataFrame | None = None,
 ) -> Path:
     """Write a record and its side files, each atomically and the JSON last; give the JSON's path.
 
     per_identity: column `identity` and one per ``metric|extractor``; curve: `stage`, `step` and scalars;
     faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`; replicates: one column per
-    ``metric|extractor``; voices: float32 ``[T]`` at 16 kHz of the same identities, of which 2.5 s are kept.
+    ``metric|extractor``; voices: float32 ``[T]`` at 16 kHz of the same identities, of which 2.5 s are kept;
+    det_cmc: the columns of `RunRecord.det_cmc`.
 
     Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
@@ -217,6 +223,7 @@ def save(
         "per_identity": ("per-identity.parquet", per_identity, _write_parquet),
         "replicates": ("replicates.parquet", replicates, _write_parquet),
         "curve": ("curve.csv", curve, _write_csv),
+        "det_cmc": ("det-cmc.parquet", det_cmc, _write_parquet),
         "faces": ("faces.png", faces, write_strip),
         "true_faces": ("true-faces.png", true_faces, write_strip),
         "voices": ("voices.flac", voices, write_voices),
@@ -394,6 +401,7 @@ def check_side_files(record: RunRecord) -> None:
     record.per_identity()
     record.replicates()
     record.curve()
+    record.det_cmc()
     record.voices()
     size = record.benchmark.image_size
     for side in STRIPS:

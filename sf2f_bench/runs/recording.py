@@ -102,6 +102,9 @@ def save_record(
         evaluation.true_photos[found.rows][:shown] if shown else None,
         pd.DataFrame(found.replicates) if found.replicates else None,
         _voices(evaluation.dataset, names[:shown]) if provenance.card.purpose == "true-photo" else None,
+        pd.DataFrame({name: pd.Series(column) for name, column in found.curves.items()})
+        if found.curves
+        else None,
     )
 
 

@@ -336,4 +336,6 @@ def generated(run: Run, system: SpeechToFace, key: str) -> Any:
         run.protocol.generate(run.evaluation, ready, run.reporter, path)
 
     path = run.config.cache / "faces" / f"{key}.safetensors"
-    return kept(path, make, run.protocol.load, run.reporter.say)
+    made = kept(path, make, run.protocol.load, run.reporter.say)
+    ready = TrainedSystem(system, run.store_for(system), run.device, run.config.seed)
+    return run.protocol.with_disturbed(run.evaluation, ready, run.reporter, made, path.parent, key)

@@ -118,6 +118,9 @@ class Answer:
     Beside `faces`, all of the same identities in the same order:
     shorter: ``{seconds of speech: faces}``, generated from so much of the voice and no more;
     repeat_faces: uint8 ``[2, N, 3, H, W]``, generated from two disjoint sets of each person's recordings.
+
+    disturbed: by the names of `protocols.names.DISTURBANCES` the answer to the voices of the first identities (a
+    gallery of them) disturbed, or the reason why there is none; empty for what hears no voice.
     """
 
     faces: ByteArray | None = None
@@ -126,6 +129,7 @@ class Answer:
     rows: NDArray[np.bool_] | None = None
     shorter: dict[float, ByteArray] = field(default_factory=dict)
     repeat_faces: ByteArray | None = None
+    disturbed: Mapping[str, Answer | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +148,7 @@ class Features:
     On the true side only: photos ``[M, D]`` with owners ``[M]``: every photo of the gallery and the row it
     belongs to; training_photos ``[T, D]``: of the training split; strata: what is known of the identities,
     ``{"G": (...), "N": (...), "A": (...), "GNA": (...)}`` (gender, nationality, age group, all three), None where
-    it is not known.
+    it is not known; subgroups: the same by the words of `metrics.subgroups`, ``{"gender": ("women", ...)}``.
 
     training_likeness: how like a training photo a picture is, by pixels alone (`evaluation.copying`): of the generated
     faces ``[N]``, and on the true side of `photos` ``[M]``.
@@ -162,6 +166,7 @@ class Features:
     training_photos: FloatArray | None = None
     training_likeness: FloatArray | None = None
     strata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    subgroups: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def offers(self) -> frozenset[str]:

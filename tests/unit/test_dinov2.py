@@ -12,7 +12,7 @@ from torch import Tensor
 from weight_files import publish
 
 from sf2f_bench.extractors import frozen
-from sf2f_bench.extractors.dinov2 import REPOSITORY, DinoV2Extractor
+from sf2f_bench.extractors.dinov2 import REPOSITORY, DinoV2Extractor, LargeDinoV2Extractor
 from sf2f_bench.extractors.weights import FOLDER_VARIABLE, sha256_of
 from sf2f_bench.types import BenchError, Unavailable
 
@@ -85,6 +85,29 @@ def extractor(machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def faces() -> Tensor:
     return torch.randint(0, 256, (5, 3, 64, 64), generator=torch.Generator().manual_seed(2)).byte()
+
+
+def test_the_large_network_is_built_by_its_own_name_from_its_own_file(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: Tensor
+) -> None:
+    put_code(machine)
+    large = HUBCONF.replace("384", "1024").replace("dinov2_vits14", "dinov2_vitl14")
+    (machine / REPOSITORY / "hubconf.py").write_text(large)
+    with pytest.raises(Unavailable, match=r"weights fetch dinov2_vitl14_pretrain\.pth"):
+        LargeDinoV2Extractor()
+    shapes = {
+        "cls_token": (1, 1, 1024),
+        "patch_embed.weight": (1024, 3, 14, 14),
+        "patch_embed.bias": (1024,),
+        "norm.weight": (1024,),
+        "norm.bias": (1024,),
+    }
+    (tmp_path / "chosen").mkdir()
+    path = tmp_path / "chosen" / LargeDinoV2Extractor.FILE
+    torch.save({name: torch.randn(shape) for name, shape in shapes.items()}, path)
+    made = LargeDinoV2Extractor("dinov2-vitl14")
+    assert made.id == f"dinov2-vitl14/1@{sha256_of(path)[:8]}/bicubic-224"
+    assert made(faces)[0].shape == (5, 1024)
 
 
 def test_the_id_names_network_weights_and_resize(extractor: DinoV2Extractor, tmp_path: Path) -> None:

@@ -51,7 +51,27 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
             (f"matching 1:2 within {letter}" for letter in ("G", "N", "A", "GNA")), (7, 1, 0, 2), strict=True
         ),
         ("matching 1:10", 4),
+    ],
+    (BENCH, "subgroups"): [
+        (f"{term} {group}", priority)
+        for term in ("recall@10", "AUC")
+        for priority, groups in (
+            (9, ("women", "men", "gap by gender")),
+            (8, ("youngest third", "middle third", "oldest third", "gap by age")),
+            (7, ("gap by nationality",)),
+        )
+        for group in groups
+    ],
+    (BENCH, "disturbance"): [
+        (f"{term} {what}", priority)
+        for term, priority in (("recall@10", 9), ("AUC", 1))
+        for what in ("clean", "noise 20 dB", "noise 10 dB", "noise 0 dB", "telephone", "MP3")
+    ],
+    (BENCH, "verification"): [
+        ("verification AUC", 4),
         ("verification EER", 3),
+        ("TAR at FAR 1%", 2),
+        ("TAR at FAR 10%", 2),
     ],
     (BENCH, "distribution"): [
         ("precision k=5", 5),

@@ -83,8 +83,9 @@ def test_every_metric_has_the_fields_name_once():
     names = [metric.name for metric in metrics]
     assert names[:9] == [f"matching/1:{n}" for n in range(2, 11)]
     assert names[9:12] == ["matching/1:2/G", "matching/1:10/G", "recall@10/g100/G"]
-    assert names[-2:] == ["map/photos", "verification-eer"]
-    assert len(set(names)) == len(names) == 9 + 3 * len(STRATA) + 2
+    rates = ["verification-tar/far.01", "verification-tar/far.10"]
+    assert names[-4:] == ["map/photos", "verification-eer", *rates]
+    assert len(set(names)) == len(names) == 9 + 3 * len(STRATA) + 4
     assert [metric.name for metric in metrics if not metric.higher_is_better] == ["verification-eer"]
     assert matching_metrics(100, [20, 50], 300)[11].name == "recall@20/g100/G"
     with pytest.raises(BenchError, match="no k"):
@@ -99,7 +100,7 @@ def test_every_score_rests_on_those_who_take_part(real, fake):
             continue
         low, high = score.interval
         assert low <= score.value <= high, name
-        if name != "verification-eer":
+        if not name.startswith("verification-"):
             assert score.per_identity.shape == (N,)
             assert np.isfinite(score.per_identity).sum() == score.n
             assert np.nanmean(score.per_identity) == pytest.approx(score.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ import torch
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.evaluation.segments import repeat_segments, segments_of, windows_of_seconds
 from sf2f_bench.evaluation.test_people import generate_faces
-from sf2f_bench.files import load_tensors, save_tensors
+from sf2f_bench.files import kept, load_tensors, save_tensors
 from sf2f_bench.types import Answer, SpeechToFace
 
 if TYPE_CHECKING:
+    from sf2f_bench.evaluation.disturbed import Windows
+    from sf2f_bench.progress import Reporter
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_PER_IDENTITY = 7  # at most: from all segments, from four shorter lengths, from two recordings
@@ -46,6 +49,40 @@ def generate(
     repeats = repeat_segments(store, system.frontend)
     repeat_faces = None if repeats is None else np.stack([faces_of(part) for part in repeats])
     return Answer(faces, shorter=shorter, repeat_faces=repeat_faces)
+
+
+def with_disturbed(
+    made: Answer,
+    windows: Windows,
+    system: SpeechToFace,
+    size: int,
+    noise: Callable[[str], torch.Generator],
+    reporter: Reporter,
+    path: Path,
+) -> Answer:
+    """The answer with the faces that the system generates from disturbed voices; they are kept in `path`.
+
+    windows: of `evaluation.disturbed.disturbed_windows` with its own front end; size: of the faces; noise: its source
+    of chance for each disturbance.
+    """
+    heard = {what: found for what, found in windows.items() if not isinstance(found, str)}
+
+    def make(path: Path) -> None:
+        label, count = system.card.label, sum(map(len, heard.values()))
+        tensors = {}
+        with reporter.bar(f"generate {label}, disturbed voices (faces)", count) as bar:
+            for what, segments in heard.items():
+                chance, normalise = noise(what), system.frontend.normalise
+                faces = generate_faces(
+                    system.generate, segments, normalise, chance.device, chance, bar.advance, size
+                )
+                tensors[what] = torch.from_numpy(faces)
+        save_tensors(path, tensors)
+
+    faces, _ = kept(path, make, load_tensors, reporter.say)
+    reasons = {what: found for what, found in windows.items() if isinstance(found, str)}
+    made_of = {what: Answer(faces[what].numpy()) for what in heard}
+    return replace(made, disturbed={**reasons, **made_of})
 
 
 def save(answer: Answer, path: Path) -> None:

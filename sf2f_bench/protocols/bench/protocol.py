@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sf2f_bench.files import seed_of
-from sf2f_bench.protocols.names import BENCH
+from sf2f_bench.files import hash_of, seed_of
+from sf2f_bench.protocols.names import BENCH, DISTURBED_SECONDS
 from sf2f_bench.protocols.protocol import FURTHER_METRICS, EvaluationProtocol, TableSpec, TrainedSystem
 from sf2f_bench.types import Answer
 
@@ -55,8 +55,16 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True),
         TableSpec("likeness", "How alike? Similarity and distributions, by the judge", main=True),
         TableSpec("strata", _strata_title),
+        TableSpec("verification", "Verification: one person or two? By the judge"),
+        TableSpec(
+            "subgroups",
+            "By subgroup, each in the gallery of all people, by the judge; gap: the best subgroup less the worst",
+        ),
         TableSpec("distribution", "Distribution of faces, by the judge"),
         TableSpec("attributes", _attributes_title, by="each attribute judge"),
+        TableSpec(
+            "disturbance", "Robustness: from 5 s of the first voices, as they are and disturbed, by the judge"
+        ),
         TableSpec("length", "By length of speech, by the judge", rows="by length"),
         FURTHER_METRICS,
         TableSpec("further", _further_title, by="each further extractor"),
@@ -96,6 +104,29 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         from sf2f_bench.protocols.bench.generation import load
 
         return load(path)
+
+    def with_disturbed(
+        self,
+        evaluation: Evaluation,
+        trained: TrainedSystem,
+        reporter: Reporter,
+        made: Answer,
+        folder: Path,
+        key: str,
+    ) -> Answer:
+        """With faces from disturbed voices, an artefact of its own."""
+        import torch
+
+        from sf2f_bench.audio.disturb import VERSION
+        from sf2f_bench.protocols.bench.generation import with_disturbed
+
+        def noise(what: str) -> torch.Generator:
+            return torch.Generator(device=trained.device).manual_seed(seed_of(trained.seed, "generate", what))
+
+        system, store, count = trained.system, trained.store, evaluation.benchmark.gallery_size
+        windows = evaluation.disturbed_windows(store, system.frontend)
+        path = folder / f"{hash_of([key, 'disturbed', count, VERSION, DISTURBED_SECONDS])}.safetensors"
+        return with_disturbed(made, windows, system, store.image_size, noise, reporter, path)
 
     def score(self, evaluation: Evaluation, answer: Answer) -> Scores:
         """By every extractor and every attribute judge."""

@@ -15,8 +15,12 @@ from sf2f_bench.evaluation.test_people import Evaluation, take
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.common import card_of, missing_needs
+from sf2f_bench.metrics.disturbances import UnderDisturbance
 from sf2f_bench.metrics.lengths import AtLength, with_curve
-from sf2f_bench.protocols.names import BENCH, SECONDS
+from sf2f_bench.metrics.retrieval import identified_by_rank, ranking_of
+from sf2f_bench.metrics.subgroups import known_subgroups, subgroup_scores, with_subgroups
+from sf2f_bench.metrics.verification import error_curve
+from sf2f_bench.protocols.names import BENCH, DISTURBANCES, SECONDS
 from sf2f_bench.protocols.scores import Identified, NamedMetric, Scores, role_of
 from sf2f_bench.registry import installed_metrics, unfit
 from sf2f_bench.results import records
@@ -50,7 +54,10 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     """Every metric that a record of the protocol may hold, for so many test identities."""
     metrics = metrics_for(benchmark, identities)
     curve = [AtLength(metric, seconds) for metric in with_curve(metrics) for seconds in SECONDS]
-    return [*metrics, *curve, *ATTRIBUTE_METRICS]
+    disturbed = [
+        UnderDisturbance(metric, what) for metric in with_subgroups(metrics) for what in DISTURBANCES
+    ]
+    return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS]
 
 
 def score(evaluation: Evaluation, answer: Answer) -> Scores:
@@ -61,6 +68,8 @@ def score(evaluation: Evaluation, answer: Answer) -> Scores:
     if answer.ranking is not None:
         real, fake = _own_space(evaluation, answer.ranking)
         _add_scores(found, metrics_for(evaluation.benchmark, len(real.identities)), real, fake)
+        _add_subgroups(found, real, fake, metrics_for(evaluation.benchmark, len(real.identities)))
+        found.curves = _curves(real, fake)
         return found
     for key in evaluation.extractors:
         _score_by_extractor(evaluation, found, key, answer)
@@ -81,7 +90,13 @@ def _own_space(evaluation: Evaluation, ranking: tuple[FloatArray, FloatArray]) -
     if "judge" in evaluation.extractors:
         seen = evaluation.real("judge")
         assert seen.owners is not None
-        real = replace(real, photos=ranking[1][seen.owners], owners=seen.owners, strata=seen.strata)
+        real = replace(
+            real,
+            photos=ranking[1][seen.owners],
+            owners=seen.owners,
+            strata=seen.strata,
+            subgroups=seen.subgroups,
+        )
     return real, fake
 
 
@@ -99,12 +114,49 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
     _add_scores(found, [one for one in asked if _is_asked(one, fake)], real, fake, extractor, role)
     if key != "judge":
         return
+    _add_subgroups(found, real, fake, metrics, extractor, role)
+    found.curves = _curves(real, fake)
+    _add_disturbed(found, evaluation, key, answer, metrics)
     for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
         fake = Features(real.identities, evaluation.embed(key, faces)[0])
         for metric in with_curve(metrics):
             result = _measure(metric, real, fake, _random(metric, extractor))
             if isinstance(result, Score):
                 found.add(AtLength(metric, seconds), result, extractor, role)
+
+
+def _add_disturbed(
+    found: Scores, evaluation: Evaluation, key: str, answer: Answer, metrics: Sequence[Metric]
+) -> None:
+    """The headline's recall and the AUC from disturbed voices, of a gallery of people, or why there are none."""
+    if not answer.disturbed:
+        return
+    extractor = evaluation.extractors[key]
+    real = take(evaluation.real(key), np.arange(evaluation.benchmark.gallery_size))
+    for what, made in answer.disturbed.items():
+        fake = None if isinstance(made, str) else _generated(evaluation, key, made, real.identities)
+        for metric in with_subgroups(metrics):
+            asked = UnderDisturbance(metric, what)
+            result: Score | str = made if isinstance(made, str) else "this row makes nothing of it"
+            if fake is not None:
+                result = _measure(metric, real, fake, _random(asked, extractor))
+            if isinstance(result, Score):
+                found.add(asked, result, extractor, role_of(key))
+            else:
+                found.add_absent(asked, extractor.id, result)
+
+
+def _curves(real: Features, fake: Features) -> dict[str, np.ndarray]:
+    """The columns of `RunRecord.det_cmc`."""
+    false_accepts, false_rejects = error_curve(fake.embeddings, real.embeddings)
+    order = ranking_of(real, fake, "cosine")
+    rank, identified = identified_by_rank(order.better, order.ties)
+    return {
+        "false_accepts": false_accepts,
+        "false_rejects": false_rejects,
+        "rank": rank,
+        "identified": identified,
+    }
 
 
 def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[str, ...]) -> Features | None:
@@ -145,6 +197,22 @@ def _add_scores(
             found.add_absent(metric, extractor.id if extractor else None, result)
 
 
+def _add_subgroups(
+    found: Scores,
+    real: Features,
+    fake: Features,
+    metrics: Sequence[Metric],
+    extractor: Identified | None = None,
+    role: Role = "none",
+) -> None:
+    """The headline's recall and the AUC of each subgroup of people, and the gap between subgroups."""
+    for asked, result in subgroup_scores(metrics, real, fake, lambda one: _random(one, extractor)):
+        if isinstance(result, Score):
+            found.add(asked, result, extractor, role)
+        else:
+            found.add_absent(asked, extractor.id if extractor else None, result)
+
+
 def _check(metric: Metric, result: object, n: int) -> None:
     """Raise BenchError for what is no sound `Score` of n identities."""
     what = f"metric {metric.name}"
@@ -159,7 +227,7 @@ def _check(metric: Metric, result: object, n: int) -> None:
         raise unfit(what, metric, result.per_identity, f"per_identity of {n} identities")
 
 
-def _random(metric: Metric, extractor: Identified | None) -> np.random.Generator:
+def _random(metric: NamedMetric, extractor: Identified | None) -> np.random.Generator:
     """The random numbers of a metric by an extractor, the same for every row."""
     return np.random.default_rng(seed_of(metric.name, extractor.id if extractor else None))
 
