@@ -57,6 +57,11 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         TableSpec("strata", _strata_title),
         TableSpec("distribution", "Distribution of faces, by the judge"),
         TableSpec("attributes", _attributes_title, by="each attribute judge"),
+        TableSpec(
+            "traits",
+            "Trait by trait: errors over those of one guess for everybody",
+            by="each attribute judge",
+        ),
         TableSpec("length", "By length of speech, by the judge", rows="by length"),
         FURTHER_METRICS,
         TableSpec("further", _further_title, by="each further extractor"),
