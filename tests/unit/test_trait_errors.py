@@ -75,7 +75,7 @@ def test_landmarks_are_measured_in_distances_of_the_true_eyes():
     true = np.zeros((5, 10, 2))
     true[:, 0, 0], true[:, 4, 0] = 0.25, -0.25
     assert LANDMARK_ERROR(true, true, RNG(0)).value == 0
-    assert LANDMARK_ERROR(true, true + (0.0, 0.1), RNG(0)).value == pytest.approx(0.2)
+    assert LANDMARK_ERROR(true, np.add(true, (0.0, 0.1)), RNG(0)).value == pytest.approx(0.2)
 
 
 def test_photos_are_at_the_floor_the_gender_between_and_the_mean_face_at_about_one(people, reader):
