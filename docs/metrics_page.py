@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from sf2f_bench.benchmarks import BENCHMARKS
-from sf2f_bench.metrics import attributes, suite
+from sf2f_bench.metrics import attributes, suite, traits
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.metrics.subgroups import known_subgroups, with_subgroups
 from sf2f_bench.protocols.names import BENCH, DISTURBANCES, PAPER, SECONDS
@@ -35,6 +35,7 @@ FAMILIES = {  # by the module that computes a metric; each module's docstring in
     "Distributions": ("distribution", "manifold"),
     "Variety and copies": ("diversity",),
     "Attributes": ("attributes",),
+    "Traits": ("traits",),
 }
 CELLS: dict[
     str, tuple[str, Callable[[Any], str]]
@@ -131,7 +132,7 @@ def metrics_of_protocol(protocol: str) -> list[Any]:
     if protocol == PAPER:
         return list(paper.all_metrics(*settings))
     sets = (suite.identity_metrics, suite.face_metrics, suite.matching_metrics)
-    return [*(metric for make in sets for metric in make(*settings)), *attributes.METRICS]
+    return [*(metric for make in sets for metric in make(*settings)), *attributes.METRICS, *traits.METRICS]
 
 
 def families_of(protocol: str) -> list[MetricFamily]:

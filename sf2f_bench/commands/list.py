@@ -115,10 +115,15 @@ def _print_metrics() -> None:
     from sf2f_bench.benchmarks import benchmark_named
     from sf2f_bench.metrics.attributes import METRICS as OF_ATTRIBUTES
     from sf2f_bench.metrics.common import card_of
+    from sf2f_bench.metrics.traits import METRICS as OF_TRAITS
     from sf2f_bench.registry import installed_metrics
 
     benchmark = benchmark_named("synthetic-64")
-    metrics: list[Any] = [*installed_metrics(benchmark.gallery_size, benchmark.ks, 300), *OF_ATTRIBUTES]
+    metrics: list[Any] = [
+        *installed_metrics(benchmark.gallery_size, benchmark.ks, 300),
+        *OF_ATTRIBUTES,
+        *OF_TRAITS,
+    ]
     families: dict[str, list[Any]] = {}
     for metric in metrics:
         families.setdefault(card_of(metric).family, []).append(metric)

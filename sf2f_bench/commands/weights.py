@@ -98,9 +98,10 @@ def verify() -> None:
 @weights.command(name="build-embedded")
 @click.option("--out", type=OUT_FOLDER, required=True, help="Folder for the safetensors files.")
 def build_embedded(out: Path) -> None:
-    """Train the embedded recognisers again, as the shipped ones were trained."""
-    from sf2f_bench.extractors.build_embedded import build
-    from sf2f_bench.extractors.embedded import SPECS
+    """Train the embedded networks again, as the shipped ones were trained."""
+    from sf2f_bench.extractors.build_embedded import build_spec
+    from sf2f_bench.extractors.embedded import SHIPPED
+    from sf2f_bench.progress import Reporter
 
-    for name in SPECS:
-        click.echo(build(name, out))
+    for spec in SHIPPED:
+        click.echo(build_spec(spec, out, Reporter()))

@@ -11,8 +11,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -49,7 +51,25 @@ class Built:
         )
 
 
-def build(name: str, out: Path, reporter: Reporter | None = None) -> Built:
+@dataclass(frozen=True)
+class BuiltTraits:
+    """The result of a rebuild of the network that reads traits."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+    r2: dict[str, float]  # by trait, of held-out people
+    held_out: int  # people
+
+    def __str__(self) -> str:
+        read = ", ".join(f"{trait} {r2:.3f}" for trait, r2 in self.r2.items())
+        return (
+            f"{self.path}: {self.size} bytes, sha256 {self.sha256}\n"
+            f"R^2 of the traits of {self.held_out} held-out people: {read}"
+        )
+
+
+def build(name: str, out: Path, reporter: Reporter | None = None) -> Built | BuiltTraits:
     """Train an embedded network as its spec says and write the weights to the folder `out`.
 
     The same machine gives the same bytes; another may round differently and give a different checksum, which makes
@@ -58,7 +78,7 @@ def build(name: str, out: Path, reporter: Reporter | None = None) -> Built:
     return build_spec(spec_of(name), out, reporter or Reporter())
 
 
-def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
+def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built | BuiltTraits:
     """As `build`, for any spec. The weights are rounded to half precision before they are measured."""
     photos = render(spec, range(spec.identities), spec.photos, reporter)
     network = train(spec, photos, reporter)
@@ -70,9 +90,13 @@ def build_spec(spec: EmbeddedSpec, out: Path, reporter: Reporter) -> Built:
     strangers = range(spec.identities, spec.identities + HELD_OUT)
     held_out = render(spec, strangers, 2, reporter)
     rounded = network_from(content, spec)
+    digest = hashlib.sha256(content).hexdigest()
+    if spec.traits:
+        found = r_squared(rounded, held_out[:, 0], stream_traits(spec.stream, strangers))
+        return BuiltTraits(path, digest, len(content), dict(zip(spec.traits, found, strict=True)), HELD_OUT)
     return Built(
         path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=digest,
         size=len(content),
         rank1=rank1(rounded, held_out[:, 0], held_out[:, 1]),
         rank1_blurred=rank1(rounded, blur(held_out[:, 0], 16), held_out[:, 1]),
@@ -170,6 +194,17 @@ def rank1(network: FaceNetwork, probes: Tensor, gallery: Tensor) -> float:
     with torch.no_grad():
         a, b = (network(side.float() / 255)[0] for side in (probes, gallery))
     return float((a @ b.T).argmax(dim=1).eq(torch.arange(len(a))).double().mean())
+
+
+def r_squared(network: nn.Module, photos: Tensor, traits: NDArray[np.float32]) -> list[float]:
+    """By trait how much of the variance over people the network reads from one photo each.
+
+    photos: uint8 ``[N, 3, 64, 64]``; traits: of the same people, ``[N, traits]``.
+    """
+    with torch.no_grad():
+        read = network(photos.float() / 255).numpy()
+    errors, spreads = np.square(read - traits).mean(axis=0), traits.var(axis=0)
+    return [float(value) for value in 1 - errors / spreads]
 
 
 def verification_accuracy(network: nn.Module, first: Tensor, second: Tensor) -> float:

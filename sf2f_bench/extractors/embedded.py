@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +23,14 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
+from sf2f_bench.data.synthetic.faces import TRAIT_LIMIT
 from sf2f_bench.data.synthetic.world import TRAITS as WORLD_TRAITS
 from sf2f_bench.extractors.frozen import extract
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError, ExtractorCard
+
+if TYPE_CHECKING:
+    from sf2f_bench.types import FloatArray
 
 SIZE = 64  # pixels, the side of the network's input
 
@@ -235,6 +239,9 @@ TRAITS = EmbeddedSpec(
 )
 
 
+SHIPPED = (*SPECS.values(), TRAITS)  # every network whose weights come with the package
+
+
 def spec_of(name: str) -> EmbeddedSpec:
     """The spec of an embedded network; raises BenchError for an unknown name."""
     if name not in SPECS:
@@ -313,3 +320,29 @@ class EmbeddedExtractor:
         probabilities over the training identities ``[B, C]``, on the device of `module`.
         """
         return extract(self.module, images)
+
+
+class TraitReader:
+    """Reads a face's traits with `embedded-traits`, for `metrics.traits`; an `AttributeJudge` of synthetic faces alone.
+
+    Raises BenchError for weights that are missing or do not have the checksum of this version.
+    """
+
+    card = ExtractorCard(
+        title="By a network that reads traits",
+        trained_on=f"{TRAITS.identities:,} synthetic people, {TRAITS.photos} rendered photos of each",
+        licence="Apache-2.0",
+        synthetic=True,
+    )
+
+    def __init__(self) -> None:
+        self.sha256 = TRAITS.sha256
+        self.id = f"{TRAITS.name}/{TRAITS.version}@{TRAITS.sha256[:8]}/bilinear-{SIZE}"
+        self.module = network_from(_weights(TRAITS), TRAITS)
+
+    def __call__(self, images: Tensor) -> dict[str, FloatArray]:
+        """uint8 ``[B, 3, H, W]`` -> by trait of the world, in its standard deviations ``[B]``, as far as rendered."""
+        if images.shape[-2:] != (SIZE, SIZE):
+            images = resize(images, [SIZE, SIZE], InterpolationMode.BILINEAR, antialias=True)
+        read = extract(self.module, images)[0].clamp(-TRAIT_LIMIT, TRAIT_LIMIT).cpu().double().numpy()
+        return dict(zip(TRAITS.traits, read.T, strict=True))

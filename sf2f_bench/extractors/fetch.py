@@ -167,9 +167,9 @@ def _unreadable(path: Path) -> str | None:
 
 def verify() -> Iterator[Verified]:
     """Every file of weights on this machine, wherever it is kept, those of the package first."""
-    from sf2f_bench.extractors.embedded import SPECS, path_of
+    from sf2f_bench.extractors.embedded import SHIPPED, path_of
 
-    for spec in SPECS.values():
+    for spec in SHIPPED:
         path = path_of(spec)
         digest = sha256_of(path) if path.is_file() else ""
         expected = f"is not the file of this release: sha256 {digest or 'none'}, expected {spec.sha256}"

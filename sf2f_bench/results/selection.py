@@ -185,7 +185,7 @@ class Group:
         """Ids by role, sorted; those of judges of attributes under "attribute" and under no role."""
         found: dict[str, set[str]] = {}
         for score in self.scores:
-            kind = "attribute" if score.card.family == "attribute" else score.extractor_role
+            kind = "attribute" if score.card.family in ("attribute", "trait") else score.extractor_role
             if score.extractor:
                 found.setdefault(kind, set()).add(score.extractor)
         return {kind: sorted(ids) for kind, ids in found.items()}
@@ -207,7 +207,7 @@ class Group:
 
     @property
     def attribute_judges(self) -> list[str]:
-        """The ids of what named genders, ages and ethnicities."""
+        """The ids of what named genders, ages and ethnicities, and of what read traits."""
         return self._extractors.get("attribute", [])
 
 

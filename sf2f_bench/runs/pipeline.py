@@ -19,10 +19,12 @@ from sf2f_bench.audit.findings import audit
 from sf2f_bench.benchmarks import Benchmark, benchmark_of, check_gallery
 from sf2f_bench.config import RunConfig
 from sf2f_bench.data.prepared import PreparedStore
+from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
 from sf2f_bench.evaluation.test_people import Evaluation
 from sf2f_bench.exchange.channel_order import channel_order_note
 from sf2f_bench.exchange.faces_in import check_folder, read_faces
+from sf2f_bench.extractors.embedded import TraitReader
 from sf2f_bench.extractors.weights import all_files
 from sf2f_bench.files import check_writable, hash_of, kept, load_facts, save_facts
 from sf2f_bench.progress import Reporter
@@ -192,7 +194,9 @@ def open_run(
     for extractor in extractors.values():
         if isinstance(extractor, TorchExtractor):
             extractor.module.to(machine.device)
-    judges = _attribute_judges(benchmark, extractors, missing) if protocol.asks_attribute_judges else []
+    judges = (
+        _attribute_judges(benchmark, dataset, extractors, missing) if protocol.asks_attribute_judges else []
+    )
     own = LogFilterbank()
     frontends = [own, *_frontends(systems)]
     stores = prepared_stores(config, machine, benchmark, dataset, reporter, frontends)
@@ -252,9 +256,12 @@ def _with_near_names(name: str, error: BenchError) -> BenchError:
 
 
 def _attribute_judges(
-    benchmark: Benchmark, extractors: Mapping[str, FeatureExtractor], missing: dict[str, Unavailable]
+    benchmark: Benchmark,
+    dataset: Dataset,
+    extractors: Mapping[str, FeatureExtractor],
+    missing: dict[str, Unavailable],
 ) -> list[Callable[[Evaluation], AttributeJudge]]:
-    """How to make the attribute judges: a probe on the judge, and the benchmark's own network."""
+    """How to make the attribute judges: a probe on the judge, the benchmark's own network, the reader of traits."""
     found: list[Callable[[Evaluation], AttributeJudge]] = [AttributeProbe] if "judge" in extractors else []
     if name := benchmark.attribute_judge:
         try:
@@ -262,6 +269,8 @@ def _attribute_judges(
             found.append(lambda _: judge)
         except Unavailable as error:
             missing[name] = error
+    if isinstance(dataset, SyntheticWorld):
+        found.append(lambda _: TraitReader())
     return found
 
 

@@ -15,7 +15,9 @@ Purpose = Literal[
 ]
 FittedTo = Literal["nothing", "training-loss", "judge"]
 Role = Literal["judge", "training-loss", "further", "none"]
-Family = Literal["identity", "verification", "quality", "distribution", "diversity", "attribute", "other"]
+Family = Literal[
+    "identity", "verification", "quality", "distribution", "diversity", "attribute", "trait", "other"
+]
 Format = Literal["share", "rank", "size"]  # ".365", "14.5", three figures
 # Beside a value: "[.30, .43]" (its spread where it has none), or "± .02".
 Error = Literal["interval", "spread", "none"]

@@ -120,6 +120,11 @@ class SyntheticWorld:
         person, _ = self._find(identity)
         return render(world.expected_face_of(person, self.shared), PhotoNuisance(), size)
 
+    def traits(self, identity: str) -> dict[str, float]:
+        """A person's traits as they are rendered, by the names of `world.TRAITS`, in standard deviations."""
+        face = world.face_of(self._find(identity)[0])
+        return dict(zip(world.TRAITS, rendered_traits(face, world.TRAITS), strict=True))
+
     def faces_given_shared(self, identity: str, count: int, seed: int, size: int) -> NDArray[np.uint8]:
         """Photos of others with the same shared factors: uint8 ``[count, 3, size, size]``."""
         person, index = self._find(identity)

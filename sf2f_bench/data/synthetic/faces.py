@@ -124,6 +124,8 @@ class _Sketch:
         self.nose_y = 0.21 + 0.056 * self.trait("nose_length")
         self.mouth_y = 0.40 + 0.6 * (self.height - 0.60) + 0.012 * self.trait("nose_length")
         self.eye_x = 0.205 + 0.010 * self.trait("eye_spacing")
+        self.brow_y = self.eye_y - 0.155 - 0.046 * self.trait("brow_height")
+        self.mouth_w = 0.165 * (1 + 0.23 * self.trait("mouth_width"))
         self.eye_w = 0.098 * (1 + 0.07 * self.trait("eye_size"))
         self.skin = _ramp(SKIN_RAMP, 0.45 + 0.21 * self.trait("skin_tone"))
         greying = min(max(0.22 + 0.34 * self.trait("age"), 0.0), 0.95)
@@ -204,6 +206,14 @@ def _face_outline(s: _Sketch, grow: float = 1.0) -> Points:
     return np.concatenate(
         [_curve(x, y), _curve(-x, y)[::-1], _curve(-skull_x, skull_y), _curve(skull_x, skull_y)[::-1]]
     )
+
+
+def landmarks(face: FaceParameters) -> Points:
+    """Eyes, brows, corners of the mouth, jaw (right and left), nose and chin of the neutral photo: ``[10, 2]``."""
+    s = _Sketch(face, PhotoNuisance(), 1)
+    jaw = _face_outline(s)[5]  # half-way from cheek to chin
+    right = np.array([[s.eye_x, s.eye_y], [s.eye_x, s.brow_y], [s.mouth_w, s.mouth_y], jaw])
+    return np.concatenate([right, right * (-1, 1), [[0.0, s.nose_y], [0.0, s.height]]])
 
 
 # ---------------------------------------------------------------- parts, from back to front
@@ -300,7 +310,7 @@ def _nose(s: _Sketch) -> None:
 
 def _mouth(s: _Sketch) -> None:
     smile = s.photo.smile
-    half = 0.165 * (1 + 0.23 * s.trait("mouth_width")) * (1 + 0.06 * smile)
+    half = s.mouth_w * (1 + 0.06 * smile)
     thick = 0.042 * (1 + 0.18 * s.trait("lip_thickness"))
     red = (196, 52, 66) if s.face.gender == "f" else (172, 78, 72)
     lips = _mix(_mix(s.skin, red, 0.62 if s.face.gender == "f" else 0.45), INK, 0.06)
@@ -353,7 +363,7 @@ def _front_hair(s: _Sketch) -> None:
 
 def _brows(s: _Sketch) -> None:
     thick = 0.042 * (1 + 0.16 * s.trait("brow_thickness"))
-    level = s.eye_y - 0.155 - 0.046 * s.trait("brow_height") - 0.014 * s.photo.brow_raise
+    level = s.brow_y - 0.014 * s.photo.brow_raise
     tilt = 0.013 * s.trait("brow_angle")
     colour = _mix(s.hair, INK, 0.45)
     for side in (-1, 1):

@@ -65,6 +65,11 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         TableSpec(
             "disturbance", "Robustness: from 5 s of the first voices, as they are and disturbed, by the judge"
         ),
+        TableSpec(
+            "traits",
+            "Trait by trait: errors over those of one guess for everybody",
+            by="each attribute judge",
+        ),
         TableSpec("length", "By length of speech, by the judge", rows="by length"),
         FURTHER_METRICS,
         TableSpec("further", _further_title, by="each further extractor"),

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sf2f_bench.benchmarks import Benchmark
+from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.evaluation.attribute_judges import attribute_scores
 from sf2f_bench.evaluation.attribute_judges import notes as attribute_notes
 from sf2f_bench.evaluation.test_people import Evaluation, take
+from sf2f_bench.evaluation.traits import NO_TRAITS, trait_scores
+from sf2f_bench.evaluation.traits import notes as trait_notes
+from sf2f_bench.extractors.embedded import TraitReader
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.common import card_of, missing_needs
@@ -19,6 +23,7 @@ from sf2f_bench.metrics.disturbances import UnderDisturbance
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.metrics.retrieval import identified_by_rank, ranking_of
 from sf2f_bench.metrics.subgroups import known_subgroups, subgroup_scores, with_subgroups
+from sf2f_bench.metrics.traits import METRICS as TRAIT_METRICS
 from sf2f_bench.metrics.verification import error_curve
 from sf2f_bench.protocols.names import BENCH, DISTURBANCES, SECONDS
 from sf2f_bench.protocols.scores import Identified, NamedMetric, Scores, role_of
@@ -57,7 +62,7 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     disturbed = [
         UnderDisturbance(metric, what) for metric in with_subgroups(metrics) for what in DISTURBANCES
     ]
-    return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS]
+    return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS, *TRAIT_METRICS]
 
 
 def score(evaluation: Evaluation, answer: Answer) -> Scores:
@@ -74,13 +79,25 @@ def score(evaluation: Evaluation, answer: Answer) -> Scores:
     for key in evaluation.extractors:
         _score_by_extractor(evaluation, found, key, answer)
     for judge in evaluation.attribute_judges:
+        if isinstance(judge, TraitReader):
+            _add_traits(found, evaluation, judge, answer)
+            continue
         for metric, result in attribute_scores(evaluation, judge, answer):
             found.add(metric, result, judge, "further")
         if answer.faces is not None:
             found.notes += attribute_notes(evaluation, judge)
+    if not isinstance(evaluation.dataset, SyntheticWorld):
+        found.add_absent(TRAIT_METRICS[0], None, NO_TRAITS)
     for name, reason in evaluation.missing.items():
         found.absent.append(records.AbsentScore(metric="all", extractor=name, reason=reason))
     return found
+
+
+def _add_traits(found: Scores, evaluation: Evaluation, reader: TraitReader, answer: Answer) -> None:
+    for metric, result in trait_scores(evaluation, reader, answer):
+        found.add(metric, result, reader, "further")
+    if answer.faces is not None:
+        found.notes += trait_notes(evaluation, reader)
 
 
 def _own_space(evaluation: Evaluation, ranking: tuple[FloatArray, FloatArray]) -> tuple[Features, Features]:
