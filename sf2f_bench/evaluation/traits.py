@@ -8,6 +8,7 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.data.synthetic.faces import FaceParameters, landmarks
@@ -46,10 +47,11 @@ def trait_scores(
     return [*found, (LANDMARK_ERROR, LANDMARK_ERROR(_landmarks(true), _landmarks(read), random))]
 
 
-def _landmarks(traits: Mapping[str, FloatArray]) -> FloatArray:
+def _landmarks(traits: Mapping[str, FloatArray]) -> NDArray[np.float64]:
     """Of the people's traits, ``[N]`` each: ``[N, 10, 2]``; no landmark depends on the gender itself."""
     rows = zip(*traits.values(), strict=True)
-    return np.stack([landmarks(FaceParameters("f", **dict(zip(traits, row, strict=True)))) for row in rows])
+    found = [landmarks(FaceParameters("f", **dict(zip(traits, row, strict=True)))) for row in rows]
+    return np.stack(found).astype(np.float64)
 
 
 @lru_cache(maxsize=1)  # the same for every row
