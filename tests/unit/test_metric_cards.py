@@ -73,6 +73,18 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         ("TAR at FAR 1%", 2),
         ("TAR at FAR 10%", 2),
     ],
+    (BENCH, "traits"): [
+        ("trait-error", 9),
+        ("heard", 8),
+        ("landmark error", 8),
+        ("age", 6),
+        ("face height", 5),
+        ("jaw width", 4),
+        ("brow height", 3),
+        ("skin tone", 2),
+        ("nose length", 1),
+        ("mouth width", 0),
+    ],
     (BENCH, "distribution"): [
         ("precision k=5", 5),
         ("manifold recall k=5", 4),
