@@ -60,7 +60,7 @@ class TraitError:
             bounds=(0.0, None),
             margin=Margin(0.05, "of the error of one guess for everybody"),
             tables={} if self.traits[0] in FACE_ONLY else {"traits": 9 - self.place},
-            order={"traits": self.place},
+            order={} if self.traits[0] in FACE_ONLY else {"traits": self.place},
         )
 
     def __call__(self, true: Mapping[str, Matrix], read: Mapping[str, Matrix]) -> Score:
