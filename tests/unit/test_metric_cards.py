@@ -74,7 +74,7 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         ("TAR at FAR 10%", 2),
     ],
     (BENCH, "traits"): [
-        ("trait-error", 9),
+        ("trait error", 9),
         ("heard", 8),
         ("landmark error", 8),
         ("age", 6),
