@@ -109,7 +109,7 @@ def mean_of_known(values: Matrix, rng: np.random.Generator, bounds: Interval | N
     return replace(mean_score(known, rng, bounds), per_identity=values)
 
 
-def both_roles_score(own: Matrix, pseudo: Matrix) -> Score:
+def both_roles_score(own: Matrix, pseudo: Matrix, bounds: Interval = UNIT) -> Score:
     """The mean of per-identity values ``[N]`` that depend on the other identities too; NaN where one takes no part.
 
     pseudo: the jackknife pseudo-values ``[N]``, each identity left out as a probe and as everybody's rival. NaN with
@@ -121,7 +121,7 @@ def both_roles_score(own: Matrix, pseudo: Matrix) -> Score:
         return Score(float(own[known].mean()) if n else np.nan, n, None, own if n else None)
     value = float(own[known].mean())
     leave_one_out = (n * value - pseudo[known]) / (n - 1)
-    interval = jackknife_interval(value, leave_one_out, UNIT)
+    interval = jackknife_interval(value, leave_one_out, bounds)
     return Score(value, n, interval, np.where(known, pseudo, np.nan), "pseudo-values", own=own)
 
 

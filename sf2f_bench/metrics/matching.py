@@ -102,7 +102,7 @@ class Matching(SuiteMetric):
 
     Range: 0..1; chance 1 / N, knowing only the gender more, but not within a gender.
     Direction: higher is better.
-    Computed by: `retrieval.expected_recall`, `matching.expected_recall_within`.
+    Computed by: `retrieval.expected_recall`, `matching.rankings_within`.
     Source: 1:N matching of Nagrani et al. 2018 (arXiv 1804.00326), strata of Nagrani et al. 2018 (arXiv 1805.00833).
     Pitfall: published values rest on sampled candidates and on each list's own strata: compare in kind only.
     """
@@ -168,7 +168,7 @@ class RecallWithin(SuiteMetric):
 
     Range: 0..1; chance k / gallery size, for the gender oracle too.
     Direction: higher is better.
-    Computed by: `matching.ranks_within`, `matching.expected_recall_within`.
+    Computed by: `matching.rankings_within`, `retrieval.expected_recall`.
     Source: strata of Nagrani et al. 2018 (arXiv 1805.00833), with recall in place of 1:N matching.
     Pitfall: only identities of large strata are included: read the n, and do not compare it with the n of all.
     """

@@ -337,7 +337,7 @@ class Recall(SuiteMetric):
 
     Range: 0..1; chance k / gallery size, knowing only the gender about twice that.
     Direction: higher is better.
-    Computed by: `retrieval.ranks`, `retrieval.expected_recall`.
+    Computed by: `retrieval.ranking`, `retrieval.expected_recall`.
     Pitfall: gender alone doubles chance: read it beside the gender oracle and within the strata.
     """
 
@@ -439,10 +439,9 @@ class Heard(Recall):
         def less(values: Any) -> Any:
             return less_others(values, n, self.gallery_size or n, self.k)
 
-        ends = recall.interval and (less(recall.interval[0]), less(recall.interval[1]))
-        own = None if recall.own is None else less(recall.own)
-        values = less(recall.per_identity)
-        return replace(recall, value=less(recall.value), interval=ends, per_identity=values, own=own)
+        if recall.own is None or recall.per_identity is None:
+            return Score(np.nan, 0)
+        return both_roles_score(less(recall.own), less(recall.per_identity), SIGNED_UNIT)
 
 
 @dataclass(frozen=True)
@@ -451,7 +450,7 @@ class MedianRank(SuiteMetric):
 
     Range: 1..n; chance (n + 1) / 2.
     Direction: lower is better.
-    Computed by: `retrieval.ranks`, `retrieval.expected_ranks`.
+    Computed by: `retrieval.ranking`, `retrieval.expected_ranks`.
     Source: the usual summary of ranks in cross-modal retrieval.
     Pitfall: it grows with the number of test identities: compare at equal n only.
     """
@@ -497,7 +496,7 @@ class MeanReciprocalRank(SuiteMetric):
 
     Range: 0..1; chance (1 + 1/2 + ... + 1/n) / n.
     Direction: higher is better.
-    Computed by: `retrieval.ranks`, `retrieval.reciprocal_ranks`.
+    Computed by: `retrieval.ranking`, `retrieval.reciprocal_ranks`.
     Source: Voorhees 1999 (TREC-8 question answering).
     Pitfall: the first ranks decide it, and it falls with the number of test identities: compare at equal n only.
     """

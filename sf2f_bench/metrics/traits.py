@@ -77,8 +77,10 @@ class TraitError:
         if not (spread > 0).all():
             return Score(np.nan, n)
         # Without one person the mean of the others moves too.
-        without = (total - errors) / (spread - n / (n - 1) * around)
-        return pair_score(float((total / spread).mean()), without.mean(axis=0), AT_LEAST_ZERO)
+        value, without = float((total / spread).mean()), (total - errors) / (spread - n / (n - 1) * around)
+        leave_one_out = without.mean(axis=0)
+        # About the value: a ratio's pseudo-values have its bias, which an interval for the ratio itself leaves out.
+        return pair_score(value, leave_one_out + (value - leave_one_out.mean()), AT_LEAST_ZERO)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ def test_the_interval_is_a_jackknife_in_which_the_mean_moves_too():
     true, read = RNG(1).normal(size=(2, 30))
     found = ONE({"age": true}, {"age": read})
     without = [ONE({"age": np.delete(true, i)}, {"age": np.delete(read, i)}).value for i in range(30)]
-    assert found.per_identity == pytest.approx(30 * found.value - 29 * np.array(without))
+    expected = 30 * found.value - 29 * np.array(without)
+    assert found.per_identity - found.value == pytest.approx(expected - expected.mean())
+    assert found.per_identity.mean() == pytest.approx(found.value)  # as `validate` asks
     assert found.interval[0] < found.value < found.interval[1]
 
 
