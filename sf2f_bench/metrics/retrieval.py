@@ -105,7 +105,7 @@ def ranks(
 
 
 def ranking(probes: ArrayLike | Any, gallery: ArrayLike | Any, similarity: Similarity = "cosine") -> Ranking:
-    """`ranks`, with who they are that come before the right answer."""
+    """How many other gallery rows come before the right one and are tied with it, as `ranks`, and which they are."""
     left, right = prepared(probes, gallery, similarity)
     answer = answers(left, right, similarity)
     margin = TIE_TOLERANCE * (np.abs(answer) if similarity == "l1" else 1.0)
