@@ -20,6 +20,7 @@ from sf2f_bench.report.style import STYLE, save_figure
 from sf2f_bench.results.records import load, save
 from sf2f_bench.results.selection import groups
 from tests.unit.record_factory import FACES, full_record, full_run, record, saved
+from tests.unit.test_marks import trained
 
 NASTY = "<script>document.title = 'run'</script> \"b\" 'c' &amp;"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -72,9 +73,30 @@ def chromium() -> Iterator[Any]:
     browser.quit()
 
 
+@pytest.fixture(scope="session")
+def marked_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of two systems that differ, with the three training seeds each that marks ask for."""
+    folder = tmp_path_factory.mktemp("marks")
+    made = [trained(folder, "sf2f-64", 0.0, seed) for seed in range(3)]
+    made += [trained(folder, "voice2face-64", 0.5, seed) for seed in range(3)]
+    text = html_page(groups(made), [{}])
+    return write_atomically(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
+
+
 @pytest.fixture
 def browser(chromium: Any, page: Path) -> Any:
     """The page, opened anew on a wide screen with light colours."""
+    return opened(chromium, page)
+
+
+@pytest.fixture
+def marked_browser(chromium: Any, marked_page: Path) -> Any:
+    """The page with marks, opened anew."""
+    return opened(chromium, marked_page)
+
+
+def opened(chromium: Any, page: Path) -> Any:
+    """The browser with a page opened anew on a wide screen with light colours."""
     set_screen(chromium, 1280)
     set_scheme(chromium, "light")
     chromium.get("about:blank")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from record_factory import JUDGE, record
 
 from sf2f_bench.report.marks import (
     differences,
@@ -19,6 +18,7 @@ from sf2f_bench.results.records import ScoreRecord, load, save
 from sf2f_bench.results.seed_runs import seed_runs
 from sf2f_bench.results.selection import groups
 from sf2f_bench.statistics.intervals import half_samples
+from tests.unit.record_factory import JUDGE, record
 
 N = 40
 BASES = {  # metric -> (basis, is more better)
