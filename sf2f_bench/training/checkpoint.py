@@ -47,6 +47,19 @@ def load_checkpoint(path: Path, state: Mapping[str, Stateful]) -> dict[str, Any]
                 index, _, field = key.partition("/")
                 entries.setdefault(int(index), {})[field] = value
             part.load_state_dict({"state": entries, "param_groups": header["groups"][name]})
+            _lay_out_as_parameters(part)
         else:
             part.load_state_dict(own)
     return header["facts"]
+
+
+def _lay_out_as_parameters(optimiser: torch.optim.Optimizer) -> None:
+    """Give every running moment its parameter's memory layout, which files do not keep.
+
+    torch's fused optimisers walk through the memory of a parameter and of its moments side by side: in unlike layouts
+    they pair the wrong numbers without a word.
+    """
+    for parameter, state in optimiser.state.items():
+        for key, value in state.items():
+            if value.shape == parameter.shape:
+                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

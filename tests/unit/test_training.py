@@ -15,7 +15,7 @@ from sf2f_bench.data.training import TrainingData
 from sf2f_bench.files import load_tensors
 from sf2f_bench.progress import Reporter
 from sf2f_bench.training import Machine, TrainContext, Validation
-from sf2f_bench.training.checkpoint import load_checkpoint
+from sf2f_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from sf2f_bench.types import BenchError, ModelCard
 from tests.tiny import TinyDataset, TinyFrontend
 
@@ -278,3 +278,22 @@ def test_what_a_machine_cannot_do_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(BenchError, match="no CUDA device"):
             Machine.start("cuda")
+
+
+def test_a_resumed_optimiser_pairs_each_moment_with_its_weight_in_any_memory_layout(tmp_path):
+    def train(interrupted):
+        torch.manual_seed(0)
+        layer = torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+        adam = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
+        for step in range(4):
+            if step == 2 and interrupted:
+                save_checkpoint(tmp_path / "x.safetensors", {"adam": adam}, {})
+                adam = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
+                load_checkpoint(tmp_path / "x.safetensors", {"adam": adam})
+            generator = torch.Generator().manual_seed(step)
+            adam.zero_grad()
+            layer(torch.randn(2, 4, 6, 6, generator=generator)).square().mean().backward()
+            adam.step()
+        return layer.weight.detach()
+
+    assert torch.equal(train(interrupted=False), train(interrupted=True))
