@@ -54,7 +54,7 @@ def load_checkpoint(path: Path, state: Mapping[str, Stateful]) -> dict[str, Any]
 
 
 def _lay_out_as_parameters(optimiser: torch.optim.Optimizer) -> None:
-    """Give every running moment its parameter's memory layout, which files do not keep.
+    """Give every running moment its parameter's memory layout, which files do not keep; its device stays.
 
     torch's fused optimisers walk through the memory of a parameter and of its moments side by side: in unlike layouts
     they pair the wrong numbers without a word.
@@ -62,4 +62,5 @@ def _lay_out_as_parameters(optimiser: torch.optim.Optimizer) -> None:
     for parameter, state in optimiser.state.items():
         for key, value in state.items():
             if value.shape == parameter.shape:
-                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                laid_out = torch.empty_like(parameter, dtype=value.dtype, device=value.device)
+                state[key] = laid_out.copy_(value)
