@@ -394,9 +394,10 @@ def _oracle_moments(evaluation: Evaluation) -> dict[str, tuple[Rows, Rows]]:
 
 
 def _whitened(means: Rows, templates: Rows, spread: Rows) -> Rows:
-    """spread^-1 (mean - mean template) [N, D]; directions in which nothing scatters take no part."""
+    """spread^-1 (mean - mean template) [N, D], of length 1; directions in which nothing scatters take no part."""
     centred = means.astype(np.float64) - templates.mean(axis=0, dtype=np.float64)
-    return centred @ np.linalg.pinv(spread, rcond=1e-6, hermitian=True)
+    queries = centred @ np.linalg.pinv(spread, rcond=1e-6, hermitian=True)
+    return queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
 def _unknown(evaluation: Evaluation, *attributes: str, splits: tuple[str, ...] = ("test",)) -> str | None:

@@ -108,7 +108,8 @@ def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
     from sf2f_bench.gate.output import HEADINGS, cells
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    shown = [i for i, heading in enumerate(HEADINGS) if heading not in ("by", "margin" if narrow else "")]
+    left_out = ("by", "reference", "margin", "floor") if narrow else ("by",)  # the files of the gate hold them
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in left_out]
     for heading in (HEADINGS[i] for i in shown):
         table.add_column(
             heading.replace("noticeable", "notice-\nable").replace("reference", "refer-\nence"),
@@ -116,7 +117,7 @@ def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
             if heading in ("reference", "new", "margin", "noticeable", "floor", "q")
             else "left",
             no_wrap=heading != "metric",
-            min_width=10 if heading == "metric" else None,
+            min_width=12 if heading == "metric" else None,
             overflow="fold",
         )
     for line in lines:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
+from sf2f_bench.extractors.embedded import TRAITS, TraitReader
 from sf2f_bench.metrics.common import card_of
 from sf2f_bench.protocols.catalogue import protocol_named
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
@@ -117,6 +118,8 @@ def _extractor_card(id_: str) -> ExtractorCard | None:
     """Of the extractor or attribute judge with this id; None for one that is not installed."""
     if id_.startswith("probe/"):
         return AttributeProbe.card
+    if id_.startswith(f"{TRAITS.name}/"):
+        return TraitReader.card
     for registry in (EXTRACTORS, ATTRIBUTE_JUDGES):
         try:
             if name := _registered(id_, registry):

@@ -70,7 +70,7 @@ def test_files_hold_the_same_numbers(tmp_path):
     printed(ONE, TWO, "--metrics", "mrr/full", *files)
     table = pd.read_csv(tmp_path / "out.csv")
     rows = json.loads((tmp_path / "out.json").read_text())["comparisons"]
-    assert len(rows) == len(table) == 2
+    assert len(rows) == len(table) == 3
     for row, (_, line) in zip(rows, table.iterrows(), strict=True):
         assert row["metric"] == line["metric"] == "mrr/full"
         assert row["difference"] == pytest.approx(line["difference"])
@@ -85,7 +85,7 @@ def test_files_hold_the_same_numbers(tmp_path):
         assert row["metrics"] > 50  # q would be over all of them
     text = (tmp_path / "out.markdown").read_text()
     assert text.startswith("## synthetic-64/1, protocol sf2f-bench/1")
-    assert text.count("| MRR | ") == 2  # by the judge and by the network of the training loss
+    assert text.count("| MRR | ") == 3  # by both judges and by the network of the training loss
 
 
 def test_a_wrong_name_is_refused_with_the_nearest():

@@ -424,5 +424,6 @@ def test_a_damaged_file_of_the_package_is_found(chosen: Path, monkeypatch: pytes
     chosen.mkdir()
     (chosen / "embedded-judge.safetensors").write_bytes(b"damaged")
     states = {found.path.name: found.wrong for found in verify() if found.path.name.startswith("embedded")}
-    assert states.keys() == {"embedded-judge.safetensors", "embedded-perceptual.safetensors"}
+    names = ("judge", "judge-2", "perceptual", "traits")
+    assert states.keys() == {f"embedded-{name}.safetensors" for name in names}
     assert all("is not the file of this release" in str(wrong) for wrong in states.values())

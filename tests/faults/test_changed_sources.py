@@ -178,7 +178,8 @@ def test_an_edited_model_is_trained_and_shown_anew_and_the_old_one_comes_back(wo
     assert any("mine stands here with 2 states of its code" in note.text for note in main_notes(group))
     with pytest.raises(BenchError, match=f"'mine' names several rows: give one of .*{own.label}"):
         compare("mine", "chance", world.folder / "results")
-    assert compare(own.label, other.label, world.folder / "results")[0].a.label == f"{own.label}, seed 0"
+    with pytest.raises(BenchError, match=f"between {own.label} and {other.label}: .* needs 30"):
+        compare(own.label, other.label, world.folder / "results")  # both are found, the people are too few
 
 
 def test_with_everything_made_a_read_only_disk_is_enough(world, monkeypatch):  # noqa: F811

@@ -86,6 +86,7 @@ class Noisy(People):
             [0.2 * self.random.standard_normal((count, 4)), np.zeros((count, 8))], axis=1
         )
         self.centre = 5 * np.ones(12)
+        self.disturbed_voice_statistics = {}
         self.dataset = SimpleNamespace(faces_given_shared=self._faces)
         self.gallery = np.stack([self._faces(person.id, 1, 0, 4)[0] for person in self.identities])
         self.templates = self.gallery / np.linalg.norm(self.gallery, axis=1, keepdims=True)

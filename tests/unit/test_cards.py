@@ -9,7 +9,7 @@ from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, 
 from sf2f_bench.runs.systems import build
 from sf2f_bench.types import BenchError, ExtractorCard, ModelCard, ModelSettings
 
-EMBEDDED = ["embedded-judge", "embedded-perceptual"]
+EMBEDDED = ["embedded-judge", "embedded-judge-2", "embedded-perceptual", "embedded-traits"]
 NAMES = [*(name for name in EXTRACTORS if name != "deepface"), "deepface:ArcFace", "deepface:Dlib"]
 
 
@@ -39,6 +39,7 @@ def test_further_networks_keep_their_order_and_their_names() -> None:
         "vggface2-resnet50-rgb",
         "deepface:ArcFace",
         "deepface:Dlib",
+        "dinov2-vitl14",
         "dinov2-vits14",
         "facenet-vggface2",
     ]

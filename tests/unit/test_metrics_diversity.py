@@ -47,11 +47,19 @@ def real() -> Features:
         photos=photos,
         owners=np.repeat(np.arange(N), 3),
         training_photos=near(others, 0.15, 2),
+        training_likeness=np.random.default_rng(6).uniform(0.5, 0.9, 3 * N),
     )
 
 
 def drawn(faces: np.ndarray, takes: np.ndarray | None = None) -> Features:
-    return Features(tuple(f"id{i}" for i in range(len(faces))), faces, faces, repeat_faces=takes)
+    likeness = np.random.default_rng(7).uniform(0.6, 1.0, len(faces))
+    return Features(
+        tuple(f"id{i}" for i in range(len(faces))),
+        faces,
+        faces,
+        repeat_faces=takes,
+        training_likeness=likeness,
+    )
 
 
 def measure(metric, real: Features, fake: Features) -> Score:
@@ -140,12 +148,13 @@ def test_the_factory_gives_every_metric_once():
         "effective-faces",
         "distinct-faces",
         "copied-faces",
+        "copied-pictures",
         "consistency",
         "consistency-auc",
         "capped-precision/k5",
     ]
     lower = {metric.name for metric in face_metrics(100, [1], 300) if not metric.higher_is_better}
-    assert lower == {"frechet-distance/extrapolated", "copied-faces"}
+    assert lower == {"frechet-distance/extrapolated", "copied-faces", "copied-pictures"}
 
 
 @pytest.mark.parametrize("metric", face_metrics(10, [1], N), ids=lambda metric: metric.name)

@@ -43,9 +43,20 @@ def pair(seed: int, d: int = WIDTH) -> tuple[Features, Features]:
     real = Features(
         PEOPLE, truth, photos[::2], photos=photos, owners=np.repeat(np.arange(N), 2), strata=strata
     )
-    real = replace(real, training_photos=random.standard_normal((50, d)))
+    real = replace(
+        real,
+        training_photos=random.standard_normal((50, d)),
+        training_likeness=random.uniform(0.5, 0.9, 2 * N),
+    )
     takes = drawn + 0.3 * random.standard_normal((2, N, d))
-    fake = Features(PEOPLE, drawn, drawn, classes / classes.sum(axis=1, keepdims=True), repeat_faces=takes)
+    fake = Features(
+        PEOPLE,
+        drawn,
+        drawn,
+        classes / classes.sum(axis=1, keepdims=True),
+        repeat_faces=takes,
+        training_likeness=random.uniform(0.6, 1.0, N),
+    )
     halved = [_each(side, lambda rows: rows.astype(np.float16).astype(np.float64)) for side in (real, fake)]
     return halved[0], halved[1]
 
@@ -140,6 +151,6 @@ def test_features_beyond_float16_are_refused():
         rows = (1e6 * np.random.default_rng(0).standard_normal((N, WIDTH))).astype(np.float16)
     for name in METRICS:
         fake = _each(pair(0)[1], lambda _: rows)
-        if set(METRICS[name].needs) <= {"probabilities"}:
-            continue
+        if {"probabilities", "training_likeness"} & set(METRICS[name].needs):
+            continue  # it reads no features
         assert score_of(name, pair(0)[0], replace(fake, repeat_faces=np.stack([rows, rows]))) is None

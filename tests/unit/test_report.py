@@ -335,7 +335,7 @@ def test_a_summary_has_the_main_tables_the_verdicts_and_counts_what_it_leaves_ou
 
 
 def test_each_network_has_its_own_table():
-    judge, likeness, training = tables(groups(everyone())[0])
+    judge, likeness, _, training = tables(groups(everyone())[0])
     sf2f = {table.title: dict(zip(table.headings, _line(table, "sf2f-64 (width 0.25)"), strict=True))
             for table in (judge, training)}  # fmt: skip
     assert sf2f[judge.title]["recall@10 g100"] == ".365 [.30, .43]"
