@@ -68,11 +68,12 @@ def against_anchors(group: Group, entry: Entry) -> str:
     if score is None or score.interval is None:
         return f"{entry.label}: no {name} with an interval, so no verdict against chance."
     low, high = score.interval
-    verdicts = [
-        f"{'above' if low > value else 'below' if high < value else 'NOT above'} {rival} ({share(value)})"
-        for rival, value in (*_chance(group), *_known_attributes(group))
-    ]
-    return f"{entry.label}: {name} {with_interval(score)} is {' and '.join(verdicts)}."
+    sides: dict[str, list[str]] = {}
+    for rival, value in (*_chance(group), *_known_attributes(group)):
+        side = "above" if low > value else "below" if high < value else "NOT above"
+        sides.setdefault(side, []).append(f"{rival} ({share(value)})")
+    verdicts = (f"{side} {' and '.join(rivals)}" for side, rivals in sides.items())
+    return f"{entry.label}: {name} {with_interval(score)} is {', and '.join(verdicts)}."
 
 
 def against_straight_line(group: Group, entry: Entry) -> str | None:

@@ -211,10 +211,10 @@ def test_no_records_says_run_first(tmp_path):
 def test_verdicts_against_chance_gender_and_the_straight_line():
     text = said(everyone())
     assert (
-        "sf2f-64 (width 0.25): recall@10 .365 (.300 to .430) is above chance (.100) and above knowing only the"
+        "sf2f-64 (width 0.25): recall@10 .365 (.300 to .430) is above chance (.100) and knowing only the"
         in text
     )
-    assert "voice2face: recall@10 .160 (.095 to .225) is NOT above chance (.100) and NOT above" in text
+    assert "voice2face: recall@10 .160 (.095 to .225) is NOT above chance (.100) and knowing" in text
     assert "voice statistics: recall@10 .660 against .365 of sf2f-64 (width 0.25)." in text
     assert "cannot exceed the size of one part, 60 here" in text
     assert "Frechet distance is biased upwards at n = 300" in text
