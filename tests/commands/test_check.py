@@ -74,7 +74,9 @@ def test_the_reference_holds_what_the_gate_needs_and_is_small():
     seeds = {record.seed for record in records if record.system.kind == "system"}
     assert len(seeds) >= 5
     tolerances = {one.system.name: one.system.tolerance for one in records if one.system.kind == "anchor"}
-    exact = {name: 1e-6 for name in ("chance", "gender-oracle", "gender-age-oracle")} | {"real-photo-oracle": 1e-4}
+    exact = {name: 1e-6 for name in ("chance", "gender-oracle", "gender-age-oracle")} | {
+        "real-photo-oracle": 1e-4
+    }
     assert tolerances == {**exact, "mean-face": None}  # a floor is kept too
     assert sum(path.stat().st_size for path in REFERENCE.rglob("*")) < 8 * 2**20
     heard = [

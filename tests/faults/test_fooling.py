@@ -98,7 +98,9 @@ def test_a_system_that_knows_only_the_gender_is_at_the_gender_oracle_and_at_chan
     assert recall.interval[0] > 0.25  # above chance: a table without the oracle's row would praise it
     assert recall.value < oracle["recall@10/g40"].value
     within = scores["matching/1:2/G", "judge"]
-    assert within.interval == pytest.approx((0.5, 0.5))  # one face for all of a gender: half, whoever the people are
+    assert within.interval == pytest.approx(
+        (0.5, 0.5)
+    )  # one face for all of a gender: half, whoever the people are
     assert any("gender-only" in note.text and "within one gender" in note.text for note in found)
 
 

@@ -85,7 +85,9 @@ def test_the_order_of_the_people_and_a_second_copy_of_each_change_nothing(pairs,
 def test_all_right_or_all_wrong_still_has_an_interval():
     assert GENDER(["f", "m"], ["f", "m"], RNG(0)).interval == pytest.approx((0.1581, 1), abs=1e-4)
     assert GENDER(["f", "m"], ["m", "f"], RNG(0)).interval == pytest.approx((0, 0.8419), abs=1e-4)
-    assert AgeDifference()([30, 40], [35.0, 45.0], RNG(0)).interval is None  # of two equal values without a bound
+    assert (
+        AgeDifference()([30, 40], [35.0, 45.0], RNG(0)).interval is None
+    )  # of two equal values without a bound
 
 
 @pytest.mark.parametrize("metric", METRICS)
