@@ -119,10 +119,10 @@ class PublishedExtractor:
         if name not in self.NAMES:
             raise BenchError(unknown("extractor", name, list(self.NAMES)))
         path = self.find_weights()
-        self.sha256 = sha256_of(path)
+        self.sha256 = self.checksum(path)
         self.id = f"{name}/{self.VERSION}@{self.sha256[:8]}/{self.RESIZE}"
         network = self.build(name)
-        load_checked(network, read_tensors(path), path)
+        load_checked(network, self.tensors(path), path)
         self.module = frozen(network)
 
     def build(self, name: str) -> nn.Module:
@@ -132,6 +132,14 @@ class PublishedExtractor:
     def find_weights(self) -> Path:
         """The checked file of the weights; raises Unavailable where anything that the network needs is missing."""
         return weights_file(self.FILE)
+
+    def checksum(self, path: Path) -> str:
+        """SHA-256 of the weights."""
+        return sha256_of(path)
+
+    def tensors(self, path: Path) -> dict[str, Tensor]:
+        """The weights by the network's names."""
+        return read_tensors(path)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 ``[B, 3, H, W]`` of any size -> embeddings ``[B, D]`` and probabilities ``[B, C]`` or None, float32.

@@ -18,13 +18,14 @@ from sf2f_bench.types import BenchError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pt, .pth, .pkl or .safetensors file by name, on the CPU; no code of the file is run.
+    """The tensors of a .pt, .pth, .bin, .pkl or .safetensors file by name, on the CPU; no code of the file is run.
 
     Raises BenchError for another kind of file, a damaged one, and one that holds anything but arrays by name.
     """
     readers: dict[str, Callable[[Path], Any]] = {
         ".pt": _read_torch,
         ".pth": _read_torch,
+        ".bin": _read_torch,
         ".pkl": _read_arrays,
         ".safetensors": load_file,
     }

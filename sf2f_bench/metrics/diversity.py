@@ -15,6 +15,7 @@ from sf2f_bench.metrics.arrays import Matrix, matrix, slices, unit_rows
 from sf2f_bench.metrics.closeness import TIE_TOLERANCE
 from sf2f_bench.metrics.common import (
     AT_LEAST_ONE,
+    AT_LEAST_ZERO,
     SIGNED_UNIT,
     UNIT,
     SuiteMetric,
@@ -68,6 +69,24 @@ def mean_distance_leave_one_out(faces: ArrayLike | Any) -> Matrix:
     n = len(unit)
     own = unit @ unit.sum(axis=0) - np.square(unit).sum(axis=1)
     return 1 - (_alike(unit) - 2 * own) / ((n - 1) * (n - 2))
+
+
+def mean_squared_distance(features: ArrayLike | Any) -> float:
+    """Mean squared Euclidean distance of all pairs of ``[N, D]``, N >= 2: of LPIPS features the mean LPIPS.
+
+    Formula: ``2 / (N - 1) sum |x - m|^2`` with m the mean row.
+    Source: diversity as the mean LPIPS of pairs: Zhu et al. 2017 (BicycleGAN, arXiv 1711.11586).
+    """
+    rows = matrix(features, "generated faces", at_least=2)
+    return float(2 * np.square(rows - rows.mean(axis=0)).sum() / (len(rows) - 1))
+
+
+def mean_squared_distance_leave_one_out(features: ArrayLike | Any) -> Matrix:
+    """`mean_squared_distance` without row i, for each i: ``[N, D]`` -> ``[N]``, N >= 3, in O(N D)."""
+    rows = matrix(features, "generated faces", at_least=3)
+    n = len(rows)
+    own = np.square(rows - rows.mean(axis=0)).sum(axis=1)
+    return 2 * (own.sum() - own * n / (n - 1)) / (n - 2)
 
 
 def _alike(unit: Matrix) -> float:
@@ -182,6 +201,35 @@ class Diversity(SuiteMetric):
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         value = mean_distance(fake.embeddings)
         return pair_score(value, mean_distance_leave_one_out(fake.embeddings), (0.0, 2.0))
+
+
+@dataclass(frozen=True)
+class LpipsDiversity(SuiteMetric):
+    """Mean LPIPS of all pairs of faces generated for two identities; larger: more varied to a human eye.
+
+    Asked of LPIPS alone. The true photos' row shows how varied faces are.
+
+    Range: 0 or more; 0 for one face for all.
+    Direction: higher is better.
+    Computed by: `diversity.mean_squared_distance`.
+    Pitfall: noise and artefacts vary too, so it rewards bad pictures; read it beside precision.
+    """
+
+    name = "lpips-diversity"
+    needs = ("samples",)
+    card = MetricCard(
+        "lpips-diversity",
+        "diversity",
+        heading="LPIPS diversity",
+        bounds=AT_LEAST_ZERO,
+        tables={"further": 11},
+        order={"further": 0},
+    )
+
+    def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
+        """Over all pairs; the interval is a jackknife over identities."""
+        value = mean_squared_distance(fake.samples)
+        return pair_score(value, mean_squared_distance_leave_one_out(fake.samples), AT_LEAST_ZERO)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,9 @@ from sf2f_bench.extractors.embedded import TraitReader
 from sf2f_bench.files import seed_of
 from sf2f_bench.metrics.attributes import METRICS as ATTRIBUTE_METRICS
 from sf2f_bench.metrics.common import card_of, missing_needs
+from sf2f_bench.metrics.distribution import ClipDiscrepancy
 from sf2f_bench.metrics.disturbances import UnderDisturbance
+from sf2f_bench.metrics.diversity import LpipsDiversity
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.metrics.retrieval import identified_by_rank, ranking_of
 from sf2f_bench.metrics.subgroups import known_subgroups, subgroup_scores, with_subgroups
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 
 OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; for others it must recognise
 OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
+OF_ONE_NETWORK: dict[str, Metric] = {"clip-vitl14-336": ClipDiscrepancy()}  # beside what every network is asked for
+# Its features of one picture are as many as a network's weights, too many to keep of every photo; and it is asked for
+# nothing else.
+OF_GENERATED_ALONE: dict[str, Metric] = {"lpips-alex": LpipsDiversity()}
 MISSING = {  # what is missing -> why, in words
     "G": "gender is not known",
     "N": "nationality is not known",
@@ -51,8 +58,11 @@ def metrics_for(benchmark: Benchmark, identities: int, key: str = "judge") -> li
 
     The judge is asked for all. What takes recordings, photos or strata apart is asked of the judge alone.
     """
+    if key in OF_GENERATED_ALONE:
+        return [OF_GENERATED_ALONE[key]]
     found = installed_metrics(benchmark.gallery_size, benchmark.ks, identities, benchmark.metrics)
-    return [metric for metric in found if key == "judge" or set(metric.needs) <= OF_EVERY_EXTRACTOR]
+    asked = [metric for metric in found if key == "judge" or set(metric.needs) <= OF_EVERY_EXTRACTOR]
+    return [*asked, OF_ONE_NETWORK[key]] if key in OF_ONE_NETWORK else asked
 
 
 def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
@@ -62,7 +72,8 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     disturbed = [
         UnderDisturbance(metric, what) for metric in with_subgroups(metrics) for what in DISTURBANCES
     ]
-    return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS, *TRAIT_METRICS]
+    own = [metric for name, metric in (OF_ONE_NETWORK | OF_GENERATED_ALONE).items() if name in benchmark.further]
+    return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS, *TRAIT_METRICS, *own]
 
 
 def score(evaluation: Evaluation, answer: Answer) -> Scores:
@@ -120,7 +131,7 @@ def _own_space(evaluation: Evaluation, ranking: tuple[FloatArray, FloatArray]) -
 def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer: Answer) -> None:
     """All that one extractor is asked for, and by the judge the audio-length curve too."""
     assert found.rows is not None
-    real = take(evaluation.real(key), found.rows)
+    real = _true_side(evaluation, key, found.rows)
     fake = _generated(evaluation, key, answer, real.identities)
     if fake is None:
         return
@@ -140,6 +151,15 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
             result = _measure(metric, real, fake, _random(metric, extractor))
             if isinstance(result, Score):
                 found.add(AtLength(metric, seconds), result, extractor, role)
+
+
+def _true_side(evaluation: Evaluation, key: str, rows: np.ndarray) -> Features:
+    """Of some identities; empty arrays for a network that is shown no photo."""
+    if key not in OF_GENERATED_ALONE:
+        return take(evaluation.real(key), rows)
+    names = tuple(identity.id for identity in compress(evaluation.identities, rows))
+    nothing = np.empty((len(names), 0))
+    return Features(names, nothing, nothing, recognises=False)
 
 
 def _add_disturbed(
