@@ -7,9 +7,7 @@ network is that of the package `transformers`; the weights are OpenAI's as publi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
@@ -82,10 +80,8 @@ class ClipExtractor(PublishedExtractor):
         try:
             import transformers  # noqa: F401
         except ImportError as error:
-            raise Unavailable(
-                "clip-vitl14-336 needs the package transformers, which is not installed: pip install 'sf2f-bench[clip]'",
-                "the package transformers is not installed: pip install 'sf2f-bench[clip]'",
-            ) from error
+            reason = "the package transformers is not installed: pip install 'sf2f-bench[clip]'"
+            raise Unavailable(f"{self.NAMES[0]}: {reason}", reason) from error
         return super().find_weights()
 
     def tensors(self, path: Path) -> dict[str, Tensor]:
@@ -94,5 +90,6 @@ class ClipExtractor(PublishedExtractor):
         return {
             name: tensor
             for name, tensor in super().tensors(path).items()
-            if name.startswith(parts) and not name.endswith("position_ids")  # a counter, which newer files leave out
+            if name.startswith(parts)
+            and not name.endswith("position_ids")  # a counter, which newer files leave out
         }

@@ -90,7 +90,9 @@ class LpipsExtractor(PublishedExtractor):
 
     def tensors(self, path: Path) -> dict[str, Tensor]:
         """Of both files, under the network's names; AlexNet's classifier is not used."""
-        of_alexnet = {name: value for name, value in super().tensors(path).items() if name.startswith("features.")}
+        of_alexnet = {
+            name: value for name, value in super().tensors(path).items() if name.startswith("features.")
+        }
         of_channels = {
             f"channels.{name.split('.')[0].removeprefix('lin')}": value.flatten()
             for name, value in read_tensors(self.channels_path).items()

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; for others it must recognise
 OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
-OF_ONE_NETWORK: dict[str, Metric] = {"clip-vitl14-336": ClipDiscrepancy()}  # beside what every network is asked for
+OF_ONE_NETWORK: dict[str, Metric] = {
+    "clip-vitl14-336": ClipDiscrepancy()
+}  # beside what every network is asked for
 # Its features of one picture are as many as a network's weights, too many to keep of every photo; and it is asked for
 # nothing else.
 OF_GENERATED_ALONE: dict[str, Metric] = {"lpips-alex": LpipsDiversity()}
@@ -72,7 +74,9 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     disturbed = [
         UnderDisturbance(metric, what) for metric in with_subgroups(metrics) for what in DISTURBANCES
     ]
-    own = [metric for name, metric in (OF_ONE_NETWORK | OF_GENERATED_ALONE).items() if name in benchmark.further]
+    own = [
+        metric for name, metric in (OF_ONE_NETWORK | OF_GENERATED_ALONE).items() if name in benchmark.further
+    ]
     return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS, *TRAIT_METRICS, *own]
 
 
