@@ -18,6 +18,7 @@ from sf2f_bench.benchmarks import BENCHMARKS
 from sf2f_bench.metrics import attributes, suite, traits
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.metrics.subgroups import known_subgroups, with_subgroups
+from sf2f_bench.protocols.bench import scoring
 from sf2f_bench.protocols.names import BENCH, DISTURBANCES, PAPER, SECONDS
 from sf2f_bench.protocols.paper import metrics as paper
 
@@ -132,7 +133,13 @@ def metrics_of_protocol(protocol: str) -> list[Any]:
     if protocol == PAPER:
         return list(paper.all_metrics(*settings))
     sets = (suite.identity_metrics, suite.face_metrics, suite.matching_metrics)
-    return [*(metric for make in sets for metric in make(*settings)), *attributes.METRICS, *traits.METRICS]
+    own = (*scoring.OF_ONE_NETWORK.values(), *scoring.OF_GENERATED_ALONE.values())
+    return [
+        *(metric for make in sets for metric in make(*settings)),
+        *attributes.METRICS,
+        *traits.METRICS,
+        *own,
+    ]
 
 
 def families_of(protocol: str) -> list[MetricFamily]:

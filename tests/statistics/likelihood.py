@@ -25,7 +25,7 @@ STEPS, RATE = 100, 0.1
 
 
 def fld(training: Rows, test: Rows, faces: Rows) -> float:
-    """-100 / d times the mean log likelihood of test ``[N, D]`` under Gaussians around faces ``[M, D]``; lower is better.
+    """-100 / d times the mean log likelihood of test ``[N, D]`` by Gaussians around faces ``[M, D]``: less is better.
 
     The widths, one a face, are fitted to the likelihood of training ``[T, D]``. The published value adds a constant
     of the data, which no order of generators depends on.
@@ -34,7 +34,9 @@ def fld(training: Rows, test: Rows, faces: Rows) -> float:
     sides = [torch.from_numpy((rows - training.mean(axis=0)) / scale) for rows in (training, test, faces)]
     near, far = (torch.cdist(side, sides[2]).square() for side in sides[:2])
     d = faces.shape[1]
-    width = torch.full((len(faces),), float(near.min(dim=1).values.median() / d)).log().double().requires_grad_()
+    width = (
+        torch.full((len(faces),), float(near.min(dim=1).values.median() / d)).log().double().requires_grad_()
+    )
     optimiser = torch.optim.Adam([width], RATE)
     for _ in range(STEPS):
         optimiser.zero_grad()
@@ -109,10 +111,10 @@ def rates(trials: int, seed: int = 0) -> dict[str, dict[str, float]]:
 
 HEAD = """# A held-out likelihood at 300 faces
 
-Made by `python -m tests.statistics.likelihood`: {trials} trials a line. In each, {training} training photos, {faces} test
-photos and two generators' {faces} faces are drawn, as features in {d} dimensions with a falling spectrum; one generator
-draws from the law of the photos, the other has a fault. The share of trials in which the score names the faulty one:
-50 % is guessing.
+Made by `python -m tests.statistics.likelihood`: {trials} trials a line. In each, features of {training}
+training photos, of {faces} test photos and of two generators' {faces} faces are drawn in {d} dimensions, with a falling
+spectrum; one generator draws from the law of the photos, the other has a fault. The share of trials in which the score
+names the faulty one: 50 % is guessing.
 
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import publish
 
+from sf2f_bench.benchmarks import benchmark_named
 from sf2f_bench.extractors import clip
 from sf2f_bench.extractors.clip import ClipExtractor
 from sf2f_bench.extractors.weights import FOLDER_VARIABLE
@@ -19,6 +21,7 @@ from sf2f_bench.metrics.distribution import (
     clip_discrepancy,
     clip_discrepancy_leave_one_out,
 )
+from sf2f_bench.protocols.bench.scoring import all_metrics, metrics_for
 from sf2f_bench.types import BenchError, Features, Unavailable
 
 SMALL = {
@@ -149,3 +152,14 @@ def test_the_published_size_is_stated():
         1024,
         768,
     )
+
+
+def test_clip_alone_is_asked_for_it():
+    benchmark = benchmark_named("synthetic-64")
+    for key, asked in (("clip-vitl14-336", True), ("inception-2015", False), ("judge", False)):
+        assert ("cmmd" in {metric.name for metric in metrics_for(benchmark, 300, key)}) == asked
+    assert "cmmd" not in {
+        metric.name for metric in all_metrics(benchmark, 300)
+    }  # so no key of other runs knows it
+    with_clip = replace(benchmark, further=("clip-vitl14-336",))
+    assert "cmmd" in {metric.name for metric in all_metrics(with_clip, 300)}
