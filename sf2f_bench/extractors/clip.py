@@ -7,6 +7,7 @@ network is that of the package `transformers`; the weights are OpenAI's as publi
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from sf2f_bench.types import ExtractorCard, Unavailable
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
     "num_hidden_layers": 24,
@@ -63,7 +64,6 @@ class ClipExtractor(PublishedExtractor):
         order=4,
         trained_on="400 million pictures with captions",
         licence=FILES[FILE].licence,
-        convention="clip",
         files=(FILE,),
     )
 
@@ -71,9 +71,8 @@ class ClipExtractor(PublishedExtractor):
         """The untrained network."""
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-        config = CLIPVisionConfig(**SHAPE)
-        whole = CLIPVisionModelWithProjection(config)
-        return ClipNetwork(whole.vision_model, whole.visual_projection, config.image_size)
+        whole = CLIPVisionModelWithProjection(CLIPVisionConfig(**SHAPE))
+        return ClipNetwork(whole.vision_model, whole.visual_projection, SHAPE["image_size"])
 
     def find_weights(self) -> Path:
         """As any published network's, once the package is known to be on this machine too."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sf2f_bench.metrics.arrays import Matrix, aligned
+from sf2f_bench.metrics.arrays import aligned
 from sf2f_bench.metrics.common import UNIT, SuiteMetric, both_roles_score
 from sf2f_bench.metrics.retrieval import (
     RECALL_MARGIN,
@@ -36,38 +36,15 @@ if TYPE_CHECKING:
 STRATA = {"G": (9, 7), "N": (6, 1), "A": (5, 0), "GNA": (8, 2)}
 
 
-@dataclass(frozen=True, eq=False)
-class StratumRanks:
-    """The counts of `retrieval.ranks` among the identities of each probe's own stratum.
-
-    better, ties, size: int64 ``[N]``; size is the number of identities in the stratum, the probe's included, 0 where
-    the stratum is not known.
-    """
-
-    better: Counts
-    ties: Counts
-    size: Counts
-
-
-def ranks_within(
-    probes: ArrayLike | Any, gallery: ArrayLike | Any, strata: Sequence[str | None]
-) -> StratumRanks:
-    """How many others of its stratum come before each probe's right answer, and how many are tied with it.
-
-    probes, gallery: ``[N, D]``, row i's answer is row i; strata: the stratum of each row, None where not known.
-    Cosine, ties within 1e-12. Raises BenchError for inputs that `retrieval.ranks` refuses, or another number
-    of strata than rows.
-    """
-    found = StratumRanks(*(np.zeros(len(strata), np.int64) for _ in range(3)))
-    for rows, order in rankings_within(probes, gallery, strata):
-        found.better[rows], found.ties[rows], found.size[rows] = order.better, order.ties, len(rows)
-    return found
-
-
 def rankings_within(
     probes: ArrayLike | Any, gallery: ArrayLike | Any, strata: Sequence[str | None]
 ) -> Iterator[tuple[Counts, Ranking]]:
-    """The rows of each stratum and their `retrieval.ranking` among themselves; arguments as `ranks_within`."""
+    """The rows of each stratum and their `retrieval.ranking` among themselves.
+
+    probes, gallery: ``[N, D]``, row i's answer is row i; strata: the stratum of each row, None where not known.
+    Cosine, ties within 1e-12. Raises BenchError for inputs that `retrieval.ranking` refuses, or another number of
+    strata than rows.
+    """
     left, right = aligned(probes, gallery)
     if len(strata) != len(left):
         raise BenchError(f"expected a stratum (or None) for each of {len(left)} rows, got {len(strata)}.")
@@ -75,21 +52,6 @@ def rankings_within(
     for label in np.unique(labels[labels != ""]):
         rows = np.flatnonzero(labels == label)
         yield rows, ranking(left[rows], right[rows])
-
-
-def expected_recall_within(within: StratumRanks, gallery_size: int, k: int) -> Matrix:
-    """Each probe's recall@k, expected over all galleries of `gallery_size` from its own stratum: ``[N]``.
-
-    In 0..1, chance k / gallery_size; NaN for probes whose stratum is smaller than the gallery or not known.
-    k = 1 is the accuracy of 1:N matching, N = gallery_size. Raises BenchError as `retrieval.expected_recall`.
-
-    Formula: that of `retrieval.expected_recall`, with n the size of the probe's stratum.
-    """
-    values = np.full(len(within.size), np.nan)
-    for size in np.unique(within.size[within.size >= gallery_size]):
-        rows = within.size == size
-        values[rows] = expected_recall(within.better[rows], within.ties[rows], int(size), gallery_size, k)
-    return values
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ def test_further_networks_keep_their_order_and_their_names() -> None:
         "deepface:Dlib",
         "dinov2-vitl14",
         "dinov2-vits14",
+        "clip-vitl14-336",
+        "lpips-alex",
         "facenet-vggface2",
     ]
     conventions = {name: card.convention for name, card in cards.items() if card.convention}

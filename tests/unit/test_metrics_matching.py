@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sf2f_bench.metrics.matching import STRATA, expected_recall_within, ranks_within
+from sf2f_bench.metrics.matching import STRATA, Matching, rankings_within
 from sf2f_bench.metrics.precision import average_precisions
 from sf2f_bench.metrics.retrieval import ranks, reciprocal_ranks
 from sf2f_bench.metrics.suite import matching_metrics
@@ -180,7 +180,7 @@ def test_what_is_missing_is_refused(real, fake):
     with pytest.raises(BenchError, match="needs at least 10 identities"):
         by_name["matching/1:10"](true_side(real.embeddings[:9]), features(fake.embeddings[:9]), rng)
     with pytest.raises(BenchError, match="a stratum"):
-        ranks_within(real.embeddings, real.embeddings, ["a"])
+        next(rankings_within(real.embeddings, real.embeddings, ["a"]))
 
 
 @pytest.mark.parametrize("name", [m.name for m in matching_metrics(5, [1, 5], N) if m.name[-1] not in "NA"])
@@ -223,6 +223,14 @@ def _hit(cosines: np.ndarray, probe: int, others: tuple[int, ...], k: int) -> fl
     return float(np.clip((k - better) / (ties + 1), 0, 1))
 
 
+def matched(probes: np.ndarray, gallery: np.ndarray, strata: list[str]) -> np.ndarray:
+    """Each identity's own share of 1:2 matching within its stratum, NaN where nobody else is in it."""
+    names = tuple(map(str, range(len(probes))))
+    real = Features(names, gallery, strata={"G": tuple(strata)})
+    score = Matching(2, "G")(real, Features(names, probes), np.random.default_rng(0))
+    return np.full(len(names), np.nan) if score.own is None else score.own
+
+
 @quick
 @given(world=people(), seed=st.integers(0, 1000))
 def test_order_and_length_do_not_matter(world, seed):
@@ -232,11 +240,9 @@ def test_order_and_length_do_not_matter(world, seed):
     owners = random.integers(0, len(probes), 3 * len(probes))
     lengths = random.uniform(0.1, 10, (2, len(probes), 1))
     moved_probes, moved = lengths[0] * probes[order], lengths[1] * gallery[order]
-    recall = expected_recall_within(ranks_within(probes, gallery, strata), 2, 1)
+    recall = matched(probes, gallery, strata)
     moved_strata = [strata[i] for i in order]
-    np.testing.assert_allclose(
-        expected_recall_within(ranks_within(moved_probes, moved, moved_strata), 2, 1), recall[order]
-    )
+    np.testing.assert_allclose(matched(moved_probes, moved, moved_strata), recall[order])
     precision = average_precisions(probes, np.arange(len(probes)), gallery[owners], owners)
     shuffled = random.permutation(len(owners))
     again = average_precisions(moved_probes, order, 3 * gallery[owners][shuffled], owners[shuffled])
@@ -250,8 +256,9 @@ def test_order_and_length_do_not_matter(world, seed):
 @given(world=people())
 def test_one_stratum_of_all_is_no_stratum(world):
     probes, gallery, _ = world
-    within = ranks_within(probes, gallery, ["all"] * len(probes))
+    ((rows, within),) = rankings_within(probes, gallery, ["all"] * len(probes))
     better, ties = ranks(probes, gallery)
+    np.testing.assert_array_equal(rows, np.arange(len(probes)))
     np.testing.assert_array_equal(within.better, better)
     np.testing.assert_array_equal(within.ties, ties)
 
@@ -271,8 +278,7 @@ def test_copies_of_an_identity_share_what_it_had(world, seed):
     """A second person with the same face and the same voice: neither gains from the order of the two."""
     probes, gallery, _ = world
     twins = np.append(np.arange(len(probes)), 0)
-    within = ranks_within(probes[twins], gallery[twins], ["all"] * len(twins))
-    values = expected_recall_within(within, 2, 1)
+    values = matched(probes[twins], gallery[twins], ["all"] * len(twins))
     assert values[0] == pytest.approx(values[-1])
     owners = np.arange(len(twins))
     precision = average_precisions(probes[twins], owners, gallery[twins], owners)

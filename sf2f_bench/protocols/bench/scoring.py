@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -39,12 +39,11 @@ if TYPE_CHECKING:
 
 OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; for others it must recognise
 OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
-OF_ONE_NETWORK: dict[str, Metric] = {
-    "clip-vitl14-336": ClipDiscrepancy()
-}  # beside what every network is asked for
-# Its features of one picture are as many as a network's weights, too many to keep of every photo; and it is asked for
+# Beside what every network is asked for.
+OF_ONE_NETWORK: dict[str, Metric] = {"clip-vitl14-336": cast("Metric", ClipDiscrepancy())}
+# LPIPS' features of one picture are as many as a network's weights, too many to keep of every photo; and it is asked for
 # nothing else.
-OF_GENERATED_ALONE: dict[str, Metric] = {"lpips-alex": LpipsDiversity()}
+OF_GENERATED_ALONE: dict[str, Metric] = {"lpips-alex": cast("Metric", LpipsDiversity())}
 MISSING = {  # what is missing -> why, in words
     "G": "gender is not known",
     "N": "nationality is not known",
