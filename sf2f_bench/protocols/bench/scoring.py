@@ -41,7 +41,7 @@ OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; 
 OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
 # Beside what every network is asked for.
 OF_ONE_NETWORK: dict[str, Metric] = {"clip-vitl14-336": cast("Metric", ClipDiscrepancy())}
-# LPIPS' features of one picture are as many as a network's weights, too many to keep of every photo; and it is asked for
+# LPIPS has as many features of a picture as a network has weights, too many to keep of every photo; it is asked for
 # nothing else.
 OF_GENERATED_ALONE: dict[str, Metric] = {"lpips-alex": cast("Metric", LpipsDiversity())}
 MISSING = {  # what is missing -> why, in words
