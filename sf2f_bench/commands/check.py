@@ -22,6 +22,8 @@ ROLES = {
     "training-loss": "by the network of the training loss",
     "further": "by other networks",
 }
+WIDE = 100  # columns; below, the table leaves out what `LEFT_OUT` names
+LEFT_OUT = ("reference", "margin", "floor")
 STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow"}
 
 
@@ -58,10 +60,11 @@ def check(
 ) -> None:
     """Judge the records in RESULTS against reference runs of the same systems.
 
-    Exit code 0: no regression, and one would have been seen; 1: a deciding metric is worse by more than its margin, or
-    an anchor that no training affects has changed; 2: undecidable, and the reason is printed: records that cannot be
-    compared or are not valid (`sf2f-bench validate`), too few identities or seeds, a reference that has no room to
-    fall. Another training seed is no regression: the reference's seeds show how far a seed moves a number.
+    Exit code 0: no regression, and a fall to what hearing nothing scores would have been seen; 1: a deciding metric
+    is worse by more than its margin, or an anchor that no training affects has changed; 2: undecidable, and the
+    reason is printed: records that cannot be compared or are not valid (`sf2f-bench validate`), too few identities
+    or seeds, a reference that has no room to fall. Another training seed is no regression: the reference's seeds
+    show how far a seed moves a number.
     """
     from rich.console import Console
 
@@ -93,7 +96,9 @@ def show(judgement: Judgement, console: Console) -> None:
         for role in dict.fromkeys(line.extractor_role for line in lines):
             console.print(Text(ROLES.get(role, role), "italic"))
             chosen = [line for line in lines if line.extractor_role == role]
-            console.print(_table(chosen, narrow=console.width < 100))
+            console.print(_table(chosen, narrow=console.width < WIDE))
+    if judgement.lines and console.width < WIDE:
+        console.print(f"Left out at this width: {', '.join(LEFT_OUT)}. --markdown and --json have them.")
     for sentence in sentences(judgement):
         console.print(Text(f"- {sentence}", "bold red" if sentence.startswith("REGRESSION") else ""))
     style = ("bold green", "bold red", "bold yellow")[judgement.exit_code]

@@ -42,10 +42,10 @@ class Instrument:
     @property
     def text(self) -> str:
         """One sentence."""
+        if not self.anchors:
+            return "not checked: no anchor that training does not move stands on both sides"
         if not self.deviations:
-            return (
-                f"{', '.join(self.anchors) or 'no anchor'}: {self.numbers} numbers, all as in the reference"
-            )
+            return f"{', '.join(self.anchors)}: {self.numbers} numbers, all as in the reference"
         return (
             f"the instrument has changed: {first_few(list(map(str, self.deviations)), 3, '; ')}. No training affects "
             "these anchors: check the gallery, the crop, the channel order and the networks that judge"

@@ -76,6 +76,12 @@ class JudgedMetric:
     tail: float = TAIL
 
     @property
+    def what(self) -> str:
+        """``cosine by the judge``."""
+        loss = self.extractor_role == "training-loss"
+        return f"{self.metric} by the {'network of the training loss' if loss else self.extractor_role}"
+
+    @property
     def noticeable(self) -> float:
         """The smallest drop that would have been called a regression, had this metric alone fallen."""
         return self.margin + reach(self.errors, self.tail)
@@ -133,7 +139,7 @@ class Judgement:
     @property
     def exit_code(self) -> int:
         """1: something regressed, or is not shown to be no worse; else 2: a family of metrics cannot tell; else 0."""
-        if self.regressions:
+        if self.regressions or self.not_shown:
             return REGRESSION
         return CANNOT_TELL if self.unknowns else NO_REGRESSION
 
@@ -149,18 +155,22 @@ class Judgement:
         """Why the exit code is 1: the instrument, deciding metrics and, where it is guarded, the cost."""
         found = [self.instrument.text] if self.instrument.deviations else []
         found += [
-            f"{line.system}: {line.metric} by the {line.extractor_role} is worse by {-line.difference:.3g} "
+            f"{line.system}: {line.what} is worse by {-line.difference:.3g} "
             f"(95 % interval {-line.upper:.3g} to {-line.lower:.3g}; margin {line.margin:.3g})"
             for line in self.deciding
             if line.verdict == "regressed"
         ]
-        found += [
-            f"{line.system}: {line.metric} by the {line.extractor_role} is not shown to be no worse than its margin "
-            f"{line.margin:.3g} allows: it may have fallen by {-line.lower:.3g}"
+        return (*found, *(map(str, self.cost) if self.guard_cost else ()))
+
+    @property
+    def not_shown(self) -> tuple[str, ...]:
+        """Which deciding metrics are not shown to be no worse, where that is asked: the exit code is 1 for them too."""
+        return tuple(
+            f"{line.system}: {line.what} is not shown to be no worse than its margin {line.margin:.3g} allows: it may "
+            f"have fallen by {-line.lower:.3g}"
             for line in self.deciding
             if self.non_inferior and line.verdict == "inconclusive"
-        ]
-        return (*found, *(map(str, self.cost) if self.guard_cost else ()))
+        )
 
     @property
     def unknowns(self) -> tuple[str, ...]:
@@ -196,7 +206,7 @@ def _why_blind(family: str, lines: Sequence[JudgedMetric]) -> str:
             "face for everybody, such as mean-face, or state `chance` on the metric's card"
         )
     seen = "; ".join(
-        f"{line.metric} by the {line.extractor_role} lies {line.room:.3g} above its floor, and a fall of less than "
+        f"{line.what} lies {line.room:.3g} above its floor, and a fall of less than "
         f"{line.noticeable:.3g} is not seen"
         for line in lines
     )

@@ -39,6 +39,7 @@ def cells(line: JudgedMetric) -> tuple[str, ...]:
 def sentences(judgement: Judgement) -> list[str]:
     """The reasons for the verdict, then what it rests on."""
     found = [f"REGRESSION: {reason}" for reason in judgement.regressions]
+    found += [f"NOT SHOWN: {reason}" for reason in judgement.not_shown]
     found += [f"CANNOT TELL: {reason}" for reason in judgement.unknowns]
     if not judgement.instrument.deviations:
         found.append(f"The instrument: {judgement.instrument.text}.")
@@ -46,6 +47,11 @@ def sentences(judgement: Judgement) -> list[str]:
         found += [f"warning: {excess}." for excess in judgement.cost]
     found += judgement.remarks
     if judgement.lines:
+        verdicts = [line.verdict for line in judgement.deciding]
+        counts = (
+            f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "inconclusive", "regressed")
+        )
+        found.append(f"Of {len(verdicts)} metrics that decide: {', '.join(counts)}.")
         found.append(
             "Differences are new minus reference, signed so that positive is better, with 95 % intervals for new "
             "training seeds and new identities. Regressed: the whole interval is beyond the margin, and q < .05; "
@@ -82,6 +88,7 @@ def facts(judgement: Judgement) -> dict[str, Any]:
         "exit_code": judgement.exit_code,
         "title": judgement.title,
         "regressions": list(judgement.regressions),
+        "not_shown": list(judgement.not_shown),
         "unknowns": list(judgement.unknowns),
         "non_inferior": judgement.non_inferior,
         "lines": [_line_facts(line) for line in judgement.lines],

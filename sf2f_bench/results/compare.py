@@ -219,7 +219,7 @@ def _one_system(word: str, named: Sequence[Entry]) -> SeedRuns:
 def _why_not_comparable(a: SeedRuns, b: SeedRuns) -> str | None:
     """None where the two may be compared."""
     if {record.key for record in a.records} & {record.key for record in b.records}:
-        return "both are the same record"
+        return "the two have a record in common"
     reasons = (difference(left, right) for left in a.records for right in b.records)
     return next(filter(None, reasons), None) or other_identities(a, b)
 
