@@ -70,7 +70,6 @@ class LpipsExtractor(PublishedExtractor):
         order=5,
         trained_on="ImageNet; its channels' weights on people's judgements of pictures (BAPPS)",
         licence=FILES[CHANNELS_FILE].licence,
-        families=("diversity",),
         files=(FILE, CHANNELS_FILE),
     )
 

@@ -269,7 +269,7 @@ def test_anything_but_arrays_by_name_is_refused(tmp_path: Path, content: object)
 
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        BenchError, match=r"expected weights as \.pt, \.pth, \.pkl, \.safetensors, found \.h5"
+        BenchError, match=r"expected weights as \.pt, \.pth, \.bin, \.pkl, \.safetensors, found \.h5"
     ):
         read_tensors(tmp_path / "file.h5")
 
