@@ -113,9 +113,7 @@ def _table(lines: list[JudgedMetric], narrow: bool) -> Table:
     from sf2f_bench.gate.output import HEADINGS, cells
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    left_out = (
-        ("by", "reference", "margin", "floor") if narrow else ("by",)
-    )  # the files of the gate hold them
+    left_out = ("by", *LEFT_OUT) if narrow else ("by",)
     shown = [i for i, heading in enumerate(HEADINGS) if heading not in left_out]
     for heading in (HEADINGS[i] for i in shown):
         table.add_column(

@@ -11,10 +11,8 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2.functional import normalize, resize
 
-from sf2f_bench.extractors.frozen import PublishedExtractor
+from sf2f_bench.extractors.frozen import PublishedExtractor, standardised
 from sf2f_bench.extractors.weights import FILES
 from sf2f_bench.types import ExtractorCard, Unavailable
 
@@ -41,8 +39,7 @@ class ClipNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images float 0..1 ``[B, 3, H, W]`` -> embeddings of length 1 ``[B, 768]``."""
-        x = resize(images, [self.size, self.size], InterpolationMode.BICUBIC, antialias=True)
-        x = normalize(x.clamp(0, 1), list(CLIP_MEAN), list(CLIP_STD))  # bicubic overshoots
+        x = standardised(images, self.size, CLIP_MEAN, CLIP_STD)
         return F.normalize(self.visual_projection(self.vision_model(pixel_values=x).pooler_output), dim=1)
 
 

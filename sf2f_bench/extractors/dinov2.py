@@ -15,10 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2.functional import normalize, resize
 
-from sf2f_bench.extractors.frozen import PublishedExtractor
+from sf2f_bench.extractors.frozen import PublishedExtractor, standardised
 from sf2f_bench.extractors.weights import FILES, find, places, remedy, torch_hub
 from sf2f_bench.faces import IMAGENET_MEAN, IMAGENET_STD
 from sf2f_bench.types import ExtractorCard, Unavailable
@@ -81,8 +79,7 @@ class LargeDinoV2Extractor(DinoV2Extractor):
 
 def standardise(network: nn.Module, inputs: tuple[Any, ...]) -> Tensor:
     """The network's input from images float 0..1 ``[B, 3, H, W]``: ``[B, 3, 224, 224]``."""
-    x = resize(inputs[0], [SIZE, SIZE], InterpolationMode.BICUBIC, antialias=True)
-    return normalize(x.clamp(0, 1), list(IMAGENET_MEAN), list(IMAGENET_STD))  # bicubic overshoots
+    return standardised(inputs[0], SIZE, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def check_present(repository: Path, weights: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2.functional import normalize, resize
 
 from sf2f_bench.extractors.tensors import load_checked, read_tensors
 from sf2f_bench.extractors.weights import sha256_of, weights_file
@@ -49,6 +51,12 @@ def fold_batch_norm(network: nn.Module) -> None:
             fuse: Any = fuse_conv_bn_eval if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval
             setattr(module, name, fuse(layer.double(), norm.double()).float())
             setattr(module, norm_name, nn.Identity())
+
+
+def standardised(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images float 0..1 ``[B, 3, H, W]`` at ``size`` x ``size`` pixels by cubic interpolation, less mean, over std."""
+    enlarged = resize(images, [size, size], InterpolationMode.BICUBIC, antialias=True)
+    return normalize(enlarged.clamp(0, 1), list(mean), list(std))  # cubic interpolation overshoots
 
 
 @contextmanager

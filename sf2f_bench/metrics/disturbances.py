@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sf2f_bench.metrics.common import card_of, short_term
+from sf2f_bench.metrics.lengths import OfOtherSpeech
 from sf2f_bench.protocols.names import DISTURBANCES
-from sf2f_bench.types import Metric, MetricCard
+from sf2f_bench.types import MetricCard
 
 TABLE = "disturbance"
 
 
 @dataclass(frozen=True)
-class UnderDisturbance:
+class UnderDisturbance(OfOtherSpeech):
     """A metric of what was made from 5 s of each identity's speech under one disturbance; "clean" is none."""
 
-    metric: Metric
     disturbance: str
 
     @property
@@ -24,29 +24,13 @@ class UnderDisturbance:
         return f"{self.metric.name}/{self.disturbance}"
 
     @property
-    def version(self) -> int:
-        """The metric's own."""
-        return self.metric.version
-
-    @property
-    def higher_is_better(self) -> bool:
-        """The metric's own."""
-        return self.metric.higher_is_better
-
-    @property
     def card(self) -> MetricCard:
         """The metric's own, as a point of the curve."""
         whole = card_of(self.metric)
-        return replace(
-            whole,
-            parameters={**whole.parameters, "disturbance": self.disturbance},
-            heading=f"{short_term(whole)} {self.disturbance}",
-            decides=(),
-            shown=(),
-            headline=False,
-            tables={TABLE: 9 if whole.headline else 1},
-            order={
-                TABLE: DISTURBANCES.index(self.disturbance) + (0 if whole.headline else len(DISTURBANCES))
-            },
-            plotted=False,
+        place = DISTURBANCES.index(self.disturbance) + (0 if whole.headline else len(DISTURBANCES))
+        return self.point(
+            {"disturbance": self.disturbance},
+            f"{short_term(whole)} {self.disturbance}",
+            {TABLE: 9 if whole.headline else 1},
+            {TABLE: place},
         )

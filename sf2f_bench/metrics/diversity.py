@@ -5,7 +5,7 @@ All by cosines of an extractor that tells people apart; lengths of embeddings do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -365,16 +365,7 @@ class CopiedPictures(SuiteMetric):
     name = "copied-pictures"
     higher_is_better = False
     needs = ("samples", "photos", "training_likeness")
-    card = MetricCard(
-        "copied-pictures",
-        "diversity",
-        heading="copied pictures",
-        bounds=UNIT,
-        tables={"distribution": 8},
-        order={"distribution": 7},
-        alarm=COPIED,
-        smooth=False,
-    )
+    card = replace(CopiedFaces.card, quantity="copied-pictures", heading="copied pictures")
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         """Mean of 0 or 1 over identities; the interval is a bootstrap over them."""

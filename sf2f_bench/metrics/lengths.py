@@ -18,16 +18,10 @@ def with_curve(metrics: Iterable[Metric]) -> list[Metric]:
 
 
 @dataclass(frozen=True)
-class AtLength:
-    """A metric of faces that were generated from the first `seconds` of each identity's speech."""
+class OfOtherSpeech:
+    """What a metric of other speech has of the metric of all speech, and the card of a point of a curve."""
 
     metric: Metric
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        """``recall@10/g100/2.5s``."""
-        return f"{self.metric.name}/{self.seconds:g}s"
 
     @property
     def version(self) -> int:
@@ -39,19 +33,43 @@ class AtLength:
         """The metric's own."""
         return self.metric.higher_is_better
 
+    def point(
+        self, parameters: dict[str, str | float], heading: str, tables: dict[str, int], order: dict[str, int]
+    ) -> MetricCard:
+        """The metric's own card with these; a point decides nothing and has no bars of its own."""
+        whole = card_of(self.metric)
+        return replace(
+            whole,
+            parameters={**whole.parameters, **parameters},
+            heading=heading,
+            decides=(),
+            shown=(),
+            headline=False,
+            tables=tables,
+            order=order,
+            plotted=False,
+        )
+
+
+@dataclass(frozen=True)
+class AtLength(OfOtherSpeech):
+    """A metric of faces that were generated from the first `seconds` of each identity's speech."""
+
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """``recall@10/g100/2.5s``."""
+        return f"{self.metric.name}/{self.seconds:g}s"
+
     @property
     def card(self) -> MetricCard:
         """The metric's own, as a point of the curve; the longer the speech, the longer it stays in a table."""
         whole = card_of(self.metric)
         before = sum(point >= self.seconds for point in SECONDS)  # points from here to all speech
-        return replace(
-            whole,
-            parameters={**whole.parameters, "seconds": self.seconds},
-            heading=f"{whole.term or self.metric.name} {self.seconds:g} s",
-            decides=(),
-            shown=(),
-            headline=False,
-            tables={TABLE: max(0, (whole.tables or {}).get(TABLE, 0) - before)},
-            order={TABLE: whole.order.get(TABLE, 100) - before},
-            plotted=False,
+        return self.point(
+            {"seconds": self.seconds},
+            f"{whole.term or self.metric.name} {self.seconds:g} s",
+            {TABLE: max(0, (whole.tables or {}).get(TABLE, 0) - before)},
+            {TABLE: whole.order.get(TABLE, 100) - before},
         )

@@ -23,6 +23,7 @@ from scipy import optimize, special, stats
 
 from sf2f_bench.statistics.intervals import (
     BATCH_ELEMENTS,
+    ROUNDING,
     around,
     exchange_test,
     half_sample_error,
@@ -42,7 +43,6 @@ Basis = Literal["mean", "median", "pseudo-values", "replicates"]
 SIGNIFICANT = 0.05  # of q, below which a difference is shown
 LEVEL, POWER = 0.95, 0.8  # of intervals; of `Comparison.detectable`
 SMALLEST_TAIL = 1e-100
-ROUNDING = 1e-12  # relative
 
 
 class Error(NamedTuple):
