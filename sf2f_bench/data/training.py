@@ -6,7 +6,7 @@ they fit there, else in the memory-mapped store, from which the next batches are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -197,6 +197,17 @@ class TrainingData:
     def segments(self, step: int, size: int, count: int = 20, stage: str = "fuser") -> Batch:
         """`count` crops of the front end's `segment_frames` per identity, each at a random start."""
         return self._batch(self._read(step, size, count, self.frontend.segment_frames, stage), single=False)
+
+    def every_photo(self, size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every photo once, identity by identity: faces uint8 ``[B, 3, H, W]`` and labels int64 ``[B]``.
+
+        The same in every process: for what is computed of all photos, such as their mean.
+        """
+        counts = np.diff(self._face_ends, prepend=0)
+        labels = torch.from_numpy(np.repeat(np.arange(self.identities), counts))
+        for start in range(0, len(labels), size):
+            faces = torch.from_numpy(self._faces[start : start + size])
+            yield faces.to(self.device), labels[start : start + size].to(self.device)
 
     def _batch(self, materials: tuple[np.ndarray, Tensor, Tensor], single: bool) -> Batch:
         rows, crops, faces = materials

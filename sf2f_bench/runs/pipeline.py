@@ -46,6 +46,7 @@ from sf2f_bench.runs.stages import (
     code_of,
     dataset_of,
     generated,
+    is_trained,
     keys_of,
     prepared_stores,
     record_key,
@@ -84,11 +85,11 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     settings = ModelSettings(size, config.budget, kind, config.width, config.steps)
     names = dict.fromkeys((*benchmark.anchors, *_systems(config, benchmark)))  # each once
     rows = [build(name, settings) for name in names]
-    systems = [row for row in rows if not isinstance(row, Anchor)]
+    systems = [row for row in rows if is_trained(row)]
     opened = open_run(config, benchmark, machine, reporter, systems)
     records = _Records(opened)
     for row in rows:
-        if not isinstance(row, Anchor):
+        if is_trained(row):
             _add_system(opened, row, records)
         elif machine.is_main:
             _add_anchor(opened, row, records)
@@ -336,9 +337,7 @@ class _Records:
 
 
 def _add_anchor(run: Run, anchor: Anchor, records: _Records) -> None:
-    reason = run.protocol.left_out(anchor.card) or anchor.applies(run.evaluation)
-    if reason:
-        run.reporter.say(f"{anchor.card.label}: not in the table ({reason})")
+    if _why_left_out(run, anchor):
         return
     key = keys_of(run, anchor)["record"]
     if records.add_existing(0, key):
@@ -347,6 +346,14 @@ def _add_anchor(run: Run, anchor: Anchor, records: _Records) -> None:
     _check_answer(run, anchor, answer)
     provenance = Provenance(key, _card(anchor), {}, 0, run.config.budget, run.device.type, seconds)
     records.add_new(_scored(run, provenance, answer))
+
+
+def _why_left_out(run: Run, anchor: Anchor) -> str | None:
+    """Why an anchor has no row, which the user is told; None where it has one."""
+    reason = run.protocol.left_out(anchor.card) or anchor.applies(run.evaluation)
+    if reason:
+        run.reporter.say(f"{anchor.card.label}: not in the table ({reason})")
+    return reason
 
 
 def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
@@ -365,7 +372,9 @@ def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
 
 
 def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
-    """The system's record, trained and generated unless it exists."""
+    """The system's record, trained and generated unless it exists; a trained anchor's, which answers in its place."""
+    if isinstance(system, Anchor) and _why_left_out(run, system):
+        return
     seed, keys = run.config.seed, keys_of(run, system)
     complete = run.machine.is_main and bool(records.existing(seed, keys["record"]))
     if run.machine.broadcast(complete):  # as the main process finds it, so that all train or none does
@@ -377,7 +386,11 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     training, seconds = _timed(lambda: trained(run, system))
     if not run.machine.is_main:
         return
-    made = generated(run, system, keys["faces"])
+    if isinstance(system, Anchor):
+        made = system.answer(run.evaluation)
+        _check_answer(run, system, made)
+    else:
+        made = generated(run, system, keys["faces"])
     made_with = _card(system), system.recipe, seed, run.config.budget, run.device.type
     provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
     records.add_new(_scored(run, provenance, made, training["curve"]))

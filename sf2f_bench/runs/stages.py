@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import torch
 
@@ -49,6 +49,7 @@ from sf2f_bench.types import (
     SpeechToFace,
     StartsFromAnother,
     TorchExtractor,
+    TrainedAnchor,
     with_width,
 )
 
@@ -199,7 +200,7 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
     facts = {"data": run.store.data_hash, "system": name, "version": card.version}
     if code := code_of(row):
         facts["source"] = code
-    if isinstance(row, Anchor):
+    if not is_trained(row):
         return hash_of(facts)
     base = base_of(row)
     processes = run.machine.shard[1]
@@ -216,6 +217,11 @@ def _train_key(run: Run, row: Anchor | SpeechToFace) -> str:
             **({"processes": processes} if processes > 1 else {}),  # they add up a batch in another order
         }
     )
+
+
+def is_trained(row: Anchor | SpeechToFace) -> TypeGuard[SpeechToFace]:
+    """Whether a row has something to learn: every system, and a `TrainedAnchor`."""
+    return not isinstance(row, Anchor) or isinstance(row, TrainedAnchor)
 
 
 def code_of(row: Anchor | SpeechToFace) -> str:

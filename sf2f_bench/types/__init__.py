@@ -48,6 +48,7 @@ from sf2f_bench.types.plugins import (
     SpeechToFace,
     StartsFromAnother,
     TorchExtractor,
+    TrainedAnchor,
     Utterance,
 )
 

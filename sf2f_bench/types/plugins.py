@@ -180,6 +180,27 @@ class Anchor(Protocol):
         """The anchor's answer for `evaluation.identities`."""
 
 
+@runtime_checkable
+class TrainedAnchor(Anchor, Protocol):
+    """An anchor that has something to learn first, such as what a generator can draw where it is told the truth.
+
+    Built as ``Model(settings)``, trained and kept like a system, and then it answers like an anchor; a system may
+    start from it.
+    """
+
+    frontend: AudioFrontend
+    recipe: Mapping[str, Any]
+
+    def fit(self, data: TrainingData, context: TrainContext) -> None:
+        """As of a system."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All tensors that `answer` needs."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state_dict` gave."""
+
+
 class Metric(Protocol):
     """One number from the true and the generated faces' features."""
 
