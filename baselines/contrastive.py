@@ -11,7 +11,7 @@ P training identities.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ from reference_model.sf2f import VoiceEncoder
 from sf2f_bench import Answer, BenchError, ModelCard, ModelSettings, learning_rate, scaled, scheduled
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sf2f_bench import Evaluation, TrainContext, TrainingData
 
 JOINT = 256
@@ -130,7 +132,7 @@ def fit_joint_space(
 class Prototypes(nn.Module):
     """Voice -> nearest prototypes -> the people in them -> their mean face embedding -> a face.
 
-    centres ``[K, J]``; members ``[K, P]``: how many photos of a person a prototype holds; sums ``[K, D]``: the sum of
+    joint: the space, with both sides; centres ``[K, J]``; members ``[K, P]``: how many photos of a person a prototype holds; sums ``[K, D]``: the sum of
     the face embeddings of its photos. Before `fit_prototypes` all are zero.
     """
 
@@ -138,9 +140,9 @@ class Prototypes(nn.Module):
     members: Tensor
     sums: Tensor
 
-    def __init__(self, voice: VoiceSide, decoder: FaceDecoder, count: int, people: int, near: int) -> None:
+    def __init__(self, joint: JointSpace, decoder: FaceDecoder, count: int, people: int, near: int) -> None:
         super().__init__()
-        self.voice, self.decoder, self.near = voice, decoder, near
+        self.joint, self.decoder, self.near = joint, decoder, near
         self.register_buffer("centres", torch.zeros(count, JOINT))
         self.register_buffer("members", torch.zeros(count, people))
         self.register_buffer("sums", torch.zeros(count, decoder.first.in_features))
@@ -152,7 +154,11 @@ class Prototypes(nn.Module):
 
     def forward(self, segments: Tensor) -> Tensor:
         """``[B, S, F, T] -> [B, K]``: the prototypes nearest to the mean of the segments."""
-        return self.nearest(F.normalize(by_segment(self.voice, segments), dim=1))
+        return self.nearest(self.heard(segments))
+
+    def heard(self, segments: Tensor) -> Tensor:
+        """``[B, S, F, T]`` -> the joint space ``[B, J]``: the mean of the segments, brought back to length 1."""
+        return F.normalize(by_segment(self.joint.voice, segments), dim=1)
 
 
 @torch.no_grad()
@@ -160,7 +166,7 @@ def fit_prototypes(network: Prototypes, joint: JointSpace, data: TrainingData, c
     """k-means (Lloyd 1982; scikit-learn's) of all training photos in the joint space, and who is in which cluster."""
     places, seen, owners = [], [], []
     for faces, labels in data.every_photo():
-        places.append(joint.face(unit_range(faces)).float())
+        places.append(network.joint.face(unit_range(faces)).float())
         seen.append(face_embeddings(perceptual_of(context), unit_range(faces)))
         owners.append(labels)
     joined, owner = torch.cat(places), torch.cat(owners)
@@ -235,40 +241,26 @@ class ContrastivePrototypes(OneNetwork[Prototypes]):
             )
         self.starts_from.load_state_dict(dict(context.start))
         joint = fit_joint_space(self.recipe, data, context, "joint")
-        network = self._network(joint.voice, self.starts_from.trained.decoder, data.identities)
+        network = self._network(joint, self.starts_from.trained.decoder, data.identities)
         self.network = network.to(context.device).eval()
-        fit_prototypes(self.network, joint, data, context)
+        fit_prototypes(self.network, data, context)
 
-    def _network(self, voice: VoiceSide, decoder: FaceDecoder, people: int) -> Prototypes:
-        return Prototypes(voice, decoder, self.recipe["prototypes"], people, self.recipe["near"])
+    def _network(self, joint: JointSpace, decoder: FaceDecoder, people: int) -> Prototypes:
+        return Prototypes(joint, decoder, self.recipe["prototypes"], people, self.recipe["near"])
 
     def build(self, shapes: Mapping[str, torch.Size]) -> Prototypes:
         """See `OneNetwork`."""
         width = self.recipe["width"]
         decoder = FaceDecoder(shapes["sums"][1], width, self.image_size)
-        return self._network(VoiceSide(width, self.frontend.filters), decoder, shapes["members"][1])
+        return self._network(JointSpace(width, self.frontend.filters), decoder, shapes["members"][1])
 
     def draw(self, network: Prototypes, voices: Tensor, generator: torch.Generator) -> Tensor:
         """The decoder's picture of the mean embedding of all photos in the nearest prototypes."""
         return to_bytes(network.decoder(F.normalize(network(voices) @ network.sums, dim=1)))
 
 
-class ContrastivePrototypesQuery(ContrastivePrototypes):
-    """The same people without a picture: the mean of their templates by each network that scores.
-
-    The learnt rival of the linear listener: it shows what is lost by drawing.
-    """
-
-    name = "contrastive-prototypes-query"
-    kind_of_row: Mapping[str, Any] = {
-        "kind": "anchor",
-        "place": "ceiling",
-        "order": 1,
-        "fitted_to": "nothing",
-        "trained_on": "the training split, in the judge's own space",
-        "description": "the mean template of the training people whose prototypes a voice is nearest to; no face is "
-        "generated",
-    }
+class _Undrawn(ContrastivePrototypes):
+    """What `ContrastivePrototypes` has learnt, asked without a picture."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
@@ -286,14 +278,61 @@ class ContrastivePrototypesQuery(ContrastivePrototypes):
         """None: it can always be computed."""
         return None
 
+    def heard(self, evaluation: Evaluation, of: Callable[[Tensor], Tensor]) -> NDArray[np.floating]:
+        """What `of` makes of the segments ``[1, S, F, T]`` of each test identity, as rows ``[N, ...]``."""
+        normalise = evaluation.frontend.normalise
+        found = [of(normalise(torch.from_numpy(windows))[None]) for windows in evaluation.segments]
+        return torch.cat(found).numpy()
+
+
+class ContrastivePrototypesQuery(_Undrawn):
+    """The same people without a picture: the mean of their templates by each network that scores.
+
+    The learnt rival of the linear listener: it shows what is lost by drawing.
+    """
+
+    name = "contrastive-prototypes-query"
+    kind_of_row: Mapping[str, Any] = {
+        "kind": "anchor",
+        "place": "ceiling",
+        "order": 1,
+        "fitted_to": "nothing",
+        "trained_on": "the training split, in the judge's own space",
+        "description": "the mean template of the training people whose prototypes a voice is nearest to; no face is "
+        "generated",
+    }
+
     @torch.no_grad()
     def answer(self, evaluation: Evaluation) -> Answer:
         """One query per identity and network that tells people apart."""
-        network, normalise = self.trained.cpu().eval(), evaluation.frontend.normalise
-        near = torch.cat(
-            [network(normalise(torch.from_numpy(windows))[None]) for windows in evaluation.segments]
-        )
-        shares = F.normalize(near @ network.members, p=1, dim=1).numpy()
+        network = self.trained.cpu().eval()
+        near = self.heard(evaluation, lambda segments: network(segments) @ network.members)
+        shares = near / near.sum(axis=1, keepdims=True)
         return Answer(
             embeddings={role: shares @ evaluation.train_templates(role) for role in evaluation.recognisers}
         )
+
+
+class ContrastiveSpace(_Undrawn):
+    """Voices look for faces in the contrastive space itself: how much can be heard where nothing has to be drawn.
+
+    Its face network sees the gallery's photos, as no row that draws does: it is a matcher of voices and faces, like
+    those of the association literature.
+    """
+
+    name = "contrastive-space"
+    kind_of_row: Mapping[str, Any] = {
+        "kind": "anchor",
+        "place": "ceiling",
+        "order": 1,
+        "fitted_to": "nothing",
+        "description": "the voice looks for the face in the contrastive space of both; no face is generated",
+    }
+
+    @torch.no_grad()
+    def answer(self, evaluation: Evaluation) -> Answer:
+        """The order of the gallery in the joint space; a person is the mean over the photos that a template holds."""
+        network = self.trained.cpu().eval()
+        photos = [faces[1:] if len(faces) > 1 else faces for faces in evaluation.test_faces]
+        seen = [network.joint.face(unit_range(torch.from_numpy(faces))).mean(dim=0) for faces in photos]
+        return Answer(ranking=(self.heard(evaluation, network.heard), torch.stack(seen).numpy()))
