@@ -132,8 +132,8 @@ def fit_joint_space(
 class Prototypes(nn.Module):
     """Voice -> nearest prototypes -> the people in them -> their mean face embedding -> a face.
 
-    joint: the space, with both sides; centres ``[K, J]``; members ``[K, P]``: how many photos of a person a prototype holds; sums ``[K, D]``: the sum of
-    the face embeddings of its photos. Before `fit_prototypes` all are zero.
+    joint: the space, with both sides. centres ``[K, J]``; members ``[K, P]``: how many photos of a person a prototype
+    holds; sums ``[K, D]``: the sum of the face embeddings of its photos. Before `fit_prototypes` all three are zero.
     """
 
     centres: Tensor
@@ -162,7 +162,7 @@ class Prototypes(nn.Module):
 
 
 @torch.no_grad()
-def fit_prototypes(network: Prototypes, joint: JointSpace, data: TrainingData, context: TrainContext) -> None:
+def fit_prototypes(network: Prototypes, data: TrainingData, context: TrainContext) -> None:
     """k-means (Lloyd 1982; scikit-learn's) of all training photos in the joint space, and who is in which cluster."""
     places, seen, owners = [], [], []
     for faces, labels in data.every_photo():
