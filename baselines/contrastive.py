@@ -66,17 +66,21 @@ class FaceEncoder(nn.Module):
 
 
 class VoiceSide(nn.Module):
-    """SF2F's voice encoder and a linear layer: ``[B, F, T]`` -> the joint space ``[B, J]``, each row of length 1."""
+    """SF2F's voice encoder and a linear layer: ``[B, F, T]`` -> a space of voices and faces ``[B, J]``, of length 1."""
 
-    def __init__(self, width: float, filters: int) -> None:
+    def __init__(self, embedding: int, width: float, filters: int) -> None:
         super().__init__()
         self.encoder = VoiceEncoder(width, filters)
-        self.project = nn.Linear(self.encoder.project.out_channels, JOINT)
+        self.project = nn.Linear(self.encoder.project.out_channels, embedding)
 
     def forward(self, voices: Tensor) -> Tensor:
         """``[B, F, T] -> [B, J]``."""
-        encoded = self.encoder(voices)
-        return F.normalize(self.project(encoded.shape[1] ** 0.5 * encoded), dim=1)
+        return F.normalize(self.project(spread(self.encoder(voices))), dim=1)
+
+
+def spread(embeddings: Tensor) -> Tensor:
+    """Rows ``[B, C]`` of any length, brought to numbers of about 1 each."""
+    return embeddings.shape[1] ** 0.5 * F.normalize(embeddings, dim=1)
 
 
 class JointSpace(nn.Module):
@@ -84,7 +88,7 @@ class JointSpace(nn.Module):
 
     def __init__(self, width: float, filters: int) -> None:
         super().__init__()
-        self.voice, self.face = VoiceSide(width, filters), FaceEncoder(width)
+        self.voice, self.face = VoiceSide(JOINT, width, filters), FaceEncoder(width)
         self.log_scale = nn.Parameter(torch.tensor(np.log(1 / 0.07), dtype=torch.float32))
 
     def similarities(self, voices: Tensor, faces: Tensor) -> Tensor:
@@ -218,7 +222,7 @@ class ContrastivePrototypes(OneNetwork[Prototypes]):
         super().__init__(settings)
         self.recipe = joint_recipe(self.name, settings, SCHEDULES)
         self.recipe.pop("steps", None)
-        self.starts_from = Speech2FaceTrueEmbedding(settings)
+        self.starts_from: OneNetwork[Any] = Speech2FaceTrueEmbedding(settings)
         recipe = self.recipe
         self.card = ModelCard(
             name=self.name,
@@ -264,7 +268,7 @@ class _Undrawn(ContrastivePrototypes):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
-        self.starts_from = ContrastivePrototypes(settings)
+        self.starts_from: OneNetwork[Any] = ContrastivePrototypes(settings)
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Nothing is left to learn: it takes what the row that draws has learnt."""

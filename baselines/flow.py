@@ -46,9 +46,10 @@ class Residual(nn.Module):
         )
         self.told = nn.Linear(condition, 2 * outputs)
         self.norm = nn.GroupNorm(GROUPS, outputs)
-        self.last = nn.Sequential(nn.SiLU(), nn.Conv2d(outputs, outputs, 3, padding=1))
+        last = nn.Conv2d(outputs, outputs, 3, padding=1)
+        nn.init.zeros_(last.weight)  # each block begins as its shortcut
+        self.last = nn.Sequential(nn.SiLU(), last)
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
-        nn.init.zeros_(self.last[1].weight)  # each block begins as its shortcut
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         """``[B, c, h, w]`` and the condition ``[B, 4 * base]`` -> ``[B, d, h, w]``."""
@@ -122,10 +123,9 @@ class UNet(nn.Module):
             if number:
                 self.grow.append(nn.Conv2d(now, now, 3, padding=1))
                 places *= 2
-        self.leave = nn.Sequential(
-            nn.GroupNorm(GROUPS, now), nn.SiLU(), nn.Conv2d(now, channels, 3, padding=1)
-        )
-        nn.init.zeros_(self.leave[2].weight)
+        leave = nn.Conv2d(now, channels, 3, padding=1)
+        nn.init.zeros_(leave.weight)
+        self.leave = nn.Sequential(nn.GroupNorm(GROUPS, now), nn.SiLU(), leave)
 
     def forward(self, x: Tensor, times: Tensor, conditions: Tensor, kept: Tensor) -> Tensor:
         """``[B, c, R, R]``, ``[B]``, ``[B, C]``, ``[B]`` -> ``[B, c, R, R]``."""

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from baselines.contrastive import VoiceSide, spread
 from baselines.flow import COMMON, Flow, fit_flow
-from baselines.residual_flow import ConditionalFlow, conditions
+from baselines.residual_flow import ConditionalFlow
 from baselines.speech2face import face_embeddings, perceptual_of, redrawn, total, unit_range, why_no_held_out
 from baselines.system import OneNetwork, by_segment
-from reference_model.sf2f import VoiceEncoder
 from sf2f_bench import Answer, BenchError, ModelCard, ModelSettings, learning_rate, scheduled
 
 if TYPE_CHECKING:
@@ -70,19 +70,6 @@ def recipe_for(settings: ModelSettings, hears: bool = True) -> dict[str, Any]:
     return {name: value for name, value in recipe.items() if hears or name not in OF_VOICE}
 
 
-class Mapper(nn.Module):
-    """SF2F's voice encoder and a linear layer: ``[B, F, T]`` -> a face embedding ``[B, D]``, each row of length 1."""
-
-    def __init__(self, embedding: int, width: float, filters: int) -> None:
-        super().__init__()
-        self.encoder = VoiceEncoder(width, filters)
-        self.project = nn.Linear(self.encoder.project.out_channels, embedding)
-
-    def forward(self, voices: Tensor) -> Tensor:
-        """``[B, F, T] -> [B, D]``."""
-        return F.normalize(self.project(conditions(self.encoder(voices))), dim=1)
-
-
 def relation_loss(heard: Tensor, wanted: Tensor) -> Tensor:
     """How unlike the cosines within two batches ``[B, D]`` of length 1 are: their mean squared difference."""
     return F.mse_loss(heard @ heard.T, wanted @ wanted.T)
@@ -102,7 +89,7 @@ def consistency_loss(
     heard, wanted ``[B, D]``; faces in 0..1 ``[B, 3, H, W]``; noise ``[B, 3 * H * W]``; times ``[B]``. The flow's own
     weights stay as they are.
     """
-    drawn = flow.one_step(noise, times, faces, conditions(heard))
+    drawn = flow.one_step(noise, times, faces, spread(heard))
     found = face_embeddings(network, drawn.clamp(0, 1))
     return (1 - (found * wanted).sum(dim=1)).mean()
 
@@ -135,7 +122,7 @@ class IdentityFlowTrueEmbedding(OneNetwork[Flow]):
         network = perceptual_of(context)
 
         def condition_of(batch: Batch) -> Tensor:
-            return conditions(face_embeddings(network, unit_range(batch.faces)))
+            return spread(face_embeddings(network, unit_range(batch.faces)))
 
         photo, _ = next(data.every_photo(1))
         embedding = face_embeddings(network, unit_range(photo)).shape[1]
@@ -161,7 +148,7 @@ class IdentityFlowTrueEmbedding(OneNetwork[Flow]):
         flow, chance = self.trained.cpu().eval(), torch.Generator().manual_seed(0)
 
         def draw(found: Tensor) -> Tensor:
-            return flow(torch.randn((len(found), flow.mean.numel()), generator=chance), conditions(found))
+            return flow(torch.randn((len(found), flow.mean.numel()), generator=chance), spread(found))
 
         return redrawn(evaluation, draw)
 
@@ -201,7 +188,7 @@ class IdentityFlow(OneNetwork[ConditionalFlow]):
         flow = context.setup(self.starts_from.trained).requires_grad_(False).eval()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
-            mapper = Mapper(flow.velocity.condition[0].in_features, recipe["width"], data.frontend.filters)
+            mapper = VoiceSide(flow.velocity.condition[0].in_features, recipe["width"], data.frontend.filters)
         mapper = context.setup(mapper)
         self.network = ConditionalFlow(mapper, flow)
         adam = context.adam(mapper.parameters(), recipe["lr"], recipe["betas"])
@@ -230,8 +217,8 @@ class IdentityFlow(OneNetwork[ConditionalFlow]):
         """See `OneNetwork`."""
         recipe, embedding = self.recipe, shapes["flow.velocity.condition.0.weight"][1]
         flow = Flow(self.image_size, embedding, recipe["width"], recipe["euler_steps"], recipe["guidance"])
-        return ConditionalFlow(Mapper(embedding, recipe["width"], self.frontend.filters), flow)
+        return ConditionalFlow(VoiceSide(embedding, recipe["width"], self.frontend.filters), flow)
 
     def draw(self, network: ConditionalFlow, voices: Tensor, generator: torch.Generator) -> Tensor:
         """One face of each voice, from noise of the generator."""
-        return network.draw(conditions(by_segment(network.voice, voices)), generator)
+        return network.draw(spread(by_segment(network.voice, voices)), generator)

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.contrastive import JOINT, VoiceSide, fit_joint_space, joint_recipe
+from baselines.contrastive import JOINT, VoiceSide, fit_joint_space, joint_recipe, spread
 from baselines.flow import COMMON, Flow, fit_flow
 from baselines.system import OneNetwork, by_segment, to_bytes
 from sf2f_bench import ModelCard, ModelSettings
@@ -31,6 +30,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "joint_batch": 16,
         "flow_steps": 20,
         "flow_batch": 16,
+        "euler_steps": 4,
     },
     "default/cpu": {
         **JOINT_COMMON,
@@ -107,7 +107,7 @@ class ResidualFlow(OneNetwork[ConditionalFlow]):
             flow = self._flow()
 
         def condition_of(batch: Batch) -> Tensor:
-            return conditions(voice(batch.voices))
+            return spread(voice(batch.voices))
 
         self.network = ConditionalFlow(voice, flow)
         self.network.flow = fit_flow(flow, condition_of, self.recipe, data, context, self)
@@ -122,13 +122,8 @@ class ResidualFlow(OneNetwork[ConditionalFlow]):
 
     def build(self, shapes: Mapping[str, torch.Size]) -> ConditionalFlow:
         """See `OneNetwork`."""
-        return ConditionalFlow(VoiceSide(self.recipe["width"], self.frontend.filters), self._flow())
+        return ConditionalFlow(VoiceSide(JOINT, self.recipe["width"], self.frontend.filters), self._flow())
 
     def draw(self, network: ConditionalFlow, voices: Tensor, generator: torch.Generator) -> Tensor:
         """One face of each voice, from noise of the generator."""
-        return network.draw(conditions(by_segment(network.voice, voices)), generator)
-
-
-def conditions(embeddings: Tensor) -> Tensor:
-    """Embeddings ``[B, C]``, brought to numbers of about 1 each."""
-    return embeddings.shape[1] ** 0.5 * F.normalize(embeddings, dim=1)
+        return network.draw(spread(by_segment(network.voice, voices)), generator)

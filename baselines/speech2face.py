@@ -130,7 +130,7 @@ def perceptual_of(context: TrainContext) -> FeatureNetwork:
     """The frozen network of the training loss. Raises BenchError where the context has none."""
     if context.perceptual is None:
         raise BenchError(f"{context.name} needs the network of the training loss: name one with --perceptual")
-    return context.perceptual  # type: ignore[return-value]
+    return context.perceptual
 
 
 def face_embeddings(network: FeatureNetwork, faces: Tensor) -> Tensor:

@@ -25,6 +25,22 @@ SYSTEMS = {
     64: ("voice2face-64", "sf2f-64", "sf2f-64-fuser"),
     128: ("voice2face-128", "sf2f-128", "sf2f-128-fuser"),
 }
+OTHERS = {  # beside `SYSTEMS` with --all; those that others start from first
+    64: (
+        "voice2face-wen",
+        "voice2face-64-perceptual",
+        "wav2pix-64",
+        "speech2face-64-true-embedding",
+        "speech2face-64",
+        "contrastive-prototypes",
+        "contrastive-prototypes-query",
+        "contrastive-space",
+        "residual-flow-64",
+        "identity-flow-64-true-embedding",
+        "identity-flow-64",
+    ),
+    128: (),
+}
 ANCHORS = (
     "chance",
     "gender-oracle",
@@ -72,6 +88,11 @@ class Benchmark:
     def systems(self) -> tuple[str, ...]:
         """The systems of the table, where the user names none."""
         return SYSTEMS[self.image_size]
+
+    @property
+    def all_systems(self) -> tuple[str, ...]:
+        """The systems of `--all`: with those of the rest of the field, and the anchors that are trained."""
+        return (*self.systems, *OTHERS[self.image_size])
 
     @property
     def ablations(self) -> tuple[str, ...]:

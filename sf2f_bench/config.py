@@ -88,6 +88,7 @@ class RunConfig(BaseModel):
     models: tuple[str, ...] = setting(
         (), "A system or anchor by name, or mine.py:Mine. Repeat for more.", short="m", decided_by=BENCHMARK
     )
+    all: bool = setting(False, "Every installed system of the benchmark's size, not only the default's.")
     ablation: bool = setting(False, "SF2F beside itself without each of its parts.")
     protocol: str = setting(BENCH, f"{' or '.join(PROTOCOLS)}.", "faces")
     budget: Literal["smoke", "default", "paper"] = setting(

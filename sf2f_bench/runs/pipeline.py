@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from sf2f_bench.audio import LogFilterbank
 from sf2f_bench.audit.findings import VERSION as AUDIT_VERSION
 from sf2f_bench.audit.findings import audit
 from sf2f_bench.benchmarks import Benchmark, benchmark_of, check_gallery
-from sf2f_bench.config import RunConfig
+from sf2f_bench.config import RunConfig, flag_of
 from sf2f_bench.data.prepared import PreparedStore
 from sf2f_bench.data.synthetic.dataset import SyntheticWorld
 from sf2f_bench.evaluation.attribute_judges import AttributeProbe
@@ -92,7 +92,7 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
         if is_trained(row):
             _add_system(opened, row, records)
         elif machine.is_main:
-            _add_anchor(opened, row, records)
+            _add_anchor(opened, cast("Anchor", row), records)
     return records.read() if machine.is_main else None
 
 
@@ -294,9 +294,12 @@ def _findings(
 
 
 def _systems(config: RunConfig, benchmark: Benchmark) -> tuple[str, ...]:
-    if config.ablation and config.models:
-        raise BenchError("--ablation names its systems itself: leave --models out, or run them apart")
-    return benchmark.ablations if config.ablation else config.models or benchmark.systems
+    given = [flag_of(name) for name in ("models", "all", "ablation") if getattr(config, name)]
+    if len(given) > 1:
+        raise BenchError(f"{' and '.join(given)} each say which systems to run: leave all but one out")
+    if config.ablation:
+        return benchmark.ablations
+    return benchmark.all_systems if config.all else config.models or benchmark.systems
 
 
 # ---------------------------------------------------------------- rows

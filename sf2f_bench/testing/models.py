@@ -29,7 +29,7 @@ from sf2f_bench.testing.frontends import check_features, check_normalise, check_
 from sf2f_bench.testing.world import tiny_store
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.training.checkpoint import Stateful
-from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace
+from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace, TrainedAnchor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SEED = 1
@@ -50,6 +50,8 @@ SYSTEM_CARD: dict[str, Rule] = {
 def check_model(model: Any, *, image_size: int = 64, width: float | None = None, steps: int = 4) -> None:
     """Run every check of a system's contract on a tiny world; an anchor is passed on to `check_anchor`.
 
+    Of an anchor that is trained, how it trains is checked like a system's and how it answers like an anchor's.
+
     model: what ``--models`` names, a class or function of `ModelSettings`; or an instance that was not fitted
     (then settings are its own). width, steps: passed to it in the settings; keep both small. Takes seconds.
     Raises BenchError that names the check, what was expected, what came and what to do.
@@ -60,7 +62,12 @@ def check_model(model: Any, *, image_size: int = 64, width: float | None = None,
     name = getattr(model, "__name__", None) or getattr(card, "name", None) or type(model).__name__
     with tempfile.TemporaryDirectory() as folder:
         trial = ModelTrial(model, ModelSettings(image_size, "smoke", "cpu", width, steps), Path(folder))
-        run_checks(f"model {name}", MODEL_CHECKS, trial)
+        if not isinstance(trial.build(), TrainedAnchor):
+            return run_checks(f"model {name}", MODEL_CHECKS, trial)
+        run_checks(f"trained anchor {name}", TRAINING_CHECKS, trial)
+        restored: Any = trial.build()
+        restored.load_state_dict(load_tensors(save_tensors(Path(folder) / "state", trial.state))[0])
+        check_anchor(restored)
 
 
 class Interrupted(BaseException):
@@ -111,6 +118,7 @@ class ModelTrial:
     def __init__(self, model: Any, settings: ModelSettings, folder: Path) -> None:
         self.model, self.settings, self.folder = model, settings, folder
         self.is_factory = callable(model)
+        self.bases: dict[str, dict[str, Tensor]] = {}  # by name
         self.used = 0  # how often torch's global random state was changed
         self.last: TriedContext
 
@@ -135,7 +143,7 @@ class ModelTrial:
 
     def fit(self, system: SpeechToFace, folder: str, stop_after: int | None = None) -> TriedContext:
         """Train through the harness's context; torch's global random state differs each time."""
-        start = None if folder == "base" else self.base
+        start = self._base_of(system)
         self._move_global_chance()
         machine = Machine.start("cpu")
         perceptual = EmbeddedExtractor("embedded-perceptual").module
@@ -155,14 +163,14 @@ class ModelTrial:
         self.used += 1
         torch.manual_seed(self.used)
 
-    @cached_property
-    def base(self) -> dict[str, Tensor] | None:
+    def _base_of(self, system: SpeechToFace) -> dict[str, Tensor] | None:
         """The tensors of the trained system that this one starts from; None where it starts from none."""
-        base = base_of(self.build())
-        if base is None:
+        if (base := base_of(system)) is None:
             return None
-        self.fit(base, "base")
-        return copy.deepcopy(base.state_dict())
+        if base.card.name not in self.bases:
+            self.fit(base, f"base {base.card.name}")
+            self.bases[base.card.name] = copy.deepcopy(base.state_dict())
+        return self.bases[base.card.name]
 
     @cached_property
     def fitted(self) -> tuple[SpeechToFace, TriedContext]:
@@ -329,16 +337,19 @@ def generate_treats_each_voice_alone(trial: ModelTrial) -> None:
     expect(difference <= ROUNDING, wanted, f"{difference} grey levels of difference", remedy)
 
 
-MODEL_CHECKS: tuple[Callable[[ModelTrial], None], ...] = (
-    card_is_complete,
+TRAINING_CHECKS: tuple[Callable[[ModelTrial], None], ...] = (
     recipe_can_be_hashed,
     frontend_keeps_its_contract,
     fit_goes_through,
-    generate_gives_faces,
     fit_leaves_the_recipe_alone,
     fit_depends_on_the_seed_alone,
     fit_resumes_from_a_checkpoint,
     recipe_decides_the_steps,
+)
+MODEL_CHECKS: tuple[Callable[[ModelTrial], None], ...] = (
+    card_is_complete,
+    *TRAINING_CHECKS,
+    generate_gives_faces,
     generate_repeats_itself,
     state_survives_a_file,
     generate_treats_each_voice_alone,
