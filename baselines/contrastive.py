@@ -153,7 +153,9 @@ class Prototypes(nn.Module):
 
     def nearest(self, heard: Tensor) -> Tensor:
         """The joint space ``[B, J]`` -> which prototypes are its nearest: 0 or 1 ``[B, K]``."""
-        places = (heard @ F.normalize(self.centres, dim=1).T).topk(self.near, dim=1).indices
+        near = heard @ F.normalize(self.centres, dim=1).T
+        empty = self.members.sum(dim=1) == 0  # there may be fewer photos than prototypes
+        places = near.masked_fill(empty, -torch.inf).topk(self.near, dim=1).indices
         return torch.zeros(len(heard), len(self.centres), device=heard.device).scatter_(1, places, 1.0)
 
     def forward(self, segments: Tensor) -> Tensor:

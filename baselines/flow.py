@@ -29,8 +29,9 @@ PLACES = 16  # R
 BASE = 128
 MULTIPLES = (1, 2, 2, 4)  # of the base's channels at 16, 8, 4 and 2 places
 ATTENDED = (16, 8)
-BLOCKS = 2  # of each resolution on the way down
-GROUPS, HEADS = 4, 4
+LEAST_LEFT = 0.05  # of the time, for dividing by it
+BLOCKS = 1  # of each resolution on the way down
+GROUPS, HEADS = 4, 1
 
 
 # ---------------------------------------------------------------- the network
@@ -89,7 +90,10 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """Velocity of a folded picture ``[B, c, R, R]`` at times ``[B]`` under conditions ``[B, C]``: the same shape.
+    """Where a folded, noisy picture ``[B, c, R, R]`` at times ``[B]`` will end under conditions ``[B, C]``.
+
+    It says the picture and not the velocity, which holds all the noise: more numbers than its narrow maps can pass
+    (Li and He 2025, arXiv 2511.13720).
 
     A condition that is dropped is a zero in `kept` ``[B]``: then only the time is known.
     """
@@ -157,7 +161,8 @@ def waves(times: Tensor, count: int) -> Tensor:
 class Flow(nn.Module):
     """Noise and a condition -> a face in 0..1. It draws the difference to `mean`, in units of `deviation`.
 
-    guidance: how far beyond the conditional velocity a step goes, away from that without condition; 1: not at all.
+    steps: of Euler's method. guidance: how far beyond the conditional velocity a step goes, away from that without
+    condition; 1: not at all.
     """
 
     mean: Tensor
@@ -165,13 +170,8 @@ class Flow(nn.Module):
 
     def __init__(self, image_size: int, condition: int, width: float, steps: int, guidance: float) -> None:
         super().__init__()
-        self.image_size, self.fold, self.steps, self.guidance = (
-            image_size,
-            image_size // PLACES,
-            steps,
-            guidance,
-        )
-        self.velocity = UNet(3 * self.fold**2, condition, width)
+        self.fold, self.steps, self.guidance = image_size // PLACES, steps, guidance
+        self.picture: nn.Module = UNet(3 * self.fold**2, condition, width)
         self.register_buffer("mean", torch.zeros(3, image_size, image_size))
         self.register_buffer("deviation", torch.ones(()))
 
@@ -182,6 +182,11 @@ class Flow(nn.Module):
     def unfolded(self, x: Tensor) -> Tensor:
         """The reverse of `folded`."""
         return F.pixel_shuffle(x, self.fold) * self.deviation + self.mean
+
+    def velocity(self, x: Tensor, times: Tensor, conditions: Tensor, kept: Tensor) -> Tensor:
+        """The straight way from here to the picture, in the time that is left: ``[B, c, R, R]``."""
+        left = (1 - times).clamp(min=LEAST_LEFT)[:, None, None, None]
+        return (self.picture(x, times, conditions, kept).float() - x) / left
 
     def forward(self, noise: Tensor, conditions: Tensor) -> Tensor:
         """Noise ``[B, 3 * H * W]`` and conditions ``[B, C]`` -> faces in 0..1, not clipped: ``[B, 3, H, W]``.
@@ -198,11 +203,10 @@ class Flow(nn.Module):
             x = x + (untold + self.guidance * (told - untold)) / self.steps
         return self.unfolded(x)
 
-    def one_step(self, noise: Tensor, times: Tensor, faces: Tensor, conditions: Tensor) -> Tensor:
-        """The face that the velocity at times ``[B]`` points to, from faces in 0..1 mixed with noise."""
+    def seen_through(self, noise: Tensor, times: Tensor, faces: Tensor, conditions: Tensor) -> Tensor:
+        """The face that is seen in faces in 0..1 mixed with noise at times ``[B]``: ``[B, 3, H, W]``, not clipped."""
         x = mixed(noise.view(len(noise), -1, PLACES, PLACES), self.folded(faces), times)
-        velocity = self.velocity(x, times, conditions, torch.ones_like(times))
-        return self.unfolded(x + (1 - times)[:, None, None, None] * velocity)
+        return self.unfolded(self.picture(x, times, conditions, torch.ones_like(times)).float())
 
 
 def mixed(noise: Tensor, target: Tensor, times: Tensor) -> Tensor:
@@ -211,13 +215,15 @@ def mixed(noise: Tensor, target: Tensor, times: Tensor) -> Tensor:
     return (1 - t) * noise + t * target
 
 
-def flow_matching_loss(velocity: UNet, noise: Tensor, target: Tensor, told: Mapping[str, Tensor]) -> Tensor:
+def flow_matching_loss(flow: Flow, noise: Tensor, target: Tensor, told: Mapping[str, Tensor]) -> Tensor:
     """Mean squared error of the velocity on the path, whose truth is ``target - noise``.
 
-    noise, target ``[B, c, R, R]``; told: `times`, `conditions` and `kept` of the network.
+    noise, target ``[B, c, R, R]``; told: `times`, `conditions` and `kept` of `Flow.velocity`. In the last moments,
+    where less than `LEAST_LEFT` is left, both count as if so much were.
     """
-    found = velocity(mixed(noise, target, told["times"]), **told)
-    return F.mse_loss(found.float(), target - noise)
+    x, times = mixed(noise, target, told["times"]), told["times"]
+    left = (1 - times).clamp(min=LEAST_LEFT)[:, None, None, None]
+    return F.mse_loss(flow.velocity(x, **told), (target - x) / left)
 
 
 # ---------------------------------------------------------------- training
@@ -227,6 +233,8 @@ COMMON: dict[str, Any] = {
     "betas": (0.9, 0.999),
     "decay_from": 0.5,  # share of the steps after which the learning rate falls linearly ...
     "final_lr": 0.01,  # ... to this share of it
+    "time_mean": -0.8,  # of the logits of the times: mostly near the noise
+    "time_deviation": 0.8,
     "dropped": 0.1,  # share of the conditions that are dropped
     "average": 0.999,  # of the weights, exponentially; less in the first steps
     "euler_steps": 25,
@@ -277,12 +285,12 @@ def fit_flow(
         with torch.no_grad(), context.autocast():
             conditions = condition_of(batch)
         told = {
-            "times": torch.sigmoid(chance[:, pixels]),
+            "times": torch.sigmoid(recipe["time_mean"] + recipe["time_deviation"] * chance[:, pixels]),
             "conditions": conditions,
             "kept": (chance[:, pixels + 1] > threshold).float(),
         }
         with context.autocast():
-            loss = flow_matching_loss(flow.velocity, chance[:, :pixels].reshape(target.shape), target, told)
+            loss = flow_matching_loss(flow, chance[:, :pixels].reshape(target.shape), target, told)
         context.update(adam, total({"flow": loss}), learning_rate(step, schedule))
         _follow(average, flow, min(recipe["average"], (1 + step) / (10 + step)))
         context.log(batch.identities, flow=loss)

@@ -43,7 +43,15 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "batch": 16,
         "euler_steps": 4,
     },
-    "default/cpu": {**MAPPER, "width": 0.25, "flow_steps": 1600, "flow_batch": 64, "steps": 800, "batch": 32},
+    "default/cpu": {
+        **MAPPER,
+        "width": 0.25,
+        "flow_steps": 1600,
+        "flow_batch": 32,
+        "steps": 1600,
+        "batch": 16,
+        "euler_steps": 12,
+    },
     "default/cuda": {
         **MAPPER,
         "width": 1.0,
@@ -89,7 +97,7 @@ def consistency_loss(
     heard, wanted ``[B, D]``; faces in 0..1 ``[B, 3, H, W]``; noise ``[B, 3 * H * W]``; times ``[B]``. The flow's own
     weights stay as they are.
     """
-    drawn = flow.one_step(noise, times, faces, spread(heard))
+    drawn = flow.seen_through(noise, times, faces, spread(heard))
     found = face_embeddings(network, drawn.clamp(0, 1))
     return (1 - (found * wanted).sum(dim=1)).mean()
 
@@ -137,7 +145,7 @@ class IdentityFlowTrueEmbedding(OneNetwork[Flow]):
 
     def build(self, shapes: Mapping[str, torch.Size]) -> Flow:
         """See `OneNetwork`."""
-        return self._flow(shapes["velocity.condition.0.weight"][1])
+        return self._flow(shapes["picture.condition.0.weight"][1])
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """As the real-photo oracle: where enough test identities have two photos."""
@@ -188,7 +196,9 @@ class IdentityFlow(OneNetwork[ConditionalFlow]):
         flow = context.setup(self.starts_from.trained).requires_grad_(False).eval()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
-            mapper = VoiceSide(flow.velocity.condition[0].in_features, recipe["width"], data.frontend.filters)
+            mapper = VoiceSide(
+                context.start["picture.condition.0.weight"].shape[1], recipe["width"], data.frontend.filters
+            )
         mapper = context.setup(mapper)
         self.network = ConditionalFlow(mapper, flow)
         adam = context.adam(mapper.parameters(), recipe["lr"], recipe["betas"])
@@ -215,7 +225,7 @@ class IdentityFlow(OneNetwork[ConditionalFlow]):
 
     def build(self, shapes: Mapping[str, torch.Size]) -> ConditionalFlow:
         """See `OneNetwork`."""
-        recipe, embedding = self.recipe, shapes["flow.velocity.condition.0.weight"][1]
+        recipe, embedding = self.recipe, shapes["flow.picture.condition.0.weight"][1]
         flow = Flow(self.image_size, embedding, recipe["width"], recipe["euler_steps"], recipe["guidance"])
         return ConditionalFlow(VoiceSide(embedding, recipe["width"], self.frontend.filters), flow)
 

@@ -38,7 +38,8 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "joint_steps": 800,
         "joint_batch": 64,
         "flow_steps": 1600,
-        "flow_batch": 64,
+        "flow_batch": 32,
+        "euler_steps": 12,
     },
     "default/cuda": {
         **JOINT_COMMON,

@@ -86,7 +86,7 @@ class FaceDecoder(nn.Module):
 class VoiceNetwork(nn.Module):
     """2-D convolutions over a log filter-bank: ``[B, F, T]`` -> a face embedding of length 1 ``[B, D]``.
 
-    Pooling halves time alone: the frequencies say more about a voice. Speech of any length gives one
+    Pooling halves time alone: the frequencies say more about a voice. Speech of a third of a second or more gives one
     embedding.
     """
 

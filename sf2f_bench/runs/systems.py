@@ -26,7 +26,8 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
     """
     name, has_weights, weights = name.partition("@")
     target = MODELS.get(name)
-    if getattr(getattr(target, "card", None), "kind", None) == "anchor":
+    is_anchor = getattr(getattr(target, "card", None), "kind", None) == "anchor"
+    if is_anchor and not hasattr(target, "fit"):  # one that is trained is made like a system
         if has_weights:
             raise BenchError(f"--models {name}@{weights}: {name} is an anchor, which has no weights")
         model = MODELS.check(name, MODELS.call(name, target), Anchor)

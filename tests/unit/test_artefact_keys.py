@@ -144,6 +144,7 @@ OTHERS = {
     "compile": "default",
     "models": ("sf2f-64",),
     "ablation": True,
+    "all": True,
     "results": Path("elsewhere"),
     "cache": Path("elsewhere"),
     "checkpoint_every": 0.0,

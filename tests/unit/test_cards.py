@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sf2f_bench.benchmarks import ANCHORS, OTHERS
 from sf2f_bench.extractors.weights import FOLDER_VARIABLE, all_files
 from sf2f_bench.registry import ATTRIBUTE_JUDGES, EXTRACTORS, MODELS, Registry, extractor_card
 from sf2f_bench.runs.systems import build
@@ -73,7 +74,7 @@ def test_a_plug_in_without_a_card_gets_a_plain_one(monkeypatch: pytest.MonkeyPat
 
 
 def test_anchors_say_where_they_stand_and_what_they_know() -> None:
-    found = {name: card for name in MODELS if "128" not in name and (card := card_of(name)).kind == "anchor"}
+    found = {name: card_of(name) for name in ANCHORS}
     rows = sorted(found.values(), key=lambda card: (card.place != "floor", card.order, card.name))
     assert [(card.name, card.place, card.purpose, card.tolerance) for card in rows] == [
         ("chance", "floor", "chance", 1e-6),
@@ -94,6 +95,12 @@ def test_anchors_say_where_they_stand_and_what_they_know() -> None:
     assert fitted == {"chance", "gender-oracle", "gender-age-oracle"}  # they answer in a space of their own
     assert found["gender-oracle"].words == "knowing only the gender"
     assert [card.name for card in rows if card.off_scale] == ["real-photo-oracle"]
+
+
+def test_every_other_anchor_is_trained_and_no_row_of_the_default_run() -> None:
+    others = {name for name in MODELS if "128" not in name and card_of(name).kind == "anchor"} - set(ANCHORS)
+    assert others < set(OTHERS[64])
+    assert {card_of(name).place for name in others} == {"ceiling"}
 
 
 def test_ablations_name_their_system_and_the_change() -> None:
