@@ -315,9 +315,9 @@ class WhitenedSharedFactorOracle(SharedFactorOracleFace):
     """The mean embedding of the shared-factor oracle, whitened: directions in which its own faces scatter count less.
 
     The linear part of the likelihood ratio "this person against anybody" if embeddings scatter normally and alike
-    around everybody's mean. It is the strongest query in a judge's space known here that uses only what voice and face share, an estimate
-    of the limit and no proof of it: the mean and the covariance are over finitely many faces, and recall is of the
-    order by cosine.
+    around everybody's mean. It is the strongest query of a judge's space known here that uses only what voice and face
+    share, an estimate of the limit and no proof of it: the mean and the covariance are over finitely many faces, and
+    recall is of the order by cosine.
 
     Formula: q = S^-1 (m - mu), m an identity's mean over faces with its shared factors, S the covariance of these faces
     around their m, pooled over identities, mu the mean training template.

@@ -91,9 +91,9 @@ class JointSpace(nn.Module):
         self.voice, self.face = VoiceSide(JOINT, width, filters), FaceEncoder(width)
         self.log_scale = nn.Parameter(torch.tensor(np.log(1 / 0.07), dtype=torch.float32))
 
-    def similarities(self, voices: Tensor, faces: Tensor) -> Tensor:
-        """``[B, F, T]`` and ``[B, 3, H, W]`` -> cosines over temperature ``[B, B]``, a row a voice."""
-        return self.log_scale.exp().clamp(max=100) * self.voice(voices) @ self.face(faces).T
+    def similarities(self, heard: Tensor, seen: Tensor) -> Tensor:
+        """Voices and faces in the space, ``[B, J]`` each -> cosines over temperature ``[B, B]``, a row a voice."""
+        return self.log_scale.exp().clamp(max=100) * heard @ seen.T
 
 
 def contrastive_loss(similarities: Tensor) -> Tensor:
@@ -122,8 +122,9 @@ def fit_joint_space(
     for step in context.loop(stage, recipe["joint_steps"], {"joint": joint, "joint_adam": adam}):
         batch = data.batch(step, recipe["joint_batch"], stage)
         with context.autocast():
-            similarities = joint.similarities(batch.voices, unit_range(batch.faces))
-        loss = contrastive_loss(similarities.float())
+            heard, seen = joint.voice(batch.voices), joint.face(unit_range(batch.faces))
+        similarities = joint.similarities(context.gather(heard.float()), context.gather(seen.float()))
+        loss = contrastive_loss(similarities)
         found = similarities.argmax(dim=1) == torch.arange(len(similarities), device=similarities.device)
         context.update(adam, loss, learning_rate(step, schedule))
         context.log(batch.identities, contrastive=loss, found=found.float().mean())

@@ -215,7 +215,8 @@ class IdentityFlow(OneNetwork[ConditionalFlow]):
                 heard = mapper(batch.voices).float()
                 terms = {
                     "identity": weights["identity"] * (1 - (heard * wanted).sum(dim=1)).mean(),
-                    "relation": weights["relation"] * relation_loss(heard, wanted),
+                    "relation": weights["relation"]
+                    * relation_loss(context.gather(heard), context.gather(wanted)),
                     "consistency": weights["consistency"]
                     * consistency_loss(flow, network, heard, wanted, faces, chance[:, :pixels], times),
                 }

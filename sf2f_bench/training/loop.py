@@ -73,6 +73,10 @@ class TrainContext:
         """One step down a scalar loss (a mean over this process's part of the batch), at `lr` where given."""
         self.machine.update(optimiser, loss, lr)
 
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows ``[B, ...]`` of all processes, for a loss over pairs of a batch; gradients pass through."""
+        return self.machine.gather(rows)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The run's precision, for the forward passes inside."""
         return self.machine.autocast()

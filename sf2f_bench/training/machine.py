@@ -104,6 +104,14 @@ class Machine:
         """The mean over processes of a tensor."""
         return self.fabric.all_reduce(values, reduce_op="mean") if self.fabric.world_size > 1 else values  # type: ignore[return-value]
 
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows ``[B, ...]`` of all processes, in their order: ``[processes * B, ...]``; gradients pass through."""
+        if self.fabric.world_size == 1:
+            return rows
+        gathered = self.fabric.all_gather(rows, sync_grads=True)
+        assert isinstance(gathered, Tensor)
+        return gathered.flatten(0, 1)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward passes inside."""
         return self.fabric.autocast()

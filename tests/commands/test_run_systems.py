@@ -7,6 +7,7 @@ import sys
 import pandas as pd
 import torch
 
+from sf2f_bench.benchmarks import ANCHORS, BENCHMARKS
 from sf2f_bench.results.records import load_all
 from tests.commands.program import SMOKE, call, start_from
 from tests.golden.rebuild import official_state
@@ -16,7 +17,8 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 def test_two_processes_train_what_one_does(anchored, tmp_path):
     """torchrun, gloo: the losses of every step, batch normalisation and noise included."""
-    words = ("--steps", "4", "--width", "0.06", "--models", "voice2face-64", "--models", "sf2f-64-fuser")
+    names = ("voice2face-64", "sf2f-64-fuser", "contrastive-prototypes", "identity-flow-64")
+    words = ("--steps", "4", "--width", "0.06", *(word for name in names for word in ("--models", name)))
     alone = start_from(anchored, tmp_path / "one", with_results=True)
     done = call(alone, *SMOKE, *words)
     assert done.returncode == 0, done.stderr
@@ -26,11 +28,11 @@ def test_two_processes_train_what_one_does(anchored, tmp_path):
     assert done.stdout.count("How alike?") == 1
     whole = {record.system.name: record for record in load_all(alone / "results")}
     trained = [record for record in load_all(together / "results") if record.system.kind == "system"]
-    assert {record.system.name for record in trained} == {"voice2face-64", "sf2f-64-fuser"}
+    assert {record.system.name for record in trained} == set(names)
     for record in trained:
         ours, theirs = record.curve(), whole[record.system.name].curve()
         pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-6)
-        assert len(ours) >= 8  # four steps and four validations
+        assert len(ours) >= 8  # four steps of two stages, or four validations of one
 
 
 def test_the_ablation_gives_a_row_without_each_part(anchored, tmp_path):
@@ -46,6 +48,23 @@ def test_the_ablation_gives_a_row_without_each_part(anchored, tmp_path):
         "sf2f-64-plain-decoder",
     }
     assert "without perceptual loss" in " ".join(done.stdout.split())
+
+
+def test_all_gives_a_row_of_every_system(anchored, tmp_path):
+    folder = start_from(anchored, tmp_path, with_results=True)
+    done = call(folder, *SMOKE, "--all", "--steps", "1", "--width", "0.06")
+    assert done.returncode == 0, done.stderr
+    found = {record.system.name: record.system for record in load_all(folder / "results")}
+    assert set(found) == {*ANCHORS, *BENCHMARKS["synthetic-64"].all_systems}
+    told = {name for name, system in found.items() if system.place == "ceiling" and system.recipe}
+    assert told == {
+        "speech2face-64-true-embedding",
+        "identity-flow-64-true-embedding",
+        "contrastive-prototypes-query",
+        "contrastive-space",
+    }
+    again = call(folder, *SMOKE, "--all", "--steps", "1", "--width", "0.06")
+    assert "nothing to do" in again.stderr + again.stdout
 
 
 def test_an_official_checkpoint_is_imported_and_scored(anchored, tmp_path):
