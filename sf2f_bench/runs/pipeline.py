@@ -39,6 +39,7 @@ from sf2f_bench.registry import (
     unknown,
 )
 from sf2f_bench.results.records import Finding, RunRecord, load
+from sf2f_bench.runs.costs import cost_of_a_face
 from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.runs.stages import (
     Run,
@@ -379,7 +380,10 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         return
     made = generated(run, system, keys["faces"])
     made_with = _card(system), system.recipe, seed, run.config.budget, run.device.type
-    provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
+    costs = cost_of_a_face(run, system)
+    provenance = Provenance(
+        keys["record"], *made_with, seconds, train_seconds=training["seconds"], costs=costs
+    )
     records.add_new(_scored(run, provenance, made, training["curve"]))
 
 
@@ -400,4 +404,5 @@ def _scored(run: Run, provenance: Provenance, answer: Any, curve: Sequence[Mappi
         found, seconds = _timed(lambda: run.protocol.score(run.evaluation, answer))
         bar.advance()
     provenance = replace(provenance, wall_seconds=provenance.wall_seconds + seconds, findings=run.findings)
-    return save_record(run.evaluation, found, provenance, run.folder, answer.faces, curve)
+    draws = getattr(answer, "draws", None)  # what sf2f-paper keeps has none
+    return save_record(run.evaluation, found, provenance, run.folder, answer.faces, curve, draws)
