@@ -6,7 +6,7 @@ generates one face for a voice has none of these numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -44,6 +44,17 @@ if TYPE_CHECKING:
 
 TABLE = "draws"
 OF_ALL, OF_DIVERSITY = 100, 200  # places in the table, behind those of the best of 2 .. 64
+
+
+def best_recalls(orders: Sequence[Ranking], gallery_size: int | None, k: int) -> Matrix:
+    """Each identity's largest `retrieval.expected_recall` of its draws ``[N]``; orders: of each draw's faces.
+
+    Formula: ``max over d = 1 .. K of r_di``, r_di the expected recall of draw d of person i.
+    """
+    n = len(orders[0].better)
+    return np.asarray(
+        np.max([expected_recall(one.better, one.ties, n, gallery_size, k) for one in orders], axis=0)
+    )
 
 
 def mean_of_draws(draws: Any) -> Matrix:
@@ -126,9 +137,9 @@ class BestOf(OfOtherSpeech, SuiteMetric):  # type: ignore[override]  # version: 
     a rival of every draw of everybody else.
 
     Formula: mean over i of ``max over d = 1 .. K of r_di``, r_di the expected recall of draw d of person i.
-    Range: 0..1; chance `retrieval.chance_of_best`.
+    Range: 0..1; chance that of `retrieval.chance_of_best`, exact.
     Direction: higher is better.
-    Computed by: `retrieval.expected_recall`, `retrieval.chance_of_best`.
+    Computed by: `retrieval.chance_of_best`, `draws.best_recalls`.
     Source: this suite; the best of K samples as in stochastic prediction (Gupta et al. 2018, arXiv 1803.10892).
     Pitfall: it grows with K by luck alone, and noise has more of that luck than a system that draws one face again and
     again: compare with its own chance, and systems at one K.
@@ -170,12 +181,8 @@ class BestOf(OfOtherSpeech, SuiteMetric):  # type: ignore[override]  # version: 
 
     def _score(self, real: Features, fake: Features, rng: np.random.Generator) -> Score:
         _draws(fake, self.draws)
-        orders, recall, n = _rankings(real, fake)[: self.draws], self.recall, len(real.identities)
-        values = np.max(
-            [expected_recall(one.better, one.ties, n, recall.gallery_size, recall.k) for one in orders],
-            axis=0,
-        )
-        return both_roles_score(values, best_of_pseudo_values(orders, recall.gallery_size, recall.k))
+        orders, of = _rankings(real, fake)[: self.draws], (self.recall.gallery_size, self.recall.k)
+        return both_roles_score(best_recalls(orders, *of), best_of_pseudo_values(orders, *of))
 
 
 @dataclass(frozen=True)
@@ -185,10 +192,10 @@ class MeanOf(OfOtherSpeech, SuiteMetric):  # type: ignore[override]  # likewise
     A mean of draws loses what the system made up and keeps what the voice decided, so it is the best single query that
     the draws give without knowing the person.
 
-    Range: the metric's own, and its chance.
-    Direction: the metric's own.
+    Range: 0..1; chance the metric's own.
+    Direction: higher is better.
     Computed by: `draws.mean_of_draws`.
-    Source: this suite; a mean of embeddings stands for a set of pictures as the template does (Klare et al. 2015).
+    Source: this suite; the mean of embeddings at length 1 is also what a person's template is.
     Pitfall: it is a query and no face: nobody can look at it.
     """
 
@@ -227,10 +234,11 @@ class DrawDiversity(SuiteMetric):
     """Mean cosine distance between the faces that were drawn for one voice.
 
     Range: 0..2; 0 where a voice always gets the same face.
-    Direction: higher is better, as far as the value relative to other people's faces stays well below 1.
+    Direction: higher is better.
     Computed by: `draws.distance_of_draws`.
     Source: the mean pairwise distance of Zhu et al. 2017 (arXiv 1711.11586), by the extractor's cosine.
-    Pitfall: noise is diverse: read it beside the best and the mean of the draws.
+    Pitfall: noise is diverse, so higher is better only as far as the voice still decides the face: read it beside the
+    value relative to that between people, and beside the recall of the mean.
     """
 
     name = "diversity/one-voice"
@@ -257,10 +265,11 @@ class RelativeDrawDiversity(SuiteMetric):
 
     Range: 0 or more; 0 where a voice always gets the same face, 1 where two faces for one voice are as unlike as the
     faces of two people: the voice does not matter.
-    Direction: higher is better, as far as it stays well below 1.
+    Direction: higher is better.
     Computed by: `draws.relative_distance`.
     Source: this suite.
-    Pitfall: neither end is good: read it beside the recall of the mean, which falls where the voice does not matter.
+    Pitfall: neither end is good, and near 1 higher is worse: read it beside the recall of the mean, which falls where
+    the voice does not matter.
     """
 
     name = "diversity/one-voice/relative"
