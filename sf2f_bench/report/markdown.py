@@ -17,7 +17,7 @@ from sf2f_bench.results.selection import Group, Zone
 from sf2f_bench.results.texts import markdown
 
 EMPHASIS: dict[Zone, str] = {"system": "**", "ablation": "", "floor": "*", "ceiling": "*"}
-OF_A_FACE = ("parameters", "a face", "time a face")
+OF_A_FACE = ("parameters", "operations a face", "time a face")
 PROVENANCE = (
     *("row", "key", "created", "device", "torch", "package", "wall s", "training s", "peak MB"),
     *OF_A_FACE,

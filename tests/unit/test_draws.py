@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from dataclasses import replace
 from itertools import combinations, pairwise, product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from record_factory import FACES, benchmark, record, saved
 
+from baselines.anchors import Chance
+from sf2f_bench.config import RunConfig, load_config
 from sf2f_bench.evaluation.test_people import take
+from sf2f_bench.files import load_tensors
 from sf2f_bench.metrics.draws import (
     BestOf,
     DrawDiversity,
@@ -34,7 +43,20 @@ from sf2f_bench.metrics.retrieval import (
 )
 from sf2f_bench.metrics.suite import identity_metrics
 from sf2f_bench.metrics.verification import VerificationAUC
-from sf2f_bench.types import BenchError, Features
+from sf2f_bench.progress import Reporter
+from sf2f_bench.protocols.catalogue import protocol_named
+from sf2f_bench.protocols.names import BENCH, PAPER
+from sf2f_bench.protocols.protocol import TrainedSystem
+from sf2f_bench.report.gallery import gallery
+from sf2f_bench.report.html import html_page
+from sf2f_bench.results.records import SideFiles, check_side_files, load, save
+from sf2f_bench.results.selection import groups
+from sf2f_bench.results.validation import faults_of
+from sf2f_bench.runs.stages import draws_of
+from sf2f_bench.testing import check_model
+from sf2f_bench.testing.world import tiny_store
+from sf2f_bench.types import BenchError, Features, ModelSettings, OneToMany
+from tests.unit.drawing import Drawing, Plain, SaysSoAlone
 
 quick = settings(max_examples=25, deadline=None)
 
@@ -249,3 +271,152 @@ def test_draws_go_with_the_rows_of_their_people():
 )
 def test_the_best_is_of_powers_of_two_and_of_all(draws, counts):
     assert counts_up_to(draws) == counts
+
+
+# ---------------------------------------------------------------- generated, kept
+
+
+@pytest.fixture(scope="module")
+def system():
+    return Drawing(ModelSettings(64))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, system):
+    return tiny_store(system.frontend, 64, tmp_path_factory.mktemp("draws") / "store")
+
+
+def generated(system, store, path, draws: int, seed: int = 5):
+    identities = store.identities("test")
+    evaluation = SimpleNamespace(identities=identities)
+    ready = TrainedSystem(system, store, torch.device("cpu"), seed, draws)
+    protocol = protocol_named(BENCH)
+    protocol.generate(evaluation, ready, Reporter(silent=True), path)
+    return protocol.load(path)
+
+
+def test_ordinary_faces_are_the_same_whatever_the_number_of_draws(system, store, tmp_path):
+    one, few, many = (generated(system, store, tmp_path / f"{draws}", draws) for draws in (1, 3, 6))
+    assert one.draws is None
+    assert few.draws.shape == (3, len(one.faces), 3, 64, 64)
+    assert few.draws.dtype == np.uint8
+    for other in (few, many):
+        np.testing.assert_array_equal(other.faces, one.faces)
+        np.testing.assert_array_equal(other.draws[0], one.faces)
+        np.testing.assert_array_equal(other.repeat_faces, one.repeat_faces)
+        assert list(other.shorter) == list(one.shorter)
+        for seconds, faces in other.shorter.items():
+            np.testing.assert_array_equal(faces, one.shorter[seconds])
+    np.testing.assert_array_equal(many.draws[:3], few.draws)
+    assert len({faces.tobytes() for faces in many.draws}) == 6
+    assert not np.array_equal(generated(system, store, tmp_path / "x", 3, seed=6).draws[1], few.draws[1])
+
+
+def test_a_system_without_draws_keeps_what_it_kept(store, tmp_path):
+    generated(Plain(ModelSettings(64)), store, tmp_path / "plain", 1)
+    assert set(load_tensors(tmp_path / "plain")[0]) == {
+        "faces",
+        "takes",
+        *(f"faces {seconds}" for seconds in ("1.25", "2.5", "5", "10")),
+    }
+
+
+def test_a_system_says_itself_whether_it_draws(system):
+    plain = Plain(ModelSettings(64))
+    assert isinstance(system, OneToMany)
+    assert not isinstance(plain, OneToMany)
+
+    def draws(row, protocol=BENCH):
+        run = SimpleNamespace(protocol=protocol_named(protocol), config=RunConfig(draws=5))
+        return draws_of(run, row)
+
+    assert draws(system) == 5
+    assert draws(system, PAPER) == draws(plain) == draws(Chance()) == 1
+    plain.one_to_many = False
+    assert draws(plain) == 1
+
+
+@pytest.mark.parametrize("draws", [1, 0, 65])
+def test_other_numbers_of_draws_are_refused(draws):
+    with pytest.raises(BenchError, match=r"expected 2 or more, at most 64"):
+        load_config(None, {"draws": draws})
+
+
+def test_the_check_of_models_sees_whether_faces_differ():
+    for kind in (Plain, Drawing):
+        check_model(kind, steps=2)
+    with pytest.raises(BenchError, match="the same face for 5 of 5 voices"):
+        check_model(SaysSoAlone, steps=2)
+
+
+# ---------------------------------------------------------------- records and page
+
+
+def with_draws(folder, people: int = 3, count: int = 5, **changes):
+    """A saved record with pictures of draws and the scores of one that draws."""
+    images = np.random.default_rng(1).integers(0, 256, (people, count, 3, 64, 64)).astype(np.uint8)
+    plain = saved(record("sf2f-64"), folder / "plain", faces=True)
+    made = record("sf2f-64", files=SideFiles(face_identities=FACES), **changes)
+    path = save(
+        made, folder, plain.per_identity(), faces=plain.faces(), true_faces=plain.faces(), draws=images
+    )
+    return load(path), images
+
+
+def test_draws_come_back_and_records_without_them_say_nothing_of_them(tmp_path):
+    made, images = with_draws(tmp_path)
+    np.testing.assert_array_equal(made.draws(), images)
+    check_side_files(made)
+    assert made.files.draws == f"{made.stem}.draws.png"
+    assert set(made.files.sha256) >= {"faces", "draws"}
+    plain = saved(record("sf2f-64", seed=1), tmp_path / "other", faces=True)
+    assert plain.draws() is None
+    content = (tmp_path / "other" / f"{plain.stem}.json").read_text(encoding="utf-8")
+    assert "draws" not in content
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 64, 64), (3, 1, 3, 64, 64), (3, 4, 3, 64, 32), (3, 3, 64, 64)])
+def test_draws_that_do_not_fit_are_refused(tmp_path, shape):
+    made = record("sf2f-64", files=SideFiles(face_identities=FACES))
+    values = saved(record("sf2f-64"), tmp_path / "plain").per_identity()
+    with pytest.raises(BenchError, match="expected draws uint8"):
+        save(made, tmp_path, values, draws=np.zeros(shape, np.uint8))
+
+
+def test_draws_of_media_that_may_not_be_shared_are_refused(tmp_path):
+    private = record("sf2f-64", benchmark=benchmark(media_shareable=False))
+    private = private.model_copy(update={"files": SideFiles(face_identities=FACES)})
+    values = saved(record("sf2f-64"), tmp_path / "plain").per_identity()
+    with pytest.raises(BenchError, match="may not be shared, so no face"):
+        save(private, tmp_path, values, draws=np.zeros((3, 4, 3, 64, 64), np.uint8))
+
+
+def test_a_file_of_draws_that_cannot_be_one_is_a_fault(tmp_path):
+    made, _ = with_draws(tmp_path)
+    Image.fromarray(np.zeros((100, 64 * 9, 3), np.uint8)).save(made.path_of("draws"))
+    again = load(tmp_path / f"{made.stem}.json")
+    with pytest.raises(BenchError, match="cannot be several faces of 64 pixels"):
+        again.draws()
+    assert any("checksum" in fault for fault in faults_of(again))
+    made.path_of("draws").write_bytes(b"no picture")
+    with pytest.raises(BenchError, match="expected a PNG of draws"):
+        load(tmp_path / f"{made.stem}.json").draws()
+
+
+def test_the_page_shows_draws_beside_voice_and_true_face(tmp_path):
+    made, images = with_draws(tmp_path)
+    (group,) = groups([made])
+    people = gallery(group).people
+    assert [len(person.several) for person in people] == [1, 1, 1, 0]
+    (several,) = people[0].several
+    assert several.label == made.system.label
+    source = several.draws[1].source.partition(",")[2]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB"))
+    np.testing.assert_array_equal(pixels, images[0, 1].transpose(1, 2, 0))
+    page = html_page([group], [{}])
+    assert page.count("Several faces for this voice by") == 3
+    for name in FACES[:3]:
+        assert f'alt="draw 5 of 5 for the voice of {name} by {made.system.label}"' in page
+    assert page.count(f'alt="true face of {FACES[0]}"') == 2
+    closed = made.model_copy(update={"benchmark": benchmark(media_shareable=False)})
+    assert "Several faces for this voice" not in html_page(groups([closed]), [{}])
