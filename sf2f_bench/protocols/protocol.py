@@ -122,8 +122,11 @@ class EvaluationProtocol(ABC, Generic[Generated]):
     def metrics(self, benchmark: Benchmark, identities: int) -> Sequence[NamedMetric]:
         """Every metric that a record may hold, for so many test identities: they enter its key."""
 
-    def metrics_of_draws(self, benchmark: Benchmark, identities: int, draws: int) -> Sequence[NamedMetric]:
-        """The metrics of so many faces for each voice: they enter the keys of systems that draw them, and no others."""
+    def metrics_of_draws(self, benchmark: Benchmark, identities: int, *draws: int) -> Sequence[NamedMetric]:
+        """The metrics of so many faces for each voice: they enter the keys of systems that draw them, and no others.
+
+        With several numbers of draws those of each, every metric once.
+        """
         return ()
 
     def key_parts(self, extractors: Mapping[str, str]) -> dict[str, Any]:

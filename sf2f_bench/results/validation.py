@@ -213,15 +213,13 @@ def _own_cards(part: BenchmarkPart) -> Mapping[tuple[str, int], MetricCard]:
     people = part.identities.test
     try:
         protocol = protocol_named(part.protocol)
-        metrics = {(metric.name, metric.version): metric for metric in protocol.metrics(benchmark, people)}
-        for draws in range(2, MOST_DRAWS + 1):
-            found = protocol.metrics_of_draws(benchmark, people, draws)
-            metrics |= {(metric.name, metric.version): metric for metric in found}
+        of_draws = protocol.metrics_of_draws(benchmark, people, *range(2, MOST_DRAWS + 1))
+        metrics = [*protocol.metrics(benchmark, people), *of_draws]
     except BenchError:
         return {}
     own = (
         metric
-        for metric in metrics.values()
+        for metric in metrics
         if type(metric).__module__.partition(".")[0] == __package__.partition(".")[0]
     )
     return {(metric.name, metric.version): card_of(metric) for metric in own}

@@ -33,6 +33,7 @@ from sf2f_bench.metrics.draws import (
     relative_distance,
     relative_distance_leave_one_out,
 )
+from sf2f_bench.metrics.relations import Stated, contradictions
 from sf2f_bench.metrics.retrieval import (
     Recall,
     best_of_pseudo_values,
@@ -51,7 +52,7 @@ from sf2f_bench.report.gallery import gallery
 from sf2f_bench.report.html import html_page
 from sf2f_bench.results.records import SideFiles, check_side_files, load, save
 from sf2f_bench.results.selection import groups
-from sf2f_bench.results.validation import faults_of
+from sf2f_bench.results.validation import _own_cards, faults_of
 from sf2f_bench.runs.stages import draws_of
 from sf2f_bench.testing import check_model
 from sf2f_bench.testing.world import tiny_store
@@ -420,3 +421,25 @@ def test_the_page_shows_draws_beside_voice_and_true_face(tmp_path):
     assert page.count(f'alt="true face of {FACES[0]}"') == 2
     closed = made.model_copy(update={"benchmark": benchmark(media_shareable=False)})
     assert "Several faces for this voice" not in html_page(groups([closed]), [{}])
+
+
+# ---------------------------------------------------------------- validation
+
+
+def test_validation_knows_the_metrics_of_every_number_of_draws():
+    known = _own_cards(record("sf2f-64").benchmark)
+    assert {("recall@10/g100/best-of-7", 1), ("verification-auc/mean-of-64", 1)} <= set(known)
+    assert known["recall@10/g100/best-of-64", 1].bounds == (0.0, 1.0)
+
+
+def test_a_best_that_falls_with_more_draws_is_a_contradiction():
+    cards = [BestOf(Recall(10, 100, headline_k=10), count, 300).card for count in (2, 8)]
+    values = np.array([0.2, 0.3]), np.array([0.2, 0.1])
+    stated = [
+        Stated(f"best of {card.parameters['best of']}", card, 0.2, 2, of)
+        for card, of in zip(cards, values, strict=True)
+    ]
+    assert list(contradictions(stated)) == [
+        "best of 2: higher than best of 8 for some identity, which cannot be"
+    ]
+    assert not list(contradictions([replace(stated[0], per_identity=values[1] / 2), stated[1]]))

@@ -92,11 +92,11 @@ class BenchProtocol(EvaluationProtocol[Answer]):
 
         return all_metrics(benchmark, identities)
 
-    def metrics_of_draws(self, benchmark: Benchmark, identities: int, draws: int) -> Sequence[NamedMetric]:
+    def metrics_of_draws(self, benchmark: Benchmark, identities: int, *draws: int) -> Sequence[NamedMetric]:
         """The best and the mean of the draws, and how varied the faces for one voice are."""
         from sf2f_bench.protocols.bench.scoring import all_metrics_of_draws
 
-        return all_metrics_of_draws(benchmark, identities, draws)
+        return all_metrics_of_draws(benchmark, identities, *draws)
 
     def notes(self, records: Sequence[RunRecord]) -> list[str]:
         """Which rows generated several faces for a voice, and what their other columns are about."""

@@ -81,9 +81,11 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
     return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS, *TRAIT_METRICS, *own]
 
 
-def all_metrics_of_draws(benchmark: Benchmark, identities: int, draws: int) -> list[NamedMetric]:
+def all_metrics_of_draws(benchmark: Benchmark, identities: int, *draws: int) -> list[NamedMetric]:
     """Every metric of so many faces for one voice that a record may hold, for so many test identities."""
-    return [*draw_metrics(metrics_for(benchmark, identities), identities, draws)]
+    of_one_face = metrics_for(benchmark, identities)
+    found = (metric for count in draws for metric in draw_metrics(of_one_face, identities, count))
+    return [*{metric.name: metric for metric in found}.values()]
 
 
 def score(evaluation: Evaluation, answer: Answer) -> Scores:
