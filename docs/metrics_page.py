@@ -19,7 +19,7 @@ from sf2f_bench.metrics import attributes, suite, traits
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.metrics.subgroups import known_subgroups, with_subgroups
 from sf2f_bench.protocols.bench import scoring
-from sf2f_bench.protocols.names import BENCH, DISTURBANCES, PAPER, SECONDS
+from sf2f_bench.protocols.names import BENCH, DISTURBANCES, DRAWS, PAPER, SECONDS
 from sf2f_bench.protocols.paper import metrics as paper
 
 LABELS = ("Formula", "Range", "Direction", "Source", "Pitfall", "Computed by")
@@ -35,6 +35,7 @@ FAMILIES = {  # by the module that computes a metric; each module's docstring in
     "Recognisability": ("quality",),
     "Distributions": ("distribution", "manifold"),
     "Variety and copies": ("diversity",),
+    "Several faces for one voice": ("draws",),
     "Attributes": ("attributes",),
     "Traits": ("traits",),
 }
@@ -139,6 +140,7 @@ def metrics_of_protocol(protocol: str) -> list[Any]:
         *attributes.METRICS,
         *traits.METRICS,
         *own,
+        *scoring.all_metrics_of_draws(benchmark, TEST_IDENTITIES, DRAWS),
     ]
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sf2f_bench.protocols.names import BENCH, PROTOCOLS
+from sf2f_bench.protocols.names import BENCH, DRAWS, MOST_DRAWS, PROTOCOLS
 from sf2f_bench.registry import unknown
 from sf2f_bench.types import BenchError
 
@@ -107,6 +107,9 @@ class RunConfig(BaseModel):
     )
     metrics: tuple[str, ...] = setting(
         (), "A metric of your own beside the installed ones, mine.py:Mine. Repeat for more.", "record"
+    )
+    draws: int = setting(
+        DRAWS, "Faces for each voice by a system that draws them.", "faces", ge=2, le=MOST_DRAWS
     )
     perceptual: str | None = setting(None, "Network of the training loss.", "model", decided_by=BENCHMARK)
     gallery: int | None = setting(None, "Gallery size.", "record", ge=2, decided_by=BENCHMARK)

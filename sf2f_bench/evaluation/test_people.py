@@ -306,6 +306,7 @@ def take(features: Features, rows: np.ndarray) -> Features:
         samples=cut(features.samples),
         probabilities=cut(features.probabilities),
         repeat_faces=None if features.repeat_faces is None else features.repeat_faces[:, numbers],
+        draws=None if features.draws is None else features.draws[:, numbers],
         photos=photos,
         owners=owners,
         training_likeness=likeness,

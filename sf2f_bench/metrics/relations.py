@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from sf2f_bench.metrics.retrieval import Counts
 
 TOLERANCE = 1e-6  # of a value of one identity, absolute
-GROWS_WITH = {"k": 1, "gallery": -1, "distractors": -1}  # a share of hits: with more of it higher, or lower
+GROWS_WITH = {
+    "k": 1,
+    "gallery": -1,
+    "distractors": -1,
+    "best of": 1,
+}  # a share of hits: with more of it higher, or lower
 SHARES_OF_HITS = ("recall", "matching")
 AT_MOST_N = ("median-rank", "effective-faces")
 

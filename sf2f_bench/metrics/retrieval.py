@@ -86,6 +86,11 @@ class Ranking:
                 counts[:, rows] = (self._bits(bits, rows).astype(np.float32) @ chosen).T
         return found[0], found[1] - found[0]
 
+    def standing(self, rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which gallery rows come before the answers of these probes, and which are tied with them: ``[rows, N]``."""
+        ahead, reached = (self._bits(bits, rows).astype(bool) for bits in (self.ahead, self.reached))
+        return ahead, reached & ~ahead
+
     def _bits(self, bits: Bits, rows: slice) -> Bits:
         return np.unpackbits(bits[rows], axis=1, count=len(self.better))
 
@@ -220,21 +225,83 @@ def _pseudo_values(order: Ranking, whole: Matrix, without: Matrix, instead: Matr
 
     instead: the function among all from which to `without` a rival makes the step; None: `whole`.
     """
+    values = _over_ties(whole, order.better, order.ties)
+    with_rivals, ahead, tied = _without_another(order, without, instead)
+    own = with_rivals if instead is None else values
+    raw = own - order.of_rivals(ahead - with_rivals, tied - with_rivals)
+    return np.asarray(raw + (values.mean() - raw.mean()))
+
+
+def _without_another(
+    order: Ranking, without: Matrix, instead: Matrix | None
+) -> tuple[Matrix, Matrix, Matrix]:
+    """Each probe's value ``[N]`` without another identity: one behind its right answer, one ahead of it, one tied.
+
+    without, instead: as of `_pseudo_values`.
+    """
     better, ties = order.better, order.ties
-    values = _over_ties(whole, better, ties)
     last = len(without) - 1  # of probes behind all others, nobody is left out who was not ahead or tied
     if instead is None:
-        with_rivals = _over_ties(
+        behind = _over_ties(
             without, np.minimum(better, last - np.minimum(ties, last)), np.minimum(ties, last)
         )
     else:
-        with_rivals = _over_ties(instead, better, ties)
+        behind = _over_ties(instead, better, ties)
     one_fewer = np.maximum(better - 1, 0), np.maximum(ties - 1, 0)
-    ahead = _over_ties(without, one_fewer[0], np.minimum(ties, last)) - with_rivals
-    tied = _over_ties(without, np.minimum(better, last), one_fewer[1]) - with_rivals
-    own = with_rivals if instead is None else values
-    raw = own - order.of_rivals(ahead, tied)
+    ahead = _over_ties(without, one_fewer[0], np.minimum(ties, last))
+    return behind, ahead, _over_ties(without, np.minimum(better, last), one_fewer[1])
+
+
+def best_of_pseudo_values(orders: Sequence[Ranking], gallery_size: int | None, k: int) -> Matrix:
+    """As `recall_pseudo_values`, of the mean over probes of the largest `expected_recall` of several draws.
+
+    orders: of each draw's faces among the same gallery. An identity is left out as a probe with all its draws, and as
+    a rival of every draw of everybody else, in O(draws N^2).
+    """
+    n = len(orders[0].better)
+    if gallery_size is not None and gallery_size < n:
+        whole, without = (_recall_by_number_ahead(size, gallery_size, k) for size in (n, n - 1))
+        return _best_pseudo_values(orders, whole, without)
+    half, step = n // 2, _recall_by_number_ahead(n, n, k)
+    spread = _recall_by_number_ahead(n, half, min((k + 1) // 2, half))
+    return min((_best_pseudo_values(orders, step, falls, falls) for falls in (step, spread)), key=np.var)
+
+
+def _best_pseudo_values(
+    orders: Sequence[Ranking], whole: Matrix, without: Matrix, instead: Matrix | None = None
+) -> Matrix:
+    """As `_pseudo_values`, of the largest of the draws' values."""
+    values = np.max([_over_ties(whole, order.better, order.ties) for order in orders], axis=0)
+    draws = [_without_another(order, without, instead) for order in orders]
+    with_rivals = np.max([behind for behind, _, _ in draws], axis=0)
+    gained = np.zeros(len(values))
+    for rows in slices(len(values), PROBE_BLOCK):
+        largest = np.full((len(values[rows]), len(values)), -np.inf)
+        for order, (behind, ahead, tied) in zip(orders, draws, strict=True):
+            is_ahead, is_tied = order.standing(rows)
+            found = np.where(is_ahead, ahead[rows, None], behind[rows, None])
+            if order.ties.any():
+                found = np.where(is_tied, tied[rows, None], found)
+            np.maximum(largest, found, out=largest)
+        gained += largest.sum(axis=0) - with_rivals[rows].sum()
+    raw = (with_rivals if instead is None else values) - gained
     return np.asarray(raw + (values.mean() - raw.mean()))
+
+
+def chance_of_best(n: int, gallery_size: int | None, k: int, draws: int) -> float:
+    """Recall@k of the best of several draws whose ranks among n identities are independent and random.
+
+    Formula: sum over u = 0 .. n - 1 of ``f(u) (((n - u) / n)^K - ((n - u - 1) / n)^K)``, the expectation of
+    ``max_d f(u_d)`` for K draws with uniform numbers u of others ahead, because f, the expected recall, never rises
+    with u; for one draw k / gallery size.
+    """
+    if draws < 1:
+        raise BenchError(f"the best of {draws} draws is not defined: choose 1 or more.")
+    falls = _recall_by_number_ahead(n, n if gallery_size is None else gallery_size, k)
+    at_least = (
+        (n - np.arange(n + 1)) / n
+    ) ** draws  # chance that so many others or more are ahead in every draw
+    return float(np.clip(falls @ (at_least[:-1] - at_least[1:]), 0.0, 1.0))
 
 
 def less_others(recalls: Any, n: int, gallery_size: int, k: int) -> Any:

@@ -26,6 +26,7 @@ DISTURBANCES = (
     "MP3",
 )  # of the robustness curves
 DISTURBED_SECONDS = 5.0  # of speech that is heard of a disturbed voice
+DRAWS, MOST_DRAWS = 8, 64  # faces for one voice by a system that draws them
 RUNS = 10  # of sf2f-paper, each with other random crops
 TRAINING_LOSS, INCEPTION = "training-loss", "inception-2015"  # keys of the networks that play the paper's
 CLASSIFIER, JUDGE = "paper-classifier", "judge"

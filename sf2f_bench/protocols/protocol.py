@@ -61,12 +61,16 @@ FURTHER_METRICS = TableSpec("more", _further_title, by="any extractor", main=Tru
 
 @dataclass(frozen=True, eq=False)
 class TrainedSystem:
-    """A system to generate with: the store is prepared with its own front end, the seed is that of its training."""
+    """A system to generate with: the store is prepared with its own front end, the seed is that of its training.
+
+    draws: how many faces it generates for each voice.
+    """
 
     system: SpeechToFace
     store: PreparedStore
     device: torch.device
     seed: int
+    draws: int = 1
 
 
 class EvaluationProtocol(ABC, Generic[Generated]):
@@ -74,8 +78,8 @@ class EvaluationProtocol(ABC, Generic[Generated]):
 
     description: for readers of a report. legend: what the signs in its tables mean. headline_role: the extractor
     whose recall verdicts and pictures are about. is_default: titles and file names leave its name out.
-    asks_attribute_judges: gender, age and ethnicity are scored. why_no_folder: why a folder
-    of faces cannot be scored; empty: it can.
+    asks_attribute_judges: gender, age and ethnicity are scored. asks_draws: a system that draws its faces gives
+    several for each voice. why_no_folder: why a folder of faces cannot be scored; empty: it can.
     """
 
     name: ClassVar[str]  # "sf2f-bench/1"
@@ -84,6 +88,7 @@ class EvaluationProtocol(ABC, Generic[Generated]):
     headline_role: ClassVar[Role] = "judge"
     is_default: ClassVar[bool] = False
     asks_attribute_judges: ClassVar[bool] = False
+    asks_draws: ClassVar[bool] = False
     why_no_folder: ClassVar[str] = ""
     tables: ClassVar[tuple[TableSpec, ...]]
 
@@ -116,6 +121,13 @@ class EvaluationProtocol(ABC, Generic[Generated]):
     @abstractmethod
     def metrics(self, benchmark: Benchmark, identities: int) -> Sequence[NamedMetric]:
         """Every metric that a record may hold, for so many test identities: they enter its key."""
+
+    def metrics_of_draws(self, benchmark: Benchmark, identities: int, *draws: int) -> Sequence[NamedMetric]:
+        """The metrics of so many faces for each voice: they enter the keys of systems that draw them, and no others.
+
+        With several numbers of draws those of each, every metric once.
+        """
+        return ()
 
     def key_parts(self, extractors: Mapping[str, str]) -> dict[str, Any]:
         """What decides the generated artefact beside model and protocol; extractors: their ids, by key."""

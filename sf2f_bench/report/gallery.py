@@ -35,6 +35,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Several:
+    """Several faces for one voice by a system that draws them, in the order of the draws; label: of the row."""
+
+    label: str
+    kind: Kind
+    draws: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
 class Person:
     """One test identity; `voice` is a data URI, empty where none is kept."""
 
@@ -42,6 +51,7 @@ class Person:
     voice: str
     true: Picture | None
     generated: tuple[Picture, ...]
+    several: tuple[Several, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ def gallery(group: Group) -> Gallery:
     true: dict[str, ByteArray] = {}
     voices: dict[str, str] = {}
     generated: dict[str, list[tuple[Entry, ByteArray]]] = {name: [] for name in face_identities(group)}
+    several: dict[str, list[tuple[Entry, ByteArray]]] = {name: [] for name in generated}
     for entry in sorted(group.entries, key=lambda entry: not entry.is_trained):
         record, names = entry.record, entry.record.files.face_identities
         wanted = not all(name in true for name in names)  # every record keeps the true faces again
@@ -72,9 +83,17 @@ def gallery(group: Group) -> Gallery:
                 voices[name] = _flac(heard[place])
             if faces is not None and name in generated:
                 generated[name].append((entry, faces[place]))
-    pixels = sum(face.size for faces_of in generated.values() for _, face in faces_of)
-    exact = pixels <= EXACT_PIXELS
-    people = (_person(name, voices, true, faces_of, exact) for name, faces_of in generated.items())
+        draws = record.draws()
+        for name, drawn in zip(
+            names, () if draws is None else draws, strict=False
+        ):  # of the first people alone
+            if name in several:
+                several[name].append((entry, drawn))
+    made = (*generated.values(), *several.values())
+    exact = sum(faces.size for of_person in made for _, faces in of_person) <= EXACT_PIXELS
+    people = (
+        _person(name, voices, true, faces_of, several[name], exact) for name, faces_of in generated.items()
+    )
     return Gallery(tuple(people), exact)
 
 
@@ -83,13 +102,25 @@ def _person(
     voices: Mapping[str, str],
     true: Mapping[str, ByteArray],
     generated: Sequence[tuple[Entry, ByteArray]],
+    several: Sequence[tuple[Entry, ByteArray]],
     exact: bool,
 ) -> Person:
     truth = Picture("true face", None, _webp(true[name], exact)) if name in true else None
     pictures = tuple(
         Picture(entry.label, kind_of(entry.zone), _webp(face, exact)) for entry, face in generated
     )
-    return Person(name, voices.get(name, ""), truth, pictures)
+    drawn = tuple(
+        Several(
+            entry.label,
+            kind_of(entry.zone),
+            tuple(
+                Picture(f"draw {number}", kind_of(entry.zone), _webp(face, exact))
+                for number, face in enumerate(draws, start=1)
+            ),
+        )
+        for entry, draws in several
+    )
+    return Person(name, voices.get(name, ""), truth, pictures, drawn)
 
 
 def _webp(face: ByteArray, exact: bool) -> str:

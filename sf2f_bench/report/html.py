@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from sf2f_bench.report.gallery import data_uri, gallery
-from sf2f_bench.report.markdown import facts_of, weights_of
+from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.notes import audit_notes, caption, notes
 from sf2f_bench.report.pictures import PICTURES
@@ -122,4 +122,10 @@ def _recipe(record: RunRecord) -> str:
 
 def _cost(entry: Entry) -> str:
     cost = entry.record.cost
-    return f"{cost.wall_seconds:.0f} s, training {cost.train_seconds:.0f} s, {cost.peak_memory_mb:.0f} MB"
+    parameters, operations, seconds = costs_of_a_face(cost)
+    parts = [
+        f"{cost.wall_seconds:.0f} s, training {cost.train_seconds:.0f} s, {cost.peak_memory_mb:.0f} MB",
+        f"{parameters} parameters" if parameters else "",
+        f"a face: {', '.join(filter(None, (operations, seconds)))}" if operations or seconds else "",
+    ]
+    return "; ".join(filter(None, parts))

@@ -12,12 +12,16 @@ from sf2f_bench.report.published import published
 from sf2f_bench.report.tables import Table, tables
 from sf2f_bench.report.words import ETHICS, PUBLISHED
 from sf2f_bench.results.numbers import NOTHING
-from sf2f_bench.results.records import RunRecord
+from sf2f_bench.results.records import Cost, RunRecord
 from sf2f_bench.results.selection import Group, Zone
 from sf2f_bench.results.texts import markdown
 
 EMPHASIS: dict[Zone, str] = {"system": "**", "ablation": "", "floor": "*", "ceiling": "*"}
-PROVENANCE = ("row", "key", "created", "device", "torch", "package", "wall s", "training s", "peak MB")
+OF_A_FACE = ("parameters", "operations a face", "time a face")
+PROVENANCE = (
+    *("row", "key", "created", "device", "torch", "package", "wall s", "training s", "peak MB"),
+    *OF_A_FACE,
+)
 
 
 def markdown_file(found: Sequence[Group], pictures: Sequence[Mapping[str, Sequence[Path]]]) -> str:
@@ -101,12 +105,32 @@ def _provenance(group: Group) -> Iterator[str]:
             ran.torch,
             f"{ran.package} ({ran.commit[:10]})" if ran.commit else ran.package,
             *(f"{amount:.0f}" for amount in (cost.wall_seconds, cost.train_seconds, cost.peak_memory_mb)),
+            *(text or NOTHING for text in costs_of_a_face(cost)),
         ]
         yield _line(map(markdown, values))
     yield ""
     yield from (
         f"- weights of {markdown(name)}: sha256 {markdown(digest)}" for name, digest in weights_of(group)
     )
+
+
+def costs_of_a_face(cost: Cost) -> tuple[str, str, str]:
+    """``("4.1 M", "1.2 GFLOP", "3.4 ms")``; an empty word for what was not measured."""
+    seconds = cost.seconds_per_face
+    return (
+        _with_prefix(cost.parameters),
+        _with_prefix(cost.operations_per_face, "FLOP"),
+        "" if seconds is None else f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s",
+    )
+
+
+def _with_prefix(amount: float | None, unit: str = "") -> str:
+    """``1.2 GFLOP``; the prefix of the largest thousand that the amount reaches."""
+    if amount is None:
+        return ""
+    power = next((power for power in (4, 3, 2, 1) if amount >= 999.5 * 1000 ** (power - 1)), 0)
+    shown = f"{amount / 1000**power:.3g}" if amount < 999.5 * 1000**4 else f"{amount / 1000**4:.0f}"
+    return f"{shown} {('', 'k', 'M', 'G', 'T')[power]}{unit}".strip()
 
 
 def weights_of(group: Group) -> list[tuple[str, str]]:

@@ -186,11 +186,23 @@ class Environment(Part):
 
 
 class Cost(Part):
-    """The time and the memory of a run."""
+    """The time and the memory of a run, and what one face costs.
+
+    parameters: that take part in generating a face. operations_per_face: floating-point operations of matrix products
+    and convolutions for one face from all segments, a multiplication and an addition being two. seconds_per_face: on
+    this machine, of a batch of voices. None for an anchor, where it could not be measured, and in older records.
+    """
 
     wall_seconds: float
     train_seconds: float
     peak_memory_mb: float
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    operations_per_face: Annotated[int, Field(ge=0)] | None = None
+    seconds_per_face: Annotated[FiniteFloat, Field(ge=0)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_measured(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialise(self).items() if value is not None}
 
 
 class SideFiles(Part):
@@ -203,9 +215,15 @@ class SideFiles(Part):
     faces: str | None = Field(default=None, min_length=1)
     true_faces: str | None = Field(default=None, min_length=1)
     voices: str | None = Field(default=None, min_length=1)
+    draws: str | None = Field(
+        default=None, min_length=1
+    )  # several faces for each of the first of these identities
     face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
     sha256: dict[str, str] = Field(default_factory=dict)  # of each file, by its field here; empty: not sealed
 
     @model_serializer(mode="wrap")
     def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(without_empty(serialise(self), "sha256"), "det_cmc")
+        content = serialise(self)
+        for field in ("sha256", "det_cmc", "draws"):
+            content = without_empty(content, field)
+        return content

@@ -42,10 +42,13 @@ from sf2f_bench.results.parts import (
     column_of,
 )
 from sf2f_bench.results.side_media import (
+    check_draws,
     check_faces,
     check_voices,
+    read_draws,
     read_strip,
     read_voices,
+    write_draws,
     write_strip,
     write_voices,
 )
@@ -83,7 +86,7 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 STRIPS: tuple[Literal["faces", "true_faces"], ...] = ("faces", "true_faces")
-SIDE_FILES = ("per_identity", "replicates", "curve", "det_cmc", "faces", "true_faces", "voices")
+SIDE_FILES = ("per_identity", "replicates", "curve", "det_cmc", "faces", "true_faces", "voices", "draws")
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 
 
@@ -188,6 +191,11 @@ class RunRecord(Part):
         """The faces of `files.face_identities` as uint8 ``[K, 3, H, W]``; None where none are kept."""
         return self._read(file, partial(read_strip, count=len(self.files.face_identities)))
 
+    def draws(self) -> ByteArray | None:
+        """Several faces for each of the first `files.face_identities`, uint8 ``[P, D, 3, H, W]``; None where one is."""
+        size, most = self.benchmark.image_size, len(self.files.face_identities)
+        return self._read("draws", partial(read_draws, size=size, most=most))
+
     def voices(self) -> list[FloatArray]:
         """Of each of `files.face_identities` the first 2.5 s of a recording: float32 ``[40000]`` at 16 kHz.
 
@@ -206,19 +214,21 @@ def save(
     replicates: pd.DataFrame | None = None,
     voices: Sequence[FloatArray] | None = None,
     det_cmc: pd.DataFrame | None = None,
+    draws: ByteArray | None = None,
 ) -> Path:
     """Write a record and its side files, each atomically and the JSON last; give the JSON's path.
 
     per_identity: column `identity` and one per ``metric|extractor``; curve: `stage`, `step` and scalars;
     faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`; replicates: one column per
     ``metric|extractor``; voices: float32 ``[T]`` at 16 kHz of the same identities, of which 2.5 s are kept;
-    det_cmc: the columns of `RunRecord.det_cmc`.
+    det_cmc: the columns of `RunRecord.det_cmc`; draws: uint8 ``[P, D, 3, H, W]``, several faces for each of the first
+    of these identities.
 
     Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
     _check_frames(record, per_identity, curve)
-    _check_media(record, [images for images in (faces, true_faces) if images is not None], voices)
+    _check_media(record, [images for images in (faces, true_faces) if images is not None], voices, draws)
     kept: dict[str, tuple[str, Any, Callable[[Path, Any], object]]] = {
         "per_identity": ("per-identity.parquet", per_identity, _write_parquet),
         "replicates": ("replicates.parquet", replicates, _write_parquet),
@@ -227,6 +237,7 @@ def save(
         "faces": ("faces.png", faces, write_strip),
         "true_faces": ("true-faces.png", true_faces, write_strip),
         "voices": ("voices.flac", voices, write_voices),
+        "draws": ("draws.png", draws, write_draws),
     }
     names: dict[str, Any] = dict.fromkeys(kept)
     for field, (ending, content, write_file) in kept.items():
@@ -403,6 +414,7 @@ def check_side_files(record: RunRecord) -> None:
     record.curve()
     record.det_cmc()
     record.voices()
+    record.draws()
     size = record.benchmark.image_size
     for side in STRIPS:
         faces = record.faces(side)
@@ -430,9 +442,14 @@ def _check_frames(record: RunRecord, per_identity: pd.DataFrame, curve: pd.DataF
         )
 
 
-def _check_media(record: RunRecord, strips: Sequence[ByteArray], voices: Sequence[FloatArray] | None) -> None:
+def _check_media(
+    record: RunRecord,
+    strips: Sequence[ByteArray],
+    voices: Sequence[FloatArray] | None,
+    draws: ByteArray | None,
+) -> None:
     """Raise unless the data set allows pictures and voices, and there is one for each named identity."""
-    for what, is_there in (("face", bool(strips)), ("voice", voices is not None)):
+    for what, is_there in (("face", bool(strips) or draws is not None), ("voice", voices is not None)):
         if is_there and not record.benchmark.media_shareable:
             raise BenchError(
                 f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
@@ -443,3 +460,5 @@ def _check_media(record: RunRecord, strips: Sequence[ByteArray], voices: Sequenc
         check_faces(record.stem, images, expected)
     if voices is not None:
         check_voices(record.stem, voices, expected)
+    if draws is not None:
+        check_draws(record.stem, draws, expected)

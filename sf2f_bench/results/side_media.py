@@ -67,6 +67,41 @@ def read_strip(path: Path, count: int) -> ByteArray:
     return np.stack(np.split(strip, count, axis=1)).transpose(0, 3, 1, 2)
 
 
+def check_draws(record: str, images: ByteArray, most: int) -> None:
+    """Raise BenchError unless `images` is uint8 ``[P, D, 3, S, S]``, P up to `most`; record: for the message."""
+    right = images.dtype == np.uint8 and images.ndim == 5 and images.shape[2] == 3 and images.shape[1] > 1
+    if not right or images.shape[3] != images.shape[4] or not 1 <= len(images) <= most:
+        raise BenchError(
+            f"{record}: expected draws uint8 [1 to {most}, 2 or more, 3, S, S] of the first files.face_identities, "
+            f"got {images.dtype} {list(images.shape)}"
+        )
+
+
+def write_draws(path: Path, images: ByteArray) -> None:
+    """uint8 ``[P, D, 3, S, S]`` -> one PNG, a column a person and a row a draw."""
+    people, draws, _, height, width = images.shape
+    write_strip(path, images.transpose(0, 2, 1, 3, 4).reshape(people, 3, draws * height, width))
+
+
+def read_draws(path: Path, size: int, most: int) -> ByteArray:
+    """The inverse of `write_draws`, of faces of `size` pixels. Raises BenchError for any other file."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+        raise BenchError(
+            f"{path}: expected a PNG of draws, got {clean(str(error), 200)}; run again"
+        ) from error
+    people, draws = width // size, height // size
+    if width % size or height % size or not 1 <= people <= most or draws < 2:
+        raise BenchError(
+            f"{path}: {width} x {height} pixels cannot be several faces of {size} pixels for each of up to {most} "
+            "people; run again"
+        )
+    columns = read_strip(path, people)  # [P, 3, D * S, S]
+    return columns.reshape(people, 3, draws, size, size).transpose(0, 2, 1, 3, 4)
+
+
 def write_voices(path: Path, voices: Sequence[FloatArray]) -> None:
     """Waveforms ``[T]`` -> one FLAC of 16 bits in which each has `VOICE_SAMPLES`, cut or followed by silence."""
     together = np.zeros((len(voices), VOICE_SAMPLES), dtype=np.float32)

@@ -17,6 +17,7 @@ from sf2f_bench.benchmarks import Benchmark
 from sf2f_bench.metrics.common import card_of
 from sf2f_bench.metrics.relations import Stated, contradictions
 from sf2f_bench.protocols.catalogue import protocol_named
+from sf2f_bench.protocols.names import MOST_DRAWS
 from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.results.recomputation import score_faults
 from sf2f_bench.results.records import SIDE_FILES, BenchmarkPart, RunRecord, load, seals_of
@@ -209,8 +210,11 @@ def _unclaimed(table: pd.DataFrame, what: str, known: set[str]) -> Iterator[str]
 def _own_cards(part: BenchmarkPart) -> Mapping[tuple[str, int], MetricCard]:
     """The metrics that this package itself has for such a benchmark, by name and version; none for an unknown one."""
     benchmark = Benchmark(part.name, part.dataset, gallery_size=part.gallery_size, ks=part.ks)
+    people = part.identities.test
     try:
-        metrics = protocol_named(part.protocol).metrics(benchmark, part.identities.test)
+        protocol = protocol_named(part.protocol)
+        of_draws = protocol.metrics_of_draws(benchmark, people, *range(2, MOST_DRAWS + 1))
+        metrics = [*protocol.metrics(benchmark, people), *of_draws]
     except BenchError:
         return {}
     own = (
@@ -266,6 +270,10 @@ def _strips(record: RunRecord) -> Iterator[str]:
     names, size = record.files.face_identities, record.benchmark.image_size
     strips: Sequence[Literal["faces", "true_faces"]] = ("faces", "true_faces")
     present = [side for side in strips if record.path_of(side)]
+    if record.path_of("draws"):
+        record.draws()
+        if not record.benchmark.media_shareable:
+            yield f"the media of {record.benchmark.dataset} may not be shared, but draws are beside it"
     if present and not record.benchmark.media_shareable:
         yield f"the media of {record.benchmark.dataset} may not be shared, but {', '.join(present)} are beside it"
     if present and (strangers := set(names) - set(record.per_identity()["identity"])):

@@ -39,6 +39,7 @@ from sf2f_bench.registry import (
     unknown,
 )
 from sf2f_bench.results.records import Finding, RunRecord, load
+from sf2f_bench.runs.costs import cost_of_a_face
 from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.runs.stages import (
     Run,
@@ -389,13 +390,18 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     training, seconds = _timed(lambda: trained(run, system))
     if not run.machine.is_main:
         return
+    made: Any
+    costs: dict[str, int | float] = {}
     if isinstance(system, Anchor):
         made = system.answer(run.evaluation)
         _check_answer(run, system, made)
     else:
         made = generated(run, system, keys["faces"])
+        costs = cost_of_a_face(run, system)
     made_with = _card(system), system.recipe, seed, run.config.budget, run.device.type
-    provenance = Provenance(keys["record"], *made_with, seconds, train_seconds=training["seconds"])
+    provenance = Provenance(
+        keys["record"], *made_with, seconds, train_seconds=training["seconds"], costs=costs
+    )
     records.add_new(_scored(run, provenance, made, training["curve"]))
 
 
@@ -416,4 +422,5 @@ def _scored(run: Run, provenance: Provenance, answer: Any, curve: Sequence[Mappi
         found, seconds = _timed(lambda: run.protocol.score(run.evaluation, answer))
         bar.advance()
     provenance = replace(provenance, wall_seconds=provenance.wall_seconds + seconds, findings=run.findings)
-    return save_record(run.evaluation, found, provenance, run.folder, answer.faces, curve)
+    draws = getattr(answer, "draws", None)  # what sf2f-paper keeps has none
+    return save_record(run.evaluation, found, provenance, run.folder, answer.faces, curve, draws)

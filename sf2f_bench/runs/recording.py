@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
+PEOPLE_DRAWN, DRAWS_KEPT = 6, 8  # of how many of these it keeps several draws, and how many
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Provenance:
     train_seconds: float = 0.0
     notes: tuple[str, ...] = ()
     findings: tuple[records.Finding, ...] = ()
+    costs: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of one face, as `costs.cost_of_a_face` gives them
 
 
 def save_record(
@@ -62,10 +66,11 @@ def save_record(
     folder: Path,
     faces: ByteArray | None = None,
     curve: Sequence[Mapping[str, Any]] = (),
+    draws: ByteArray | None = None,
 ) -> Path:
     """Write the record of `found` into `folder` and return its path.
 
-    faces: uint8 ``[N, 3, H, W]`` of the identities in `found.rows`, in their order.
+    faces: uint8 ``[N, 3, H, W]`` of the identities in `found.rows`, in their order; draws: ``[K, N, 3, H, W]``.
     """
     assert found.rows is not None
     names = [identity.id for identity, keep in zip(evaluation.identities, found.rows, strict=True) if keep]
@@ -86,6 +91,7 @@ def save_record(
             wall_seconds=provenance.wall_seconds,
             train_seconds=provenance.train_seconds,
             peak_memory_mb=peak_memory_mb(),
+            **provenance.costs,
         ),
         files=records.SideFiles(face_identities=tuple(names[:shown])),
         created=datetime.now(UTC),
@@ -104,6 +110,9 @@ def save_record(
         _voices(evaluation.dataset, names[:shown]) if provenance.card.purpose == "true-photo" else None,
         pd.DataFrame({name: pd.Series(column) for name, column in found.curves.items()})
         if found.curves
+        else None,
+        draws[:DRAWS_KEPT, : min(PEOPLE_DRAWN, shown)].swapaxes(0, 1)
+        if shown and draws is not None
         else None,
     )
 

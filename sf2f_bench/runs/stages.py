@@ -46,6 +46,7 @@ from sf2f_bench.types import (
     DatasetSource,
     HasWeights,
     Identity,
+    OneToMany,
     SpeechToFace,
     StartsFromAnother,
     TorchExtractor,
@@ -175,13 +176,25 @@ def keys_of(run: Run, row: Anchor | SpeechToFace) -> dict[str, str]:
     extractors = {key: keyed(extractor) for key, extractor in run.evaluation.extractors.items()}
     train = _train_key(run, row)
     parts = {"model": train, "protocol": run.protocol.name, "stage": STAGES["generate"]}
+    draws = draws_of(run, row)
+    if draws > 1:
+        parts["draws"] = draws
     faces = hash_of({**parts, **run.protocol.key_parts(extractors)})
-    return {"train": train, "faces": faces, "record": record_key(run, faces)}
+    return {"train": train, "faces": faces, "record": record_key(run, faces, draws)}
 
 
-def record_key(run: Run, faces: str) -> str:
+def draws_of(run: Run, row: Anchor | SpeechToFace) -> int:
+    """How many faces a row generates for each voice: several where it says that it draws them."""
+    drawn = isinstance(row, OneToMany) and row.one_to_many and run.protocol.asks_draws
+    return run.config.draws if drawn and not isinstance(row, Anchor) else 1
+
+
+def record_key(run: Run, faces: str, draws: int = 1) -> str:
     """The name of the record of an artefact of faces: with the benchmark, its metrics and extractors."""
-    metrics = run.protocol.metrics(run.benchmark, len(run.evaluation.identities))
+    people = len(run.evaluation.identities)
+    metrics = [*run.protocol.metrics(run.benchmark, people)]
+    if draws > 1:
+        metrics += run.protocol.metrics_of_draws(run.benchmark, people, draws)
     benchmark = {
         "name": run.benchmark.name,
         "version": run.benchmark.version,
@@ -337,11 +350,11 @@ def _context(
 def generated(run: Run, system: SpeechToFace, key: str) -> Any:
     """What the protocol keeps of a trained system's faces of the test identities, generated once."""
 
+    ready = TrainedSystem(system, run.store_for(system), run.device, run.config.seed, draws_of(run, system))
+
     def make(path: Path) -> None:
-        ready = TrainedSystem(system, run.store_for(system), run.device, run.config.seed)
         run.protocol.generate(run.evaluation, ready, run.reporter, path)
 
     path = run.config.cache / "faces" / f"{key}.safetensors"
     made = kept(path, make, run.protocol.load, run.reporter.say)
-    ready = TrainedSystem(system, run.store_for(system), run.device, run.config.seed)
     return run.protocol.with_disturbed(run.evaluation, ready, run.reporter, made, path.parent, key)

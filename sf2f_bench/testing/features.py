@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH, CLASSES = 8, 10
 PHOTOS = 3  # of everybody
+DRAWS = 8  # faces for each voice
 STRATA = {"G": ("f", "m"), "N": ("here", "there"), "A": ("20s", "30s"), "GNA": ("one", "other")}
 
 
@@ -58,6 +59,7 @@ def _faces(real: Features, like: Matrix, noise: float, seed: int) -> Features:
     faces = unit(like, random, noise)
     repeats = np.stack([unit(faces, random, 0.1) for _ in range(2)])
     likeness = random.uniform(0.5, 1.0, len(faces))
+    draws = np.stack([faces, *(unit(faces, random, 0.1) for _ in range(DRAWS - 1))])
     return locked(
         Features(
             real.identities,
@@ -65,6 +67,7 @@ def _faces(real: Features, like: Matrix, noise: float, seed: int) -> Features:
             faces,
             probabilities_of(faces),
             repeat_faces=repeats,
+            draws=draws,
             training_likeness=likeness,
         )
     )
@@ -95,6 +98,7 @@ def locked(features: Features) -> Features:
         "samples",
         "probabilities",
         "repeat_faces",
+        "draws",
         "photos",
         "owners",
         "training_photos",

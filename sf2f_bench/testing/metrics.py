@@ -38,7 +38,8 @@ from sf2f_bench.types import (
 )
 
 ROLES = [role for role in get_args(Role) if role != "none"]
-NEEDS = OF_EVERY_EXTRACTOR | {"takes", "photos", "training_photos", "training_likeness", "G", "N", "A", "GNA"}
+OF_JUDGE = {"takes", "draws", "photos", "training_photos", "training_likeness", "G", "N", "A", "GNA"}
+NEEDS = OF_EVERY_EXTRACTOR | OF_JUDGE
 NAME = re.compile(r"[^\s|]+")
 FEWEST = 24  # people, where the metric is content with fewer
 ROUNDING = 1e-6  # relative, of sums in another order

@@ -29,7 +29,7 @@ from sf2f_bench.testing.frontends import check_features, check_normalise, check_
 from sf2f_bench.testing.world import tiny_store
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.training.checkpoint import Stateful
-from sf2f_bench.types import ModelCard, ModelSettings, SpeechToFace, TrainedAnchor
+from sf2f_bench.types import ModelCard, ModelSettings, OneToMany, SpeechToFace, TrainedAnchor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SEED = 1
@@ -337,6 +337,18 @@ def generate_treats_each_voice_alone(trial: ModelTrial) -> None:
     expect(difference <= ROUNDING, wanted, f"{difference} grey levels of difference", remedy)
 
 
+def draws_differ_where_it_says_so(trial: ModelTrial) -> None:
+    """A system that says that it generates another face each time does so for generators of two seeds."""
+    system = trial.fitted[0]
+    if not (isinstance(system, OneToMany) and system.one_to_many):
+        return
+    first, second = (trial.generate(trial.voices, seed=seed) for seed in (0, 1))
+    same = [number for number, faces in enumerate(zip(first, second, strict=True)) if torch.equal(*faces)]
+    remedy = "take the noise from `generator`, or leave `one_to_many` out"
+    expected = "another face for each voice from generators of two seeds, as `one_to_many` says"
+    expect(not same, expected, f"the same face for {len(same)} of {len(first)} voices", remedy)
+
+
 TRAINING_CHECKS: tuple[Callable[[ModelTrial], None], ...] = (
     recipe_can_be_hashed,
     frontend_keeps_its_contract,
@@ -353,4 +365,5 @@ MODEL_CHECKS: tuple[Callable[[ModelTrial], None], ...] = (
     generate_repeats_itself,
     state_survives_a_file,
     generate_treats_each_voice_alone,
+    draws_differ_where_it_says_so,
 )

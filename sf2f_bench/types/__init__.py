@@ -43,6 +43,7 @@ from sf2f_bench.types.plugins import (
     HasWeights,
     KnownLaw,
     Metric,
+    OneToMany,
     Photo,
     ReadsOfficialWeights,
     SpeechToFace,

@@ -124,7 +124,7 @@ class MetricCard:
     quantity: the field's term without parameters, "recall"; parameters: what tells metrics of one quantity apart, by
     the words "k", "gallery" (a size, or "full"), "galleries" (so many fixed ones), "similarity" (where it is not the
     cosine), "stratum", "distractors", "seconds", "far", "subgroup", "disturbance",
-    "parts", "neighbours", "faces", "deviation".
+    "best of" and "mean of" (so many faces for one voice), "parts", "neighbours", "faces", "deviation".
     heading: of its column (empty: its name); headings: what the numbers of published networks are called instead, by
     `ExtractorCard.convention`: ``{"inception": "FID"}``. factor: what tables multiply by. bounds: smallest and largest
     value, None where there is none. chance: the value of guessing. margin, decides, shown: for the gate; by which

@@ -117,7 +117,9 @@ class Answer:
 
     Beside `faces`, all of the same identities in the same order:
     shorter: ``{seconds of speech: faces}``, generated from so much of the voice and no more;
-    repeat_faces: uint8 ``[2, N, 3, H, W]``, generated from two disjoint sets of each person's recordings.
+    repeat_faces: uint8 ``[2, N, 3, H, W]``, generated from two disjoint sets of each person's recordings;
+    draws: uint8 ``[K, N, 3, H, W]``, K faces for each voice by a system that draws them (`OneToMany`), the first of
+    which is `faces`; None where there is one face for a voice.
 
     disturbed: by the names of `protocols.names.DISTURBANCES` the answer to the voices of the first identities (a
     gallery of them) disturbed, or the reason why there is none; empty for what hears no voice.
@@ -129,6 +131,7 @@ class Answer:
     rows: NDArray[np.bool_] | None = None
     shorter: dict[float, ByteArray] = field(default_factory=dict)
     repeat_faces: ByteArray | None = None
+    draws: ByteArray | None = None
     disturbed: Mapping[str, Answer | str] = field(default_factory=dict)
 
 
@@ -143,7 +146,8 @@ class Features:
     recognises: False for a network that tells pictures apart and not people (Inception): distributions alone.
 
     On the generated side only: repeat_faces ``[2, N, D]``: embeddings of faces from two disjoint sets of recordings;
-    needs, records and stored files call them "takes".
+    needs, records and stored files call them "takes"; draws ``[K, N, D]``: embeddings of several faces for each voice,
+    of which the first is that of `embeddings`.
 
     On the true side only: photos ``[M, D]`` with owners ``[M]``: every photo of the gallery and the row it
     belongs to; training_photos ``[T, D]``: of the training split; strata: what is known of the identities,
@@ -161,6 +165,7 @@ class Features:
     own_space: bool = False
     recognises: bool = True
     repeat_faces: FloatArray | None = None
+    draws: FloatArray | None = None
     photos: FloatArray | None = None
     owners: NDArray[np.int64] | None = None
     training_photos: FloatArray | None = None
@@ -174,7 +179,7 @@ class Features:
         have = {"ranking"} if self.recognises else set()
         if self.recognises and not self.own_space:
             have.add("embeddings")
-        optional = {"takes": self.repeat_faces}
+        optional = {"takes": self.repeat_faces, "draws": self.draws}
         names = ("samples", "probabilities", "photos", "training_photos", "training_likeness")
         optional |= {name: getattr(self, name) for name in names}
         have |= {name for name, array in optional.items() if array is not None}

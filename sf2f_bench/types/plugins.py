@@ -159,6 +159,13 @@ class FusesSegments(Protocol):
 
 
 @runtime_checkable
+class OneToMany(Protocol):
+    """A system that says whether it generates another face for the same voice each time."""
+
+    one_to_many: bool
+
+
+@runtime_checkable
 class ReadsOfficialWeights(Protocol):
     """A system's class that takes what the published code of its paper saved."""
 
@@ -207,8 +214,9 @@ class Metric(Protocol):
     name: str  # the field's term with what decides comparability: "recall@10/g100"
     version: int
     higher_is_better: bool
-    # Of the generated side: "ranking", "embeddings", "samples", "probabilities", "takes" (`repeat_faces`); of the true
-    # side: "photos", "training_photos", and strata by letter: "G", "N", "A", "GNA"; of both: "training_likeness".
+    # Of the generated side: "ranking", "embeddings", "samples", "probabilities", "takes" (`repeat_faces`), "draws"; of
+    # the true side: "photos", "training_photos", and strata by letter: "G", "N", "A", "GNA"; of both:
+    # "training_likeness".
     needs: tuple[str, ...]
     min_n: int
     # `card`, a MetricCard, is optional: a metric without one has a column of its own in the table of further metrics.

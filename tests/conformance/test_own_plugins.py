@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sf2f_bench.benchmarks import ABLATIONS
+from sf2f_bench.metrics.draws import draw_metrics
 from sf2f_bench.registry import DATASETS, EXTRACTORS, METRICS, MODELS, extractor_named
 from sf2f_bench.testing import check_dataset, check_extractor, check_metric, check_model
 from sf2f_bench.types import DatasetSource, Unavailable
@@ -28,6 +29,19 @@ def test_models(name):
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_metrics(metric):
+    check_metric(metric)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metric
+        for name in METRICS
+        for metric in draw_metrics(METRICS.get(name)(GALLERY, KS, PEOPLE), PEOPLE, 8)
+    ],
+    ids=lambda metric: metric.name,
+)
+def test_metrics_of_draws(metric):
     check_metric(metric)
 
 

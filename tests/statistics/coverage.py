@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from scipy import stats as scipy_stats
 
 from sf2f_bench.metrics import distribution, verification
 from sf2f_bench.metrics.diversity import Diversity, EffectiveFaces
+from sf2f_bench.metrics.draws import draw_metrics
 from sf2f_bench.metrics.matching import Matching
 from sf2f_bench.metrics.quality import MutualInformationScore
 from sf2f_bench.metrics.retrieval import MeanReciprocalRank, MedianRank, Recall
@@ -43,6 +44,7 @@ from tests.statistics.worlds import (
     Random,
     bernoulli,
     embeddings,
+    judge_draws,
     judge_world,
     over_seeds,
     ranks,
@@ -204,11 +206,37 @@ def judged_features(rng: Random, n: int, hears: float) -> tuple[Features, Featur
 def judged(n: int, runs: int, system: str, metrics: Sequence[Metric]) -> list[Outcome]:
     """Every metric on the same worlds. The truth is the mean of the values: what n identities give on average."""
     rng = np.random.default_rng(n)
-    scores = [
-        [metric(*features, rng) for metric in metrics]
-        for features in (judged_features(rng, n, SYSTEMS[system]) for _ in range(runs))
-    ]
-    found = []
+    return _covered(n, system, metrics, rng, (judged_features(rng, n, SYSTEMS[system]) for _ in range(runs)))
+
+
+DRAWS = 8
+DRAWN = {100: 400, 300: 200}  # identities: worlds
+DRAWING = {  # what is heard, and the share of the rest that all draws for a voice have in common
+    "draws hear as sf2f-64": (1.0, 0.0),
+    "draws hear nothing": (0.0, 0.0),
+    "draws are alike": (1.0, 0.7),
+}
+
+
+def drawn(n: int, runs: int, system: str, draws: int = DRAWS) -> list[Outcome]:
+    """As `judged`, every metric of several faces for one voice."""
+    rng, names = np.random.default_rng(n), tuple(map(str, range(n)))
+    gallery = min(n, 100)
+    one_face = [Recall(10, gallery, headline_k=10), verification.VerificationAUC()]
+
+    def features() -> tuple[Features, Features]:
+        templates, faces = judge_draws(rng, n, draws, *DRAWING[system])
+        return Features(names, templates, templates), Features(names, faces[0], faces[0], draws=faces)
+
+    metrics = draw_metrics(one_face, n, draws)  # type: ignore[arg-type]
+    return _covered(n, system, metrics, rng, (features() for _ in range(runs)))
+
+
+def _covered(
+    n: int, system: str, metrics: Sequence[Metric], rng: Random, worlds: Iterable[tuple[Features, Features]]
+) -> list[Outcome]:
+    scores = [[metric(*features, rng) for metric in metrics] for features in worlds]
+    runs, found = len(scores), []
     for metric, column in zip(metrics, zip(*scores, strict=True), strict=True):
         truth = np.mean([score.value for score in column])
         covered = [
@@ -429,6 +457,18 @@ def line(outcome: Outcome) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+HEAD = "| interval of | n | runs | covered | holds |\n|---|---|---|---|---|"
+
+
+def draws_table(say: Callable[[str], object]) -> list[Outcome]:
+    """The metrics of several faces for one voice at full length."""
+    say(HEAD)
+    held = [outcome for system in DRAWING for n, runs in DRAWN.items() for outcome in drawn(n, runs, system)]
+    for outcome in held:
+        say(line(outcome))
+    return held
+
+
 def table(say: Callable[[str], object]) -> bool:
     """Every case at full length; False where one does not hold."""
     say("# Do the intervals cover?\n")
@@ -442,8 +482,7 @@ def table(say: Callable[[str], object]) -> bool:
         "a bootstrap over probes, which does not see that a\nperson's photos are everybody's rivals. Nothing here "
         "holds what other training seeds would give.\n"
     )
-    head = "| interval of | n | runs | covered | holds |\n|---|---|---|---|---|"
-    say(head)
+    say(HEAD)
     held = []
     every = [(retrieval_metrics(n), n, runs, system) for system in SYSTEMS for n, runs in RETRIEVAL.items()]
     every += [(likeness_metrics(), n, runs, "as sf2f-64") for n, runs in LIKENESS.items()]
@@ -451,8 +490,10 @@ def table(say: Callable[[str], object]) -> bool:
         for outcome in judged(n, runs, system, metrics):
             held.append(outcome)
             say(line(outcome))
+    say(f"\nSeveral faces for one voice, {DRAWS} draws:\n")
+    held += draws_table(say)
     say("\nThen the intervals and the paired comparisons, on invented values:\n")
-    say(head)
+    say(HEAD)
     for case in INTERVALS:
         held.append(simulate(case, case.runs or (2000 if case.n <= 100 else 800)))
         say(line(held[-1]))
@@ -472,14 +513,18 @@ def main() -> int:
     """Print the table, or write it to --out line by line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
-    wanted = parser.parse_args().out
+    parser.add_argument(
+        "--draws", action="store_true", help="The metrics of several faces for one voice alone."
+    )
+    given = parser.parse_args()
+    wanted = given.out
     began, lines = time.time(), []
 
     def say(text: str) -> None:
         lines.append(text)
         print(text, flush=True)
 
-    good = table(say)
+    good = all(outcome.holds(CHANCE) for outcome in draws_table(say)) if given.draws else table(say)
     print(f"{time.time() - began:.0f} s", file=sys.stderr)
     if wanted:
         wanted.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.statistics.coverage import (
+    DRAWING,
     INTERVALS,
     NULLS,
     Case,
     Outcome,
+    drawn,
     judged,
     line,
     retrieval_metrics,
@@ -37,6 +39,12 @@ def test_equals_are_told_apart_as_seldom_as_said(case):
 @pytest.mark.parametrize("system", ["as sf2f-64", "hears nothing"])
 def test_retrievals_intervals_cover_on_the_judges_embeddings(system):
     for outcome in judged(50, 120, system, retrieval_metrics(50)):
+        assert outcome.holds(CHANCE), line(outcome)
+
+
+@pytest.mark.parametrize("system", DRAWING)
+def test_intervals_of_several_faces_for_one_voice_cover(system):
+    for outcome in drawn(50, 120, system, draws=4):
         assert outcome.holds(CHANCE), line(outcome)
 
 

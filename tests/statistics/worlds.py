@@ -86,5 +86,19 @@ def judge_world(rng: Random, n: int, hears: float = 1.0) -> tuple[np.ndarray, np
     return templates, *(_at_length_1(rows) for rows in (templates + photo * PHOTO, faces))
 
 
+def judge_draws(
+    rng: Random, n: int, draws: int, hears: float = 1.0, alike: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Templates ``[n, 112]`` and several faces for each voice ``[draws, n, 112]``, as `judge_world` has one.
+
+    alike: the share that all draws for a voice have of what none of them heard, as a variance.
+    """
+    voice, shared = rng.standard_normal((2, n, len(IDENTITY)))
+    noise = np.sqrt(alike) * shared + np.sqrt(1 - alike) * rng.standard_normal((draws, n, len(IDENTITY)))
+    heard = hears * HEARD
+    faces = OFF_CENTRE + FACE * (heard * voice + np.sqrt(1 - heard**2) * noise)
+    return voice * IDENTITY, faces / np.linalg.norm(faces, axis=2, keepdims=True)
+
+
 def _at_length_1(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)

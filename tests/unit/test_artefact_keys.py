@@ -27,6 +27,7 @@ from sf2f_bench.types import ModelSettings
 from tests.tiny import TinyDataset, TinyFrontend
 from tests.unit.test_evaluation import make_evaluation
 
+DRAWING = f"{Path(__file__).with_name('drawing.py')}:Drawing"  # a system that draws its faces
 PINNED = json.loads((Path(__file__).parents[1] / "golden" / "artefact_keys.json").read_text(encoding="utf-8"))
 EMBEDDED = {role: f"embedded-{name}" for role, name in (("judge", "judge"), ("training-loss", "perceptual"))}
 REAL = {"judge": "deepface:ArcFace/1@x", "training-loss": "facenet/1@y"}
@@ -141,6 +142,7 @@ OTHERS = {
     "ks": (1, 5),
     "precision": "bf16",
     "deterministic": True,
+    "draws": 9,
     "compile": "default",
     "models": ("sf2f-64",),
     "ablation": True,
@@ -170,9 +172,8 @@ def test_a_setting_changes_the_artefacts_that_it_says_and_none_before(name):
     plain = run_of(BENCH, {}, EMBEDDED, [])
     settings = {name: OTHERS[name]}
     other = run_of(settings.pop("protocol", BENCH), settings, EMBEDDED, [])
-    changed = [
-        a != b for a, b in zip(keys_of_row(plain, "sf2f-64"), keys_of_row(other, "sf2f-64"), strict=True)
-    ]
+    row = DRAWING if name == "draws" else "sf2f-64"
+    changed = [a != b for a, b in zip(keys_of_row(plain, row), keys_of_row(other, row), strict=True)]
     first = ("model", "faces", "record", "none").index(OPTIONS[name].enters)
     assert changed == [False] * first + [True] * (3 - first)
 
@@ -189,3 +190,25 @@ def test_other_numbers_of_processes_are_other_trainings_of_a_system_and_no_other
     one, two, four = (run_of(BENCH, {"budget": "smoke"}, EMBEDDED, None, count) for count in (1, 2, 4))
     assert len({keys_of_row(run, "sf2f-64-fuser")[0] for run in (one, two, four)}) == 3
     assert keys_of_row(one, "chance") == keys_of_row(two, "chance")
+
+
+def test_the_number_of_draws_is_in_the_keys_of_systems_that_draw_alone():
+    one, other = (run_of(BENCH, {"draws": draws}, EMBEDDED, None) for draws in (8, 16))
+    for name in ("sf2f-64", "voice2face-64", "chance"):
+        assert keys_of_row(one, name) == keys_of_row(other, name)
+    paper = [run_of(PAPER, {"draws": draws}, REAL, []) for draws in (8, 16)]
+    assert keys_of_row(paper[0], DRAWING) == keys_of_row(paper[1], DRAWING)
+    same = run_of(BENCH, {}, EMBEDDED, None)
+    assert keys_of_row(one, DRAWING) == keys_of_row(same, DRAWING)
+    train, faces, record = (
+        a != b for a, b in zip(keys_of_row(one, DRAWING), keys_of_row(other, DRAWING), strict=True)
+    )
+    assert (train, faces, record) == (False, True, True)
+    plain = keys_of_row(one, f"{DRAWING.partition(':')[0]}:Plain")
+    assert plain == keys_of_row(other, f"{DRAWING.partition(':')[0]}:Plain")
+
+
+def test_the_metrics_of_draws_enter_the_record_of_what_draws_alone():
+    run = run_of(BENCH, {}, EMBEDDED, None)
+    assert record_key(run, "faces") == record_key(run, "faces", 1)
+    assert len({record_key(run, "faces", draws) for draws in (1, 2, 3, 8)}) == 4

@@ -14,12 +14,13 @@ from sf2f_bench.testing.checks import expect_card
 from sf2f_bench.testing.metrics import CARD
 from sf2f_bench.types import MetricCard
 
-METRICS = {
-    protocol: {
-        metric.name: metric for metric in protocol_named(protocol).metrics(BENCHMARKS["synthetic-64"], 300)
-    }
-    for protocol in (BENCH, PAPER)
-}
+
+def metrics_of(protocol):
+    named, benchmark = protocol_named(protocol), BENCHMARKS["synthetic-64"]
+    return [*named.metrics(benchmark, 300), *named.metrics_of_draws(benchmark, 300, 8)]
+
+
+METRICS = {protocol: {metric.name: metric for metric in metrics_of(protocol)} for protocol in (BENCH, PAPER)}
 COLUMNS = {  # by protocol and table: heading, priority, in the order of the table
     (BENCH, "retrieval"): [
         ("recall@1 g100", 1),
@@ -66,6 +67,15 @@ COLUMNS = {  # by protocol and table: heading, priority, in the order of the tab
         (f"{term} {what}", priority)
         for term, priority in (("recall@10", 9), ("AUC", 1))
         for what in ("clean", "noise 20 dB", "noise 10 dB", "noise 0 dB", "telephone", "MP3")
+    ],
+    (BENCH, "draws"): [
+        ("recall@10 best of 2 (chance .189)", 9),
+        ("recall@10 best of 4 (chance .341)", 9),
+        ("recall@10 best of 8 (chance .561)", 9),
+        ("recall@10 mean of 8", 8),
+        ("AUC mean of 8", 5),
+        ("diversity for one voice", 7),
+        ("over that between people", 7),
     ],
     (BENCH, "verification"): [
         ("verification AUC", 4),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf2f_bench.metrics import distribution
+from sf2f_bench.metrics.draws import draw_metrics
 from sf2f_bench.metrics.suite import face_metrics, identity_metrics, matching_metrics
 from sf2f_bench.types import BenchError, Features, Score
 
@@ -20,6 +21,7 @@ METRICS = {
     for factory in (identity_metrics, face_metrics, matching_metrics)
     for metric in factory(10, [1, 5, 10], N)
 }
+METRICS |= {metric.name: metric for metric in draw_metrics(identity_metrics(10, [1, 5], N), N, 4)}
 OF_SCALE = (
     "l1",
     "l2",
@@ -27,7 +29,7 @@ OF_SCALE = (
     "frechet-distance/extrapolated",
     "kernel-distance",
 )  # not scale-free
-FIELDS = ("embeddings", "samples", "repeat_faces", "photos", "training_photos")
+FIELDS = ("embeddings", "samples", "repeat_faces", "draws", "photos", "training_photos")
 quick = settings(max_examples=6, deadline=None)
 every_metric = pytest.mark.parametrize("name", METRICS)
 
@@ -55,6 +57,7 @@ def pair(seed: int, d: int = WIDTH) -> tuple[Features, Features]:
         drawn,
         classes / classes.sum(axis=1, keepdims=True),
         repeat_faces=takes,
+        draws=np.concatenate([drawn[None], drawn + random.standard_normal((3, N, d))]),
         training_likeness=random.uniform(0.6, 1.0, N),
     )
     halved = [_each(side, lambda rows: rows.astype(np.float16).astype(np.float64)) for side in (real, fake)]
@@ -122,7 +125,9 @@ def test_one_face_for_all_is_no_better_than_chance(name, constant):
     if score is None:
         return
     floor = metric.card.chance
-    if floor is not None:
+    if "best-of" in name:  # draws that are all alike have none of the luck
+        assert score.value == pytest.approx(metric.recall.card.chance, abs=1e-9)
+    elif floor is not None:
         assert score.value == pytest.approx(floor, abs=1e-9)
     if name.startswith(("diversity", "distinct-faces", "manifold-recall")):
         assert score.value == pytest.approx(
@@ -153,4 +158,11 @@ def test_features_beyond_float16_are_refused():
         fake = _each(pair(0)[1], lambda _: rows)
         if {"probabilities", "training_likeness"} & set(METRICS[name].needs):
             continue  # it reads no features
-        assert score_of(name, pair(0)[0], replace(fake, repeat_faces=np.stack([rows, rows]))) is None
+        assert (
+            score_of(
+                name,
+                pair(0)[0],
+                replace(fake, repeat_faces=np.stack([rows, rows]), draws=np.stack(4 * [rows])),
+            )
+            is None
+        )

@@ -177,6 +177,12 @@ class OtherNames(Small):
         return {"network": self.network}
 
 
+class SaysThatItDraws(Small):
+    """It has the attribute and no noise."""
+
+    one_to_many = True
+
+
 @pytest.mark.parametrize(
     ("model", "check", "words"),
     [
@@ -204,6 +210,7 @@ class OtherNames(Small):
         (GlobalNoise, "generate repeats itself", "take random numbers from `generator` only"),
         (InPlace, "generate repeats itself", "do not work in place"),
         (BatchStatistics, "generate treats each voice alone", "switch to eval()"),
+        (SaysThatItDraws, "draws differ where it says so", "or leave `one_to_many` out"),
     ],
 )
 def test_a_broken_model_fails_its_check(model, check, words):

@@ -1,8 +1,11 @@
-"""A system's faces of the test identities: from all segments, from less speech, and from two recordings apart."""
+"""A system's faces of the test identities: from all segments, from less speech, and from two recordings apart.
+
+A system that draws its faces gives several from all segments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,15 +33,17 @@ def generate(
     device: torch.device,
     noise: torch.Generator,
     advance: Callable[[int], None],
+    draws: Sequence[torch.Generator] = (),
 ) -> Answer:
     """Faces of all test identities, in their order; `advance` is told how many were added.
 
-    store: prepared with the system's front end. noise: the system's source of chance, on `device`.
+    store: prepared with the system's front end. noise: the system's source of chance, on `device`. draws: a source
+    of chance for each further face of everybody, from all segments.
     """
 
-    def faces_of(segments: list[FloatArray]) -> ByteArray:
+    def faces_of(segments: list[FloatArray], chance: torch.Generator = noise) -> ByteArray:
         normalise = system.frontend.normalise
-        return generate_faces(system.generate, segments, normalise, device, noise, advance, store.image_size)
+        return generate_faces(system.generate, segments, normalise, device, chance, advance, store.image_size)
 
     segments = segments_of(store, system.frontend)
     faces = faces_of(segments)
@@ -48,7 +53,8 @@ def generate(
     }
     repeats = repeat_segments(store, system.frontend)
     repeat_faces = None if repeats is None else np.stack([faces_of(part) for part in repeats])
-    return Answer(faces, shorter=shorter, repeat_faces=repeat_faces)
+    drawn = np.stack([faces, *(faces_of(segments, chance) for chance in draws)]) if draws else None
+    return Answer(faces, shorter=shorter, repeat_faces=repeat_faces, draws=drawn)
 
 
 def with_disturbed(
@@ -87,7 +93,8 @@ def with_disturbed(
 
 def save(answer: Answer, path: Path) -> None:
     """Write the faces into one safetensors file, atomically."""
-    arrays = {"faces": answer.faces, "takes": answer.repeat_faces}
+    drawn = None if answer.draws is None else answer.draws[1:]  # the first are the faces
+    arrays = {"faces": answer.faces, "takes": answer.repeat_faces, "draws": drawn}
     arrays |= {f"faces {seconds:g}": faces for seconds, faces in answer.shorter.items()}
     save_tensors(path, {name: torch.from_numpy(a) for name, a in arrays.items() if a is not None})
 
@@ -96,4 +103,10 @@ def load(path: Path) -> Answer:
     """Read what `save` wrote."""
     arrays = {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
     shorter = {float(name.split()[1]): faces for name, faces in arrays.items() if " " in name}
-    return Answer(arrays["faces"], shorter=dict(sorted(shorter.items())), repeat_faces=arrays.get("takes"))
+    faces, drawn = arrays["faces"], arrays.get("draws")
+    return Answer(
+        faces,
+        shorter=dict(sorted(shorter.items())),
+        repeat_faces=arrays.get("takes"),
+        draws=None if drawn is None else np.concatenate([faces[None], drawn]),
+    )

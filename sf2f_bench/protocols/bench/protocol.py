@@ -51,6 +51,7 @@ class BenchProtocol(EvaluationProtocol[Answer]):
     legend = "In brackets 95 % intervals; ± standard deviation over parts."
     is_default = True
     asks_attribute_judges = True
+    asks_draws = True
     tables = (
         TableSpec("retrieval", "Who is it? Retrieval, by the judge", main=True),
         TableSpec("likeness", "How alike? Similarity and distributions, by the judge", main=True),
@@ -65,6 +66,7 @@ class BenchProtocol(EvaluationProtocol[Answer]):
         TableSpec(
             "disturbance", "Robustness: from 5 s of the first voices, as they are and disturbed, by the judge"
         ),
+        TableSpec("draws", "One voice, several faces, by the judge"),
         TableSpec(
             "traits",
             "Trait by trait: errors over those of one guess for everybody",
@@ -90,22 +92,47 @@ class BenchProtocol(EvaluationProtocol[Answer]):
 
         return all_metrics(benchmark, identities)
 
+    def metrics_of_draws(self, benchmark: Benchmark, identities: int, *draws: int) -> Sequence[NamedMetric]:
+        """The best and the mean of the draws, and how varied the faces for one voice are."""
+        from sf2f_bench.protocols.bench.scoring import all_metrics_of_draws
+
+        return all_metrics_of_draws(benchmark, identities, *draws)
+
+    def notes(self, records: Sequence[RunRecord]) -> list[str]:
+        """Which rows generated several faces for a voice, and what their other columns are about."""
+        drawn: dict[str, int] = {}
+        for record in records:
+            counts = [score.card.parameters.get("best of", 0) for score in record.scores]
+            if most := max(map(int, counts), default=0):
+                drawn[record.system.label] = max(most, drawn.get(record.system.label, 0))
+        if not drawn:
+            return []
+        rows = ", ".join(f"{label} ({count})" for label, count in drawn.items())
+        return [
+            f"Several faces for each voice were drawn by {rows}; all other rows have one draw and are not in the table "
+            '"One voice, several faces". In the other tables a row is scored by its first draw.'
+        ]
+
     def generate(
         self, evaluation: Evaluation, trained: TrainedSystem, reporter: Reporter, path: Path
     ) -> None:
-        """Faces from all segments, from less speech, and from two recordings apart."""
+        """Faces from all segments, from less speech, and from two recordings apart; and the further draws."""
         import torch
 
         from sf2f_bench.protocols.bench.generation import FACES_PER_IDENTITY, generate, save
 
         system, device = trained.system, trained.device
         noise = torch.Generator(device=device).manual_seed(seed_of(trained.seed, "generate"))
-        total = FACES_PER_IDENTITY * len(evaluation.identities)
+        draws = [
+            torch.Generator(device=device).manual_seed(seed_of(trained.seed, "draw", number))
+            for number in range(1, trained.draws)
+        ]
+        total = (FACES_PER_IDENTITY + len(draws)) * len(evaluation.identities)
         with reporter.bar(f"generate {system.card.label} (faces)", total) as bar:
-            save(generate(system, trained.store, device, noise, bar.advance), path)
+            save(generate(system, trained.store, device, noise, bar.advance, draws), path)
 
     def load(self, path: Path) -> Answer:
-        """As `Answer`, with `shorter` and `repeat_faces`."""
+        """As `Answer`, with `shorter`, `repeat_faces` and `draws`."""
         from sf2f_bench.protocols.bench.generation import load
 
         return load(path)

@@ -23,6 +23,7 @@ from sf2f_bench.metrics.common import card_of, missing_needs
 from sf2f_bench.metrics.distribution import ClipDiscrepancy
 from sf2f_bench.metrics.disturbances import UnderDisturbance
 from sf2f_bench.metrics.diversity import LpipsDiversity
+from sf2f_bench.metrics.draws import draw_metrics
 from sf2f_bench.metrics.lengths import AtLength, with_curve
 from sf2f_bench.metrics.retrieval import identified_by_rank, ranking_of
 from sf2f_bench.metrics.subgroups import known_subgroups, subgroup_scores, with_subgroups
@@ -35,7 +36,7 @@ from sf2f_bench.results import records
 from sf2f_bench.types import Answer, ExtractorCard, Features, Metric, Role, Score
 
 if TYPE_CHECKING:
-    from sf2f_bench.types import FloatArray
+    from sf2f_bench.types import ByteArray, FloatArray
 
 OF_PICTURES = {"samples", "probabilities"}  # needs that every extractor meets; for others it must recognise
 OF_EVERY_EXTRACTOR = OF_PICTURES | {"ranking", "embeddings"}
@@ -51,6 +52,7 @@ MISSING = {  # what is missing -> why, in words
     "GNA": "not all of gender, nationality and age are known",
     "training_likeness": "needs faces, which this row does not give",
     "takes": "needs faces from two recordings of everybody, which this row does not give",
+    "draws": "needs several faces for each voice, and this row generates one",
 }
 
 
@@ -77,6 +79,13 @@ def all_metrics(benchmark: Benchmark, identities: int) -> list[NamedMetric]:
         metric for name, metric in (OF_ONE_NETWORK | OF_GENERATED_ALONE).items() if name in benchmark.further
     ]
     return [*metrics, *curve, *known_subgroups(metrics), *disturbed, *ATTRIBUTE_METRICS, *TRAIT_METRICS, *own]
+
+
+def all_metrics_of_draws(benchmark: Benchmark, identities: int, *draws: int) -> list[NamedMetric]:
+    """Every metric of so many faces for one voice that a record may hold, for so many test identities."""
+    of_one_face = metrics_for(benchmark, identities)
+    found = (metric for count in draws for metric in draw_metrics(of_one_face, identities, count))
+    return [*{metric.name: metric for metric in found}.values()]
 
 
 def score(evaluation: Evaluation, answer: Answer) -> Scores:
@@ -147,6 +156,9 @@ def _score_by_extractor(evaluation: Evaluation, found: Scores, key: str, answer:
         return
     _add_subgroups(found, real, fake, metrics, extractor, role)
     found.curves = _curves(real, fake)
+    if fake.draws is not None:
+        drawn = draw_metrics(metrics, len(real.identities), len(fake.draws))
+        _add_scores(found, drawn, real, fake, extractor, role)
     _add_disturbed(found, evaluation, key, answer, metrics)
     for seconds, faces in answer.shorter.items():  # the curve's last point is the plain metric
         fake = Features(real.identities, evaluation.embed(key, faces)[0])
@@ -206,13 +218,19 @@ def _generated(evaluation: Evaluation, key: str, answer: Answer, names: tuple[st
         queries = (answer.embeddings or {}).get(key)
         return None if queries is None else Features(names, queries)
     embeddings, probabilities = evaluation.embed(key, answer.faces)
-    repeats = None
-    if answer.repeat_faces is not None and key == "judge":
-        repeats = np.stack([evaluation.embed(key, faces)[0] for faces in answer.repeat_faces])
-    fake = Features(names, embeddings, embeddings, probabilities, recognises=recognises, repeat_faces=repeats)
+    fake = Features(names, embeddings, embeddings, probabilities, recognises=recognises)
     if key != "judge":
         return fake
-    return replace(fake, training_likeness=evaluation.training_pictures.likeness(answer.faces))
+
+    def each(several: ByteArray | None) -> FloatArray | None:
+        return None if several is None else np.stack([evaluation.embed(key, faces)[0] for faces in several])
+
+    return replace(
+        fake,
+        repeat_faces=each(answer.repeat_faces),
+        draws=each(answer.draws),
+        training_likeness=evaluation.training_pictures.likeness(answer.faces),
+    )
 
 
 def _is_asked(metric: Metric, fake: Features) -> bool:
