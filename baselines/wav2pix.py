@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.voice2face import total
 from baselines.voice2face_wen import to_bytes, unit_pixels
-from sf2f_bench import BenchError, ModelCard, ModelSettings, RawWaveform, scaled, scheduled
+from sf2f_bench import BenchError, ModelCard, ModelSettings, RawWaveform, learning_rate, scaled, scheduled
 
 if TYPE_CHECKING:
     from sf2f_bench import TrainContext, TrainingData
@@ -130,6 +130,8 @@ COMMON: dict[str, Any] = {
     "lr": 1e-4,  # of voice encoder, generator and classifier
     "discriminator_lr": 4e-4,
     "betas": (0.5, 0.999),
+    "decay_from": 1.0,  # share of the steps after which both rates fall linearly ...
+    "final_lr": 1.0,  # ... to this share of them; in the paper budget they stay as they are
     "dropout": 0.5,
     "real": 0.9,  # what the discriminator is to say of a true pair: smoothed on this side alone
     "weights": {"adversarial": 1.0, "features": 100.0, "pixel": 50.0, "identity": 20.0},
@@ -257,7 +259,8 @@ class Wav2Pix64:
                 judged = discriminator_losses(
                     fake.detach(), real, embedding.detach(), discriminator, recipe["real"]
                 )
-            context.update(discriminator_adam, total(judged))
+            rate = learning_rate(step, recipe)
+            context.update(discriminator_adam, total(judged), rate * recipe["discriminator_lr"] / recipe["lr"])
             discriminator.requires_grad_(False)
             with context.autocast():
                 terms = generator_losses(
@@ -269,7 +272,7 @@ class Wav2Pix64:
                     discriminator,
                     recipe["weights"],
                 )
-            context.update(adam, total(terms))
+            context.update(adam, total(terms), rate)
             discriminator.requires_grad_(True)
             context.log(batch.identities, **terms, **judged)
         networks.eval()
