@@ -70,7 +70,9 @@ class RawWaveform:
         """
         speech = DETECTOR.speech(waveform)
         check_level(DETECTOR.of_signal(speech))
-        sound = speech / float(np.abs(speech.astype(np.int32)).max())  # not silent: it has the level of speech
+        sound = speech / float(
+            np.abs(speech.astype(np.int32)).max()
+        )  # not silent: it has the level of speech
         sound[1:] -= self.preemphasis * sound[:-1]
         columns = len(sound) // STEP
         return np.ascontiguousarray(sound[: columns * STEP].reshape(columns, STEP).T, np.float32)

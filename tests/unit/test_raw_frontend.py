@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_columns_read_one_after_another_are_the_speech(speech: np.ndarray, preem
     assert features.dtype == np.float32
     assert features.shape == (160, len(kept) // 160)
     level = kept / max(abs(int(kept.min())), int(kept.max()))
-    expected = [level[0]] + [now - preemphasis * before for before, now in zip(level, level[1:], strict=False)]
+    expected = [level[0]] + [now - preemphasis * before for before, now in pairwise(level)]
     np.testing.assert_allclose(features.T.ravel(), expected[: features.size], atol=1e-6)
 
 

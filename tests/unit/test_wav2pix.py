@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -96,15 +97,13 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def test_the_networks_have_the_published_size() -> None:
     channels = [1, 16, 32, 128, 256, 512, 1024]
-    convolutions = sum(15 * a * b + 3 * b for a, b in zip(channels, channels[1:], strict=False))
+    convolutions = sum(15 * a * b + 3 * b for a, b in pairwise(channels))
     fully_connected = 4096 * 256 + 256 + 256 * 128 + 128 + 128 * 128 + 128
     assert parameters(VoiceEncoder(1.0)) == convolutions + fully_connected
     faces = [128, 512, 256, 128, 64, 3]
-    assert parameters(FaceGenerator(1.0)) == sum(
-        16 * a * b for a, b in zip(faces, faces[1:], strict=False)
-    )
+    assert parameters(FaceGenerator(1.0)) == sum(16 * a * b for a, b in pairwise(faces))
     seen = [3, 64, 128, 256, 512]
-    looking = sum(16 * a * b for a, b in zip(seen, seen[1:], strict=False))
+    looking = sum(16 * a * b for a, b in pairwise(seen))
     assert parameters(Discriminator(1.0)) == looking + 16 * (512 + 128)
 
 
@@ -205,7 +204,9 @@ def test_losses_against_a_plain_computation() -> None:
     }
     torch.testing.assert_close(found, expected)
     found = wav2pix.generator_losses(fake, real, embedding, logits, labels, discriminator, WEIGHTS)
-    chosen = torch.stack([logits[row].exp()[label] / logits[row].exp().sum() for row, label in enumerate(labels)])
+    chosen = torch.stack(
+        [logits[row].exp()[label] / logits[row].exp().sum() for row, label in enumerate(labels)]
+    )
     expected = {
         "pixel": 50 * (fake - real).abs().sum() / fake.numel(),
         "identity": 20 * -chosen.log().mean(),
@@ -289,7 +290,9 @@ def test_a_step_in_either_precision_is_finite(precision: str, tmp_path: Path) ->
     context = TrainContext(tmp_path, "wav2pix-64", 3, machine, None, Reporter())
     Wav2Pix64(ModelSettings(64, "smoke", "cpu", 0.06, 2)).fit(People(), context)
     points = [point for point in context.curve if "pixel" in point]
-    assert np.isfinite([value for point in points for value in point.values() if isinstance(value, float)]).all()
+    assert np.isfinite(
+        [value for point in points for value in point.values() if isinstance(value, float)]
+    ).all()
 
 
 # ---------------------------------------------------------------- faces
