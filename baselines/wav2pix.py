@@ -61,6 +61,12 @@ class VoiceEncoder(nn.Module):
         return self.project(self.windows(self.convolutions(samples)).mean(dim=2))
 
 
+def normed(layer: nn.Module) -> Tensor:
+    """The weight of a layer with spectral norm, in full precision whatever the run's."""
+    with torch.autocast(next(layer.parameters()).device.type, enabled=False):
+        return layer.weight
+
+
 class FaceGenerator(nn.Module):
     """Transposed convolutions: ``[B, E]`` -> image ``[B, 3, 64, 64]``, -1..1.
 
@@ -84,12 +90,16 @@ class FaceGenerator(nn.Module):
         """masks: ``[B, sum of `dropped`]``, by which the hidden stages are multiplied; None in evaluation."""
         images = embedding[:, :, None, None]
         kept = masks.split(self.dropped, dim=1) if masks is not None else [None] * len(self.dropped)
-        for layer, mask in zip(self.layers, kept, strict=False):  # the last layer has none
-            images = layer(images)
+        for stage, mask in enumerate(kept):
+            images = self._enlarged(images, stage)
             if mask is not None:
                 images = images * mask.to(images.dtype).view_as(images)
             images = F.relu(images)
-        return torch.tanh(self.layers[-1](images))
+        return torch.tanh(self._enlarged(images, len(kept)))
+
+    def _enlarged(self, images: Tensor, stage: int) -> Tensor:
+        stride, padding = (2, 1) if stage else (1, 0)
+        return F.conv_transpose2d(images, normed(self.layers[stage]), stride=stride, padding=padding)
 
 
 class Discriminator(nn.Module):
@@ -102,12 +112,17 @@ class Discriminator(nn.Module):
     def __init__(self, width: float) -> None:
         super().__init__()
         channels = [3, *(scaled(c, width) for c in DISCRIMINATOR_CHANNELS)]
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(channels):
-            layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False))]
-            layers += [nn.LeakyReLU(0.2)]
-        self.look = nn.Sequential(*layers)
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False))
+            for inputs, outputs in pairwise(channels)
+        )
         self.last = nn.Conv2d(channels[-1] + scaled(EMBEDDING, width), 1, 4, bias=False)
+
+    def look(self, images: Tensor) -> Tensor:
+        """Features of faces alone: ``[B, 3, 64, 64] -> [B, C, 4, 4]``."""
+        for layer in self.layers:
+            images = F.leaky_relu(F.conv2d(images, normed(layer), stride=2, padding=1), 0.2)
+        return images
 
     def compare(self, features: Tensor, embedding: Tensor) -> Tensor:
         """What `look` made of faces ``[B, C, 4, 4]``, and voices ``[B, E]`` -> scores ``[B]``."""
@@ -232,9 +247,9 @@ class Wav2Pix64:
             for name, what in (("lr", "the generator's learning rate"), ("dropout", "dropout"))
             if recipe[name] != COMMON[name]
         ]
-        if not changed:
-            return length
-        return f"{length}, reduced form: {', '.join(changed)}, rates falling to the end"
+        if changed:
+            return f"{length}, reduced form: {', '.join(changed)}, rates falling to the end"
+        return f"{length}, published form" if recipe["width"] == 1 else length
 
     def _build(self) -> nn.ModuleDict:
         width = self.recipe["width"]

@@ -152,6 +152,14 @@ def test_the_largest_singular_value_of_every_layer_is_1() -> None:
             assert torch.linalg.matrix_norm(matrix.flatten(1), 2).item() == pytest.approx(1, abs=0.01)
 
 
+def test_spectral_norm_is_taken_in_full_precision() -> None:
+    layer = made(Discriminator).eval().layers[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        weight = wav2pix.normed(layer)
+    assert weight.dtype == torch.float32
+    assert torch.equal(weight, layer.weight)
+
+
 @given(st.floats(0.05, 0.9))
 def test_masks_drop_their_share_and_keep_the_mean(share: float) -> None:
     masks = wav2pix.dropout_masks(normal(1, 100, 200), share)
@@ -178,7 +186,7 @@ def test_every_hidden_stage_is_dropped_and_evaluation_drops_nothing() -> None:
 
 def looked(discriminator: Discriminator, images: Tensor) -> Tensor:
     """The features, by layers written out."""
-    for layer in list(discriminator.look)[::2]:
+    for layer in discriminator.layers:
         images = F.conv2d(images, layer.weight, stride=2, padding=1)
         images = torch.where(images > 0, images, 0.2 * images)
     return images
@@ -326,9 +334,11 @@ def test_recipe_and_card_say_what_is_trained() -> None:
     assert (recipe["batch"], recipe["dropout"], recipe["real"], recipe["weights"]) == (64, 0.5, 0.9, WEIGHTS)
     assert paper.card.label == "wav2pix-64"
     assert isinstance(paper.frontend, RawWaveform)
+    assert "published form" in paper.card.limits
     assert "Not for identifying people" in paper.card.limits
     default = Wav2Pix64(ModelSettings(image_size=64))
     assert default.card.label == "wav2pix-64 (width 0.25)"
+    assert "reduced form: the generator's learning rate 0.001 (published: 0.0001)" in default.card.limits
     assert default.recipe["steps"] * default.recipe["batch"] == 25_600
     short = Wav2Pix64(ModelSettings(image_size=64, width=0.5, steps=17)).recipe
     assert (short["width"], short["steps"]) == (0.5, 17)
