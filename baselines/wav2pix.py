@@ -64,7 +64,9 @@ class VoiceEncoder(nn.Module):
 def normed(layer: nn.Module) -> Tensor:
     """The weight of a layer with spectral norm, in full precision whatever the run's."""
     with torch.autocast(next(layer.parameters()).device.type, enabled=False):
-        return layer.weight
+        weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 class FaceGenerator(nn.Module):
