@@ -40,7 +40,7 @@ _HOMES = {
         "Unavailable",
         "Utterance",
     ],
-    "sf2f_bench.audio": ["LogFilterbank", "WenFilterbank"],
+    "sf2f_bench.audio": ["LogFilterbank", "RawWaveform", "WenFilterbank"],
     "sf2f_bench.audio.decode": ["AUDIO_SUFFIXES"],
     "sf2f_bench.faces": ["IMAGENET_MEAN", "IMAGENET_STD", "from_imagenet", "to_imagenet", "to_uint8"],
     "sf2f_bench.faces.images": ["PHOTO_SUFFIXES"],

@@ -116,13 +116,17 @@ class LogFilterbank:
 
     def raw(self, waveform: FloatArray) -> NDArray[np.float64]:
         """As `__call__`, in double precision and of any level."""
+        return self.of_signal(self.speech(waveform))
+
+    def speech(self, waveform: FloatArray) -> NDArray[np.int16]:
+        """The speech of float32 ``[T]``: int16 ``[K]``. Raises MediaError where it is shorter than a window."""
         speech = keep_speech(to_int16(waveform), self.vad_mode, self.vad_frame_ms)
         if len(speech) < self.window:
             raise MediaError(
                 f"no speech found in {len(waveform) / SAMPLE_RATE:.2f} s of sound (voice activity detection "
                 f"needs {PADDING_MS} ms of voice on end); leave the recording out."
             )
-        return self.of_signal(speech)
+        return speech
 
     def of_signal(self, signal: NDArray[Any]) -> NDArray[np.float64]:
         """A signal ``[T]``, all of it, to log energies ``[filters, frames]``, natural logarithm.

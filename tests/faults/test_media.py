@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from sf2f_bench.audio import LogFilterbank, WenFilterbank, decode
+from sf2f_bench.audio import LogFilterbank, RawWaveform, WenFilterbank, decode
 from sf2f_bench.audio.decode import stated_seconds
 from sf2f_bench.audio.level import check_level
 from sf2f_bench.data.media import AudioFile, PhotoFile
@@ -128,13 +128,13 @@ class TestRecordings:
         with pytest.raises(MediaError, match=r"a\.wav: holds float samples up to .* divide them by 32768"):
             decode(tmp_path / "a.wav")
 
-    @pytest.mark.parametrize("frontend", [LogFilterbank(), WenFilterbank()])
+    @pytest.mark.parametrize("frontend", [LogFilterbank(), RawWaveform(), WenFilterbank()])
     def test_a_level_that_no_speech_has(self, tmp_path, frontend):
         soundfile.write(tmp_path / "a.wav", np.clip(buzz() * 1e5, -1, 1), SAMPLE_RATE)
         with pytest.raises(MediaError, match=r"a\.wav: the mean log energy is .*clipped nearly everywhere"):
             AudioFile("a", tmp_path / "a.wav").log_filterbank(frontend)
 
-    @pytest.mark.parametrize("frontend", [LogFilterbank(), WenFilterbank()])
+    @pytest.mark.parametrize("frontend", [LogFilterbank(), RawWaveform(), WenFilterbank()])
     @pytest.mark.parametrize("gain", [0.3, 1.0, 3.0])
     def test_a_quiet_and_a_loud_recording_are_read(self, frontend, gain):
         assert frontend(np.clip(buzz(6.0) * gain, -1, 1)).size
@@ -305,7 +305,7 @@ def test_real_speech_has_a_level_of_speech(shared):
     paths = [*sorted((shared / "real" / "librispeech").rglob("*.flac"))[::8]]
     paths += sorted((shared / "real" / "voxceleb_voices").glob("*.wav"))
     for path in paths:
-        for frontend in (LogFilterbank(), WenFilterbank()):
+        for frontend in (LogFilterbank(), RawWaveform(), WenFilterbank()):
             waveform = decode(path)
             assert frontend(waveform).size
             assert frontend(waveform / np.abs(waveform).max()).size

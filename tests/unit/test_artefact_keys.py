@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sf2f_bench.audio import LogFilterbank, WenFilterbank
+from sf2f_bench.audio import LogFilterbank, RawWaveform, WenFilterbank
 from sf2f_bench.benchmarks import benchmark_of
 from sf2f_bench.config import OPTIONS, RunConfig
 from sf2f_bench.data.prepared import store_key
@@ -98,13 +98,14 @@ def test_names_of_prepared_stores_stay():
         for budget in ("smoke", "default"):
             config = RunConfig(benchmark=benchmark, budget=budget)
             data, size = dataset_of(config, benchmark_of(config)), benchmark_of(config).image_size
-            keys = [store_key(data, frontend, size) for frontend in (LogFilterbank(), WenFilterbank())]
+            frontends = (LogFilterbank(), WenFilterbank(), RawWaveform())
+            keys = [store_key(data, frontend, size) for frontend in frontends]
             found[benchmark, budget] = keys
     assert found == {
-        ("synthetic-64", "smoke"): ["9d3db8550fd5ed19", "7e5966791ed9c601"],
-        ("synthetic-64", "default"): ["7a748f07c55ce8c8", "32beb67f1f0eced3"],
-        ("synthetic-128", "smoke"): ["99633dd007e3cf3b", "274ef62b8bc0d305"],
-        ("synthetic-128", "default"): ["b89f630d20fd46f5", "0bc44f1adefe8b49"],
+        ("synthetic-64", "smoke"): ["9d3db8550fd5ed19", "7e5966791ed9c601", "3654a52c59e31068"],
+        ("synthetic-64", "default"): ["7a748f07c55ce8c8", "32beb67f1f0eced3", "db5f139321106c16"],
+        ("synthetic-128", "smoke"): ["99633dd007e3cf3b", "274ef62b8bc0d305", "a49461f06f4f9061"],
+        ("synthetic-128", "default"): ["b89f630d20fd46f5", "0bc44f1adefe8b49", "8b045f672735ff50"],
     }
 
 

@@ -321,6 +321,12 @@ def test_published_rows_are_as_printed():
     assert (best["recall@10"], best["vfs_mean"]) == ("36.65", "19.49 ± 0.59")
 
 
+def test_a_published_row_whose_numbers_stand_for_two_systems_says_so():
+    (doubtful,) = (row for row in published_rows() if "strong diffusion baseline" in row["note"])
+    assert (doubtful["system"], doubtful["source"]) == ("sf2f", "Vox2Face, Information 17(2):200, 2026")
+    assert (doubtful["cosine"], doubtful["recall@10"], doubtful["vfs_mean"]) == ("0.295", "29.8", "18.82")
+
+
 def test_the_page_shows_them_apart():
     page = page_of([record()])
     (table,) = page.all("table", **{"class": "published sortable"})
