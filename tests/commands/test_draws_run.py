@@ -83,6 +83,10 @@ def test_every_form_of_the_report_has_the_table_and_the_other_commands_go_on(dra
     ):
         done = call(drawn, *words)
         assert done.returncode == 0, (words, done.stderr)
+    shutil.copytree(drawn / "results", drawn / "reference", dirs_exist_ok=True)
+    done = call(drawn, "check", "results", "--against", "reference")
+    assert done.returncode == 2  # one seed says nothing of how far another moves a number
+    assert "CANNOT TELL: drawing" in done.stdout
     assert "recall@10/g100/best-of-3" in (drawn / "scores.csv").read_text(encoding="utf-8")
 
 
