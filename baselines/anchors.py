@@ -311,6 +311,34 @@ class SharedFactorOracleEmbedding(SharedFactorOracleFace):
         return Answer(embeddings={role: means for role, (means, _) in _oracle_moments(evaluation).items()})
 
 
+class SharedFactorOracleDraws(SharedFactorOracleFace):
+    """Faces with the true shared factors and random face-only factors: a perfect system that draws its faces.
+
+    No system that draws one face at random, without favouring likely ones, can be expected to score more by its single
+    faces; the best and the mean of the draws say what several of them are worth.
+    """
+
+    card = _card(
+        "ceiling",
+        3,
+        "shared-factor-oracle-draws",
+        "faces with the true shared factors and random face-only factors: what perfect draws score",
+        fitted_to="nothing",
+        purpose="shared-factors",
+    )
+    one_to_many = True
+
+    def answer(self, evaluation: Evaluation) -> Answer:
+        """As many faces for everybody as a system that draws them generates."""
+        size, count = evaluation.image_size, evaluation.draws
+        drawn = [
+            evaluation.dataset.faces_given_shared(identity.id, count, 1, size)
+            for identity in evaluation.identities
+        ]
+        draws = np.stack(drawn, axis=1)
+        return Answer(faces=draws[0], draws=draws)
+
+
 class WhitenedSharedFactorOracle(SharedFactorOracleFace):
     """The mean embedding of the shared-factor oracle, whitened: directions in which its own faces scatter count less.
 

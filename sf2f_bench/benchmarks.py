@@ -25,7 +25,7 @@ SYSTEMS = {
     64: ("voice2face-64", "sf2f-64", "sf2f-64-fuser"),
     128: ("voice2face-128", "sf2f-128", "sf2f-128-fuser"),
 }
-OTHERS = {  # beside `SYSTEMS` with --all; those that others start from first
+OTHERS = {  # beside `SYSTEMS` and `ANCHORS` with --all; those that others start from first
     64: (
         "voice2face-wen",
         "voice2face-64-perceptual",
@@ -35,6 +35,7 @@ OTHERS = {  # beside `SYSTEMS` with --all; those that others start from first
         "contrastive-prototypes",
         "contrastive-prototypes-query",
         "contrastive-space",
+        "shared-factor-oracle-draws",
         "residual-flow-64",
         "identity-flow-64-true-embedding",
         "identity-flow-64",

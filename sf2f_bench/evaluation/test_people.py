@@ -28,6 +28,7 @@ from sf2f_bench.evaluation.disturbed import disturbed_windows
 from sf2f_bench.evaluation.segments import segments_of
 from sf2f_bench.files import hash_of, kept, load_tensors, save_tensors
 from sf2f_bench.metrics.subgroups import labels_of
+from sf2f_bench.protocols.names import DRAWS
 from sf2f_bench.registry import described, place_of, unfit
 from sf2f_bench.registry.sources import keyed
 from sf2f_bench.types import (
@@ -57,12 +58,13 @@ class Evaluation:
 
     attribute_judges: functions that make them from this evaluation, since a probe is fitted on its training photos;
     one that raises Unavailable, because the data hold no attribute for it, is left out. missing: the name of a network
-    that is not installed -> the reason. say: tells the user a line.
+    that is not installed -> the reason. say: tells the user a line. draws: how many faces are asked for where several
+    are drawn for each voice.
 
     Public to anchors: `store`, `identities`, `genders`, `image_size`, `dataset`, `extractors`, `recognisers`,
     `held_out_photos`, `has_held_out`, `voice_statistics`, `train_voice_statistics`, `train_faces`,
     `train_templates`, `disturbed_voice_statistics`,
-    `embed`. An extractor goes by its key: "judge", "training-loss", or its own name.
+    `draws`, `embed`. An extractor goes by its key: "judge", "training-loss", or its own name.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Evaluation:
         attribute_judges: Sequence[Callable[[Evaluation], AttributeJudge]] = (),
         missing: Mapping[str, str] | None = None,
         say: Callable[[str], object] = print,
+        draws: int = DRAWS,
     ) -> None:
+        self.draws = draws
         self.benchmark, self.store, self.dataset, self.frontend = benchmark, store, dataset, frontend
         self.extractors, self.missing, self.say = dict(extractors), dict(missing or {}), say
         self._extracted: OrderedDict[tuple[str, str], Extracted] = OrderedDict()

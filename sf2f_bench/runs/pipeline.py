@@ -210,7 +210,9 @@ def open_run(
         reporter.say(f"{name}: its numbers will be absent: {error.reason}")
     store, reasons = stores[own.id], {name: error.reason for name, error in missing.items()}
     cache, say = config.cache / "features", reporter.say
-    evaluation = Evaluation(benchmark, store, dataset, own, extractors, cache, judges, reasons, say)
+    evaluation = Evaluation(
+        benchmark, store, dataset, own, extractors, cache, judges, reasons, say, config.draws
+    )
     findings = _findings(config, benchmark, dataset, store, say) if machine.is_main else ()
     return Run(config, reporter, machine, evaluation, stores, findings)
 
@@ -369,6 +371,12 @@ def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
     if (faces := answer.faces) is not None:
         if faces.dtype != np.uint8 or faces.ndim != 4 or len(faces) != count:
             raise unfit(what, anchor, faces, f"faces uint8 [{count}, 3, H, W]")
+        if (draws := answer.draws) is not None and (
+            draws.shape[1:] != faces.shape or not np.array_equal(draws[0], faces)
+        ):
+            raise unfit(
+                what, anchor, draws, f"draws uint8 [K, {count}, 3, H, W], of which the first are the faces"
+            )
         return
     given = [*(answer.embeddings or {}).values(), *(answer.ranking or ())]
     if not given or any(np.ndim(rows) != 2 or len(rows) != count for rows in given):

@@ -186,7 +186,7 @@ def keys_of(run: Run, row: Anchor | SpeechToFace) -> dict[str, str]:
 def draws_of(run: Run, row: Anchor | SpeechToFace) -> int:
     """How many faces a row generates for each voice: several where it says that it draws them."""
     drawn = isinstance(row, OneToMany) and row.one_to_many and run.protocol.asks_draws
-    return run.config.draws if drawn and not isinstance(row, Anchor) else 1
+    return run.config.draws if drawn else 1
 
 
 def record_key(run: Run, faces: str, draws: int = 1) -> str:

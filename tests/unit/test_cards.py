@@ -97,7 +97,7 @@ def test_anchors_say_where_they_stand_and_what_they_know() -> None:
     assert [card.name for card in rows if card.off_scale] == ["real-photo-oracle"]
 
 
-def test_every_other_anchor_is_trained_and_no_row_of_the_default_run() -> None:
+def test_every_other_anchor_is_a_ceiling_and_no_row_of_the_default_run() -> None:
     others = {name for name in MODELS if "128" not in name and card_of(name).kind == "anchor"} - set(ANCHORS)
     assert others < set(OTHERS[64])
     assert {card_of(name).place for name in others} == {"ceiling"}

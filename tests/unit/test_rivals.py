@@ -307,7 +307,7 @@ def test_pictures_outside_of_0_to_1_are_clipped():
 def test_every_row_of_all_can_be_built_and_says_what_it_is(name):
     row = build(name, SMALL)
     assert row.card.name == name
-    assert is_trained(row)
+    assert is_trained(row) == (name != "shared-factor-oracle-draws")
     assert isinstance(row, Anchor) == (row.card.kind == "anchor")
     assert (row.card.place == "ceiling") == (row.card.kind == "anchor")
     assert "dentifying people" in row.card.limits or row.card.kind == "anchor"
@@ -319,7 +319,7 @@ def test_every_budget_has_a_schedule(module):
     assert len({frozenset(schedule) for schedule in module.SCHEDULES.values()}) == 1
 
 
-@pytest.mark.parametrize("name", OTHERS[64])
+@pytest.mark.parametrize("name", [name for name in OTHERS[64] if is_trained(build(name, SMALL))])
 def test_a_row_refuses_another_size(name):
     with pytest.raises(BenchError, match="64"):
         build(name, ModelSettings(image_size=128, budget="smoke", width=0.0625))
