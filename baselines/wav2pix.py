@@ -23,13 +23,13 @@ from sf2f_bench import BenchError, ModelCard, ModelSettings, RawWaveform, learni
 if TYPE_CHECKING:
     from sf2f_bench import TrainContext, TrainingData
 
-IMAGE_SIZE = 64
 EMBEDDING = 128
 VOICE_CHANNELS = (16, 32, 128, 256, 512, 1024)
 VOICE_HIDDEN = (256, 128)
 POSITIONS = 4  # of one second after six strides of 4: 4 * 1024 = 4096 numbers
-FACE_CHANNELS = (512, 256, 128, 64)
-DISCRIMINATOR_CHANNELS = (64, 128, 256, 512)
+# By image size; the published code has 128 pixels too, with one more stage, whose channels are ours.
+FACE_CHANNELS = {64: (512, 256, 128, 64), 128: (512, 256, 128, 64, 32)}
+DISCRIMINATOR_CHANNELS = {64: (64, 128, 256, 512), 128: (64, 128, 256, 512, 512)}
 CLASSIFIER_HIDDEN = 200
 
 
@@ -70,15 +70,15 @@ def normed(layer: nn.Module) -> Tensor:
 
 
 class FaceGenerator(nn.Module):
-    """Transposed convolutions: ``[B, E]`` -> image ``[B, 3, 64, 64]``, -1..1.
+    """Transposed convolutions: ``[B, E]`` -> image ``[B, 3, H, W]``, -1..1, H = W = 64 or 128.
 
     k4 s1 to 4x4, then k4 s2 p1 for every doubling; spectral norm on each, dropout and ReLU after all but the last,
     tanh at the end. No bias and no other normalisation, as published.
     """
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, width: float, image_size: int = 64) -> None:
         super().__init__()
-        channels = [scaled(c, width) for c in FACE_CHANNELS]
+        channels = [scaled(c, width) for c in FACE_CHANNELS[image_size]]
         first = nn.ConvTranspose2d(scaled(EMBEDDING, width), channels[0], 4, bias=False)
         rest = [
             nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
@@ -105,15 +105,15 @@ class FaceGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Does this face go with this voice? Images ``[B, 3, 64, 64]`` and embeddings ``[B, E]`` -> scores ``[B]``.
+    """Does this face go with this voice? Images ``[B, 3, H, W]`` and embeddings ``[B, E]`` -> scores ``[B]``.
 
-    k4 s2 p1 with spectral norm and LeakyReLU .2 four times; the embedding, repeated at all 4x4 places, joins before
-    the last convolution.
+    k4 s2 p1 with spectral norm and LeakyReLU .2 for every halving down to 4x4; the embedding, repeated at all of its
+    places, joins before the last convolution.
     """
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, width: float, image_size: int = 64) -> None:
         super().__init__()
-        channels = [3, *(scaled(c, width) for c in DISCRIMINATOR_CHANNELS)]
+        channels = [3, *(scaled(c, width) for c in DISCRIMINATOR_CHANNELS[image_size])]
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False))
             for inputs, outputs in pairwise(channels)
@@ -121,7 +121,7 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(channels[-1] + scaled(EMBEDDING, width), 1, 4, bias=False)
 
     def look(self, images: Tensor) -> Tensor:
-        """Features of faces alone: ``[B, 3, 64, 64] -> [B, C, 4, 4]``."""
+        """Features of faces alone: ``[B, 3, H, W] -> [B, C, 4, 4]``."""
         for layer in self.layers:
             images = F.leaky_relu(F.conv2d(images, normed(layer), stride=2, padding=1), 0.2)
         return images
@@ -169,7 +169,7 @@ def discriminator_losses(
 ) -> dict[str, Tensor]:
     """The discriminator's terms by name, of least squares (Mao et al. 2017): true pairs, generated, mismatched.
 
-    fake, real: ``[B, 3, 64, 64]`` in -1..1; embedding: ``[B, E]`` of the same people. Mismatched are the true faces of
+    fake, real: ``[B, 3, H, W]`` in -1..1; embedding: ``[B, E]`` of the same people. Mismatched are the true faces of
     the row before.
     """
     seen = discriminator.look(torch.cat([real, fake]))
@@ -215,19 +215,21 @@ def dropout_masks(noise: Tensor, share: float) -> Tensor:
 class Wav2Pix64:
     """Wav2Pix at 64 pixels as a system of the benchmark."""
 
+    image_size = 64
     fuses = False
 
     def __init__(self, settings: ModelSettings) -> None:
-        if settings.image_size != IMAGE_SIZE:
+        name = f"wav2pix-{self.image_size}"
+        if settings.image_size != self.image_size:
             raise BenchError(
-                f"wav2pix-64 generates faces of {IMAGE_SIZE} pixels, the benchmark needs {settings.image_size}: "
-                "choose a benchmark of 64 pixels or another system"
+                f"{name} generates faces of {self.image_size} pixels, the benchmark needs {settings.image_size}: "
+                f"choose a benchmark of {self.image_size} pixels or wav2pix-{settings.image_size}"
             )
-        self.recipe = scheduled("wav2pix-64", settings, SCHEDULES)
+        self.recipe = scheduled(name, settings, SCHEDULES)
         self.frontend = RawWaveform()
         self.networks: nn.ModuleDict | None = None  # "voice" and "face"
         self.card = ModelCard(
-            name="wav2pix-64",
+            name=name,
             version="1",
             kind="system",
             description="Wav2Pix: raw waveform, conditional GAN of least squares with mismatched pairs",
@@ -255,7 +257,7 @@ class Wav2Pix64:
 
     def _build(self) -> nn.ModuleDict:
         width = self.recipe["width"]
-        return nn.ModuleDict({"voice": VoiceEncoder(width), "face": FaceGenerator(width)})
+        return nn.ModuleDict({"voice": VoiceEncoder(width), "face": FaceGenerator(width, self.image_size)})
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Train generator against discriminator; a resumed call continues from a checkpoint."""
@@ -263,7 +265,7 @@ class Wav2Pix64:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
             networks = self._build()
-            discriminator = Discriminator(recipe["width"])
+            discriminator = Discriminator(recipe["width"], self.image_size)
             classifier = classifier_of(data.identities, recipe["width"])
         voice, face = context.setup(networks["voice"]), context.setup(networks["face"])
         discriminator, classifier = context.setup(discriminator), context.setup(classifier)
@@ -317,7 +319,7 @@ class Wav2Pix64:
 
     @torch.no_grad()
     def generate(self, voices: Tensor, *, generator: torch.Generator) -> Tensor:
-        """The face of the mean of the segments' embeddings, ``[B, S, 160, T]`` -> uint8 ``[B, 3, 64, 64]``.
+        """The face of the mean of the segments' embeddings, ``[B, S, 160, T]`` -> uint8 ``[B, 3, H, W]``.
 
         Without dropout; `generator` is not used. Raises BenchError for another shape of voices and before there are
         weights.
@@ -347,3 +349,9 @@ class Wav2Pix64:
         networks = self._build()
         networks.load_state_dict(state)
         self.networks = networks
+
+
+class Wav2Pix128(Wav2Pix64):
+    """Wav2Pix at 128 pixels: one more stage in generator and discriminator."""
+
+    image_size = 128

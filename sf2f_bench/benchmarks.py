@@ -40,7 +40,7 @@ OTHERS = {  # beside `SYSTEMS` and `ANCHORS` with --all; those that others start
         "identity-flow-64-true-embedding",
         "identity-flow-64",
     ),
-    128: (),
+    128: ("wav2pix-128",),
 }
 ANCHORS = (
     "chance",
