@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sf2f_bench import Batch, TrainContext, TrainingData
 
 JOINT_COMMON = {**COMMON, "joint_lr": 1e-3}
-# A short training hears less, so that more guidance draws faces that are more like the true ones of the validation split.
+# A short training hears less: with more guidance its faces are nearer to the true ones of the validation split.
 SHORT = {**JOINT_COMMON, "width": 0.25, "guidance": 3.0}
 SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {
