@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,9 @@ from sf2f_bench.benchmarks import OTHERS
 from sf2f_bench.registry import MODELS
 from sf2f_bench.runs.stages import is_trained
 from sf2f_bench.runs.systems import build
+from sf2f_bench.testing import models
 from sf2f_bench.testing.anchors import AnchorTrial
+from sf2f_bench.training import Machine
 from sf2f_bench.types import Anchor, TrainedAnchor
 
 SMALL = ModelSettings(image_size=64, budget="smoke", width=0.0625)
@@ -351,3 +354,18 @@ def test_trained_anchors_are_told_from_plain_ones():
 
 def build_of(name: str):
     return build(name, ModelSettings(128 if "128" in name else 64, "smoke"))
+
+
+@pytest.mark.parametrize(
+    "name", ["speech2face-64", "contrastive-prototypes", "residual-flow-64", "identity-flow-64"]
+)
+def test_training_in_bf16_stays_finite_and_differs(name, tmp_path, monkeypatch):
+    states = {}
+    machines = {precision: Machine.start("cpu", precision=precision) for precision in ("fp32", "bf16")}
+    for precision, machine in machines.items():
+        monkeypatch.setattr(models.Machine, "start", lambda *_, machine=machine: machine)
+        trial = models.ModelTrial(MODELS.get(name), replace(SMALL, steps=2), tmp_path / precision)
+        states[precision] = trial.state
+        assert trial.generate(trial.voices[:2]).dtype == torch.uint8
+    assert all(tensor.isfinite().all() for tensor in states["bf16"].values())
+    assert any(not torch.equal(states["bf16"][key], tensor) for key, tensor in states["fp32"].items())
