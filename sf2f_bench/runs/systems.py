@@ -14,7 +14,7 @@ import torch
 from sf2f_bench.files import is_plain_name, load_tensors
 from sf2f_bench.progress import first_few
 from sf2f_bench.registry import LONGEST, MODELS, place_of
-from sf2f_bench.types import Anchor, BenchError, ModelCard, ModelSettings, SpeechToFace
+from sf2f_bench.types import Anchor, BenchError, ModelCard, ModelSettings, SpeechToFace, TrainedAnchor
 
 
 def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
@@ -34,7 +34,7 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
     elif has_weights:
         model = _with_weights(name, target, settings, Path(weights))
     else:
-        model = MODELS.check(name, MODELS.call(name, target, settings))
+        model = _checked(name, MODELS.call(name, target, settings))
     place = place_of(type(model))
     _check_name(name, model.card, place)
     try:  # any other value has no text that is the same in every run, for the key
@@ -44,6 +44,12 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
             f"--models {name}: recipe in {place}: {error}; expected numbers, texts, lists and dictionaries alone"
         ) from error
     return model
+
+
+def _checked(name: str, made: Any) -> SpeechToFace:
+    """What was made from settings, as a system or a trained anchor; BenchError where it keeps neither's contract."""
+    checked: SpeechToFace = MODELS.check(name, made, TrainedAnchor if isinstance(made, Anchor) else None)
+    return checked
 
 
 def load_weights(system: SpeechToFace) -> None:
@@ -90,7 +96,7 @@ def _with_weights(name: str, target: Any, settings: ModelSettings, file: Path) -
         )
     _, facts = load_tensors(file)
     settings = replace(settings, width=facts.get("width") or settings.width)
-    system: SpeechToFace = MODELS.check(name, MODELS.call(name, target, settings))
+    system = _checked(name, MODELS.call(name, target, settings))
     if facts.get("model") != system.card.name:
         raise BenchError(
             f"{file} holds weights of {facts.get('model')}, not of {system.card.name}: name the system it was made for"

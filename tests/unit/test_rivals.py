@@ -22,7 +22,7 @@ from sf2f_bench.benchmarks import OTHERS
 from sf2f_bench.registry import MODELS
 from sf2f_bench.runs.stages import is_trained
 from sf2f_bench.runs.systems import build
-from sf2f_bench.testing import models
+from sf2f_bench.testing import check_model, models
 from sf2f_bench.testing.anchors import AnchorTrial
 from sf2f_bench.training import Machine
 from sf2f_bench.types import Anchor, TrainedAnchor
@@ -369,3 +369,51 @@ def test_training_in_bf16_stays_finite_and_differs(name, tmp_path, monkeypatch):
         assert trial.generate(trial.voices[:2]).dtype == torch.uint8
     assert all(tensor.isfinite().all() for tensor in states["bf16"].values())
     assert any(not torch.equal(states["bf16"][key], tensor) for key, tensor in states["fp32"].items())
+
+
+STRANGER = '''
+import numpy as np
+import torch
+from sf2f_bench import Answer, LogFilterbank, ModelCard
+
+class MeanPhoto:
+    """Shows the mean of the training photos, which it learns in one step."""
+
+    card = ModelCard("mean-photo", "1", "anchor", "the mean training photo", place="floor", fitted_to="nothing")
+
+    def __init__(self, settings):
+        self.frontend, self.recipe, self.mean = LogFilterbank(), {"steps": 1, "size": settings.image_size}, None
+
+    def fit(self, data, context):
+        mean = torch.nn.Module()
+        mean.register_buffer("face", torch.zeros(3, data.image_size, data.image_size))
+        for _ in context.loop("mean", 1, {"mean": mean}):
+            faces = torch.cat([faces for faces, _ in data.every_photo()])
+            mean.face.copy_(faces.float().mean(0))
+        self.mean = mean.face
+
+    def state_dict(self):
+        return {"face": self.mean}
+
+    def load_state_dict(self, state):
+        self.mean = state["face"]
+
+    def applies(self, evaluation):
+        return None
+
+    def answer(self, evaluation):
+        face = self.mean.round().to(torch.uint8).numpy()
+        return Answer(faces=np.repeat(face[None], len(evaluation.identities), axis=0))
+'''
+
+
+def test_a_strangers_trained_anchor_is_made_checked_and_held_to_its_contract(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(STRANGER)
+    row = build(f"{file}:MeanPhoto", SMALL)
+    assert isinstance(row, TrainedAnchor)
+    assert is_trained(row)
+    check_model(MODELS.get(f"{file}:MeanPhoto"))
+    file.write_text(STRANGER.replace("self.mean.round()", "(255 * torch.rand_like(self.mean))"))
+    with pytest.raises(BenchError, match="the same answer when asked again"):
+        check_model(MODELS.get(f"{file}:MeanPhoto"))
