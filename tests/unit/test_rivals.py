@@ -414,6 +414,7 @@ def test_a_strangers_trained_anchor_is_made_checked_and_held_to_its_contract(tmp
     assert isinstance(row, TrainedAnchor)
     assert is_trained(row)
     check_model(MODELS.get(f"{file}:MeanPhoto"))
-    file.write_text(STRANGER.replace("self.mean.round()", "(255 * torch.rand_like(self.mean))"))
+    other = tmp_path / "other.py"
+    other.write_text(STRANGER.replace("self.mean.round()", "(255 * torch.rand_like(self.mean))"))
     with pytest.raises(BenchError, match="the same answer when asked again"):
-        check_model(MODELS.get(f"{file}:MeanPhoto"))
+        check_model(MODELS.get(f"{other}:MeanPhoto"))
