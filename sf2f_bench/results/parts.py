@@ -82,6 +82,7 @@ class SystemPart(Part):
     purpose: Purpose = ""
     words: str = ""
     off_scale: bool = False
+    trained_first: bool = False
     source: str = ""
 
     @model_validator(mode="before")
@@ -94,8 +95,8 @@ class SystemPart(Part):
         return {name: value for name, value in content.items() if name != "faces_of"} | {"purpose": purpose}
 
     @model_serializer(mode="wrap")
-    def _without_empty_source(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(serialise(self), "source")
+    def _without_what_is_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(without_empty(serialise(self), "source"), "trained_first")
 
 
 def without_empty(content: dict[str, Any], field: str) -> dict[str, Any]:

@@ -278,7 +278,7 @@ def _other_code(one: RunRecord, other: RunRecord) -> str | None:
 
 def is_trained(record: RunRecord) -> bool:
     """Whether seed and budget of a training decide the numbers."""
-    return record.system.kind == "system" or bool(record.system.recipe)
+    return record.system.kind == "system" or record.system.trained_first
 
 
 PLACE = ("benchmark", "protocol", "data_hash", "image_size", "gallery_size")

@@ -414,8 +414,9 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
 
 
 def _card(row: Anchor | SpeechToFace) -> ModelCard:
-    """With the source of its code, where it has one."""
-    return replace(row.card, source=code_of(row))
+    """With the source of its code, where it has one, and whether an anchor was trained first."""
+    first = isinstance(row, Anchor) and is_trained(row)
+    return replace(row.card, source=code_of(row), trained_first=first)
 
 
 def _timed(make: Callable[[], Made]) -> tuple[Made, float]:

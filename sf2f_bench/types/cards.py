@@ -47,7 +47,8 @@ class ModelCard:
     no training moves its numbers, how far one may lie from the reference's, relatively, before the gate says that the
     instrument changed; None: it is no such check. words: what it knows, for verdicts: "knowing only the gender".
     off_scale: bars of other rows are scaled without it. title: the name in tables, where `name` is a code: "sf2f-64
-    without L1 loss". source: of the code of a plug-in, which the harness fills in; rows of unlike sources are rows of
+    without L1 loss". trained_first: of an anchor whose numbers seed and budget of a training decide, which the harness
+    fills in. source: of the code of a plug-in, which the harness fills in; rows of unlike sources are rows of
     their own.
     """
 
@@ -70,6 +71,7 @@ class ModelCard:
     words: str = ""
     off_scale: bool = False
     title: str = ""
+    trained_first: bool = False
     source: str = ""
 
     @property

@@ -30,7 +30,9 @@ def test_two_processes_train_what_one_does(anchored, tmp_path):
     trained = [record for record in load_all(together / "results") if record.system.kind == "system"]
     assert {record.system.name for record in trained} == set(names)
     for record in trained:
-        ours, theirs = record.curve(), whole[record.system.name].curve()
+        curves = record.curve(), whole[record.system.name].curve()
+        # The share of voices that found their face jumps where rounding turns a near tie.
+        ours, theirs = (curve.drop(columns="found", errors="ignore") for curve in curves)
         pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-6)
         assert len(ours) >= 8  # four steps of two stages, or four validations of one
 
@@ -56,7 +58,7 @@ def test_all_gives_a_row_of_every_system(anchored, tmp_path):
     assert done.returncode == 0, done.stderr
     found = {record.system.name: record.system for record in load_all(folder / "results")}
     assert set(found) == {*ANCHORS, *BENCHMARKS["synthetic-64"].all_systems}
-    told = {name for name, system in found.items() if system.place == "ceiling" and system.recipe}
+    told = {name for name, system in found.items() if system.trained_first}
     assert told == {
         "speech2face-64-true-embedding",
         "identity-flow-64-true-embedding",
