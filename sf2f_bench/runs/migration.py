@@ -155,6 +155,10 @@ def _installed_card(record: RunRecord) -> ModelCard | None:
 
 
 def _of_card(record: RunRecord, card: ModelCard) -> Mapping[str, Any]:
-    """The fields that schema 1 did not have, and the label, which now says in words what the name says in code."""
+    """The fields that schema 1 did not have, and the label, which now says in words what the name says in code.
+
+    Nothing that schema 1 knows was trained first without being a system.
+    """
     known = {"name", "kind", "version", "width", "licence", "reference", "description", "limits", "source"}
+    known.add("trained_first")
     return {field: value for field, value in system_part(card).items() if field not in known}

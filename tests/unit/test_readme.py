@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sf2f_bench.benchmarks import SYSTEMS
+from sf2f_bench.benchmarks import ANCHORS, SYSTEMS
 from sf2f_bench.protocols.names import BENCH
 from sf2f_bench.report import summary
 from sf2f_bench.results.records import load_all
@@ -24,7 +24,7 @@ def test_the_tables_of_the_first_screen_are_those_of_the_committed_default_run()
         for record in load_all(ROOT / "results" / "reference" / "synthetic-64")
         if record.seed == 0
         and record.benchmark.protocol == BENCH
-        and (record.system.kind == "anchor" or record.system.name in SYSTEMS[64])
+        and record.system.name in (*ANCHORS, *SYSTEMS[64])
     ]
     buffer = io.StringIO()
     summary(records, Console(file=buffer, width=WIDTH, color_system=None))
