@@ -28,9 +28,9 @@ from baselines.speech2face import (
     perceptual_of,
     unit_range,
 )
-from baselines.system import OneNetwork, by_segment, to_bytes
+from baselines.system import OneNetwork, by_segment, to_bytes, with_start
 from reference_model.sf2f import VoiceEncoder
-from sf2f_bench import Answer, BenchError, ModelCard, ModelSettings, learning_rate, scaled, scheduled
+from sf2f_bench import Answer, ModelCard, ModelSettings, learning_rate, scaled, scheduled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -242,13 +242,9 @@ class ContrastivePrototypes(OneNetwork[Prototypes]):
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Train the joint space, then place the prototypes; a resumed call continues from a checkpoint."""
-        if context.start is None:
-            raise BenchError(
-                f"{self.card.label} starts from {self.starts_from.card.label}, which was not given"
-            )
-        self.starts_from.load_state_dict(dict(context.start))
+        first = with_start(self.starts_from, self, context)
         joint = fit_joint_space(self.recipe, data, context, "joint")
-        network = self._network(joint, self.starts_from.trained.decoder, data.identities)
+        network = self._network(joint, first.trained.decoder, data.identities)
         self.network = network.to(context.device).eval()
         fit_prototypes(self.network, data, context)
 
@@ -275,11 +271,7 @@ class _Undrawn(ContrastivePrototypes):
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Nothing is left to learn: it takes what the row that draws has learnt."""
-        if context.start is None:
-            raise BenchError(
-                f"{self.card.label} starts from {self.starts_from.card.label}, which was not given"
-            )
-        self.load_state_dict(dict(context.start))
+        self.network = with_start(self.starts_from, self, context).trained
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """None: it can always be computed."""

@@ -20,8 +20,8 @@ from baselines.contrastive import VoiceSide, spread
 from baselines.flow import COMMON, Flow, fit_flow
 from baselines.residual_flow import ConditionalFlow
 from baselines.speech2face import face_embeddings, perceptual_of, redrawn, total, unit_range, why_no_held_out
-from baselines.system import OneNetwork, by_segment
-from sf2f_bench import Answer, BenchError, ModelCard, ModelSettings, learning_rate, scheduled
+from baselines.system import OneNetwork, by_segment, with_start
+from sf2f_bench import Answer, ModelCard, ModelSettings, learning_rate, scheduled
 
 if TYPE_CHECKING:
     from sf2f_bench import Batch, Evaluation, FeatureNetwork, TrainContext, TrainingData
@@ -187,18 +187,13 @@ class IdentityFlow(OneNetwork[ConditionalFlow]):
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Train the mapper against the generator of `context.start`; a resumed call continues."""
-        if context.start is None:
-            raise BenchError(
-                f"{self.card.label} starts from {self.starts_from.card.label}, which was not given"
-            )
+        first = with_start(self.starts_from, self, context)
         recipe, network = self.recipe, perceptual_of(context)
-        self.starts_from.load_state_dict(dict(context.start))
-        flow = context.setup(self.starts_from.trained).requires_grad_(False).eval()
+        embedding = first.state_dict()["picture.condition.0.weight"].shape[1]
+        flow = context.setup(first.trained).requires_grad_(False).eval()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
-            mapper = VoiceSide(
-                context.start["picture.condition.0.weight"].shape[1], recipe["width"], data.frontend.filters
-            )
+            mapper = VoiceSide(embedding, recipe["width"], data.frontend.filters)
         mapper = context.setup(mapper)
         self.network = ConditionalFlow(mapper, flow)
         adam = context.adam(mapper.parameters(), recipe["lr"], recipe["betas"])

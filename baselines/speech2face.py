@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.system import AT_ONCE, OneNetwork, by_segment, to_bytes
+from baselines.system import AT_ONCE, OneNetwork, by_segment, to_bytes, with_start
 from sf2f_bench import (
     Answer,
     BenchError,
@@ -309,7 +309,7 @@ class Speech2FaceTrueEmbedding(OneNetwork[DecoderWithTemplates]):
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """The decoder's pictures of the held-out photos' embeddings."""
-        return redrawn(evaluation, lambda found: self.trained.eval().decoder(found))
+        return redrawn(evaluation, lambda found: self.trained.cpu().eval().decoder(found))
 
 
 class Speech2Face(OneNetwork[Listener]):
@@ -340,13 +340,9 @@ class Speech2Face(OneNetwork[Listener]):
 
     def fit(self, data: TrainingData, context: TrainContext) -> None:
         """Train the voice network against the decoder of `context.start`; a resumed call continues."""
-        if context.start is None:
-            raise BenchError(
-                f"{self.card.label} starts from {self.starts_from.card.label}, which was not given"
-            )
+        photos = with_start(self.starts_from, self, context).trained
+        drawn_by, templates = photos.decoder, photos.templates
         recipe, network = self.recipe, perceptual_of(context)
-        self.starts_from.load_state_dict(dict(context.start))
-        drawn_by, templates = self.starts_from.trained.decoder, self.starts_from.trained.templates
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(context.seed)
             voice = VoiceNetwork(templates.shape[1], recipe["width"], data.frontend.filters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sf2f_bench import BenchError, LogFilterbank, ModelCard, ModelSettings
 
 if TYPE_CHECKING:
-    from sf2f_bench import AudioFrontend
+    from sf2f_bench import AudioFrontend, TrainContext
 
 Network = TypeVar("Network", bound=nn.Module)
 AT_ONCE = 64  # voices in one forward pass
@@ -74,6 +74,17 @@ class OneNetwork(Generic[Network]):
         network = self.build({name: tensor.shape for name, tensor in state.items()})
         network.load_state_dict(state)
         self.network = network
+
+
+Stage = TypeVar("Stage", bound=OneNetwork[Any])
+
+
+def with_start(first: Stage, system: OneNetwork[Any], context: TrainContext) -> Stage:
+    """The first stage with the tensors that the context was given. Raises BenchError where it was given none."""
+    if context.start is None:
+        raise BenchError(f"{system.card.label} starts from {first.card.label}, which was not given")
+    first.load_state_dict(dict(context.start))
+    return first
 
 
 def by_segment(network: nn.Module, segments: Tensor) -> Tensor:
