@@ -384,13 +384,17 @@ class RealPhotoOracle:
 
     def applies(self, evaluation: Evaluation) -> str | None:
         """Where test identities have two photos; those with one are left out of this row."""
-        count = int(evaluation.has_held_out.sum())
-        need = evaluation.benchmark.gallery_size
-        return None if count >= need else f"{count} test identities have two photos, a gallery needs {need}"
+        return why_no_held_out(evaluation)
 
     def answer(self, evaluation: Evaluation) -> Answer:
         """The held-out photos."""
         return Answer(faces=evaluation.held_out_photos, rows=evaluation.has_held_out)
+
+
+def why_no_held_out(evaluation: Evaluation) -> str | None:
+    """Why held-out photos cannot answer: too few people have two; None where they can."""
+    count, need = int(evaluation.has_held_out.sum()), evaluation.benchmark.gallery_size
+    return None if count >= need else f"{count} test identities have two photos, a gallery needs {need}"
 
 
 def _heard(evaluation: Evaluation, of: Callable[[Rows], Answer]) -> Answer:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.speech2face import total, unit_range
+from baselines.speech2face import unit_range
 from sf2f_bench import learning_rate, scaled
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ def fit_flow(
         }
         with context.autocast():
             loss = flow_matching_loss(flow, chance[:, :pixels].reshape(target.shape), target, told)
-        context.update(adam, total({"flow": loss}), learning_rate(step, schedule))
+        context.update(adam, loss, learning_rate(step, schedule))
         _follow(average, flow, min(recipe["average"], (1 + step) / (10 + step)))
         context.log(batch.identities, flow=loss)
     return average

@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from baselines.anchors import why_no_held_out
 from baselines.contrastive import VoiceSide, spread
 from baselines.flow import COMMON, Flow, fit_flow
 from baselines.residual_flow import ConditionalFlow
-from baselines.speech2face import face_embeddings, perceptual_of, redrawn, total, unit_range, why_no_held_out
+from baselines.speech2face import face_embeddings, perceptual_of, redrawn, unit_range
 from baselines.system import OneNetwork, by_segment, with_start
+from baselines.voice2face import total
 from sf2f_bench import Answer, ModelCard, ModelSettings, learning_rate, scheduled
 
 if TYPE_CHECKING:

@@ -18,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.anchors import why_no_held_out
 from baselines.system import AT_ONCE, OneNetwork, by_segment, to_bytes, with_start
+from baselines.voice2face import total
 from sf2f_bench import (
     Answer,
     BenchError,
@@ -121,11 +123,6 @@ def unit_range(faces: Tensor) -> Tensor:
     return faces.float() / 255
 
 
-def total(terms: Mapping[str, Tensor]) -> Tensor:
-    """The sum of scalar terms."""
-    return torch.stack(list(terms.values())).sum()
-
-
 def perceptual_of(context: TrainContext) -> FeatureNetwork:
     """The frozen network of the training loss. Raises BenchError where the context has none."""
     if context.perceptual is None:
@@ -149,12 +146,6 @@ def templates_of(data: TrainingData, network: FeatureNetwork) -> Tensor:
         sums.index_add_(0, labels, found)
     assert sums is not None  # a store has people
     return F.normalize(sums, dim=1)
-
-
-def why_no_held_out(evaluation: Evaluation) -> str | None:
-    """Why photos that no template holds cannot be drawn anew: too few people have two; None where they can."""
-    count, need = int(evaluation.has_held_out.sum()), evaluation.benchmark.gallery_size
-    return None if count >= need else f"{count} test identities have two photos, a gallery needs {need}"
 
 
 @torch.no_grad()

@@ -159,6 +159,6 @@ def _of_card(record: RunRecord, card: ModelCard) -> Mapping[str, Any]:
 
     Nothing that schema 1 knows was trained first without being a system.
     """
-    known = {"name", "kind", "version", "width", "licence", "reference", "description", "limits", "source"}
-    known.add("trained_first")
+    texts = {"name", "kind", "version", "licence", "reference", "description", "limits", "source"}
+    known = {*texts, "width", "trained_first"}
     return {field: value for field, value in system_part(card).items() if field not in known}
