@@ -199,6 +199,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**COMMON, "width": 0.25, "joint_steps": 20, "joint_batch": 16, "prototypes": 10, "near": 2},
     "default/cpu": {**COMMON, "width": 0.25, "joint_steps": 1600, "joint_batch": 64},
     "default/cuda": {**COMMON, "width": 1.0, "joint_steps": 6000, "joint_batch": 256},
+    "long": {**COMMON, "width": 0.25, "joint_steps": 6000, "joint_batch": 64},
     "paper": {**COMMON, "width": 1.0, "joint_steps": 60_000, "joint_batch": 256},
 }
 

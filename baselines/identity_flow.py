@@ -62,6 +62,15 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "steps": 6000,
         "batch": 256,
     },
+    "long": {
+        **MAPPER,
+        "width": 0.25,
+        "flow_steps": 6000,
+        "flow_batch": 32,
+        "steps": 6000,
+        "batch": 16,
+        "euler_steps": 12,
+    },
     "paper": {
         **MAPPER,
         "width": 1.0,

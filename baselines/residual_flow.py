@@ -49,6 +49,14 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "flow_steps": 10_000,
         "flow_batch": 256,
     },
+    "long": {
+        **SHORT,
+        "joint_steps": 3000,
+        "joint_batch": 64,
+        "flow_steps": 6000,
+        "flow_batch": 32,
+        "euler_steps": 12,
+    },
     "paper": {
         **JOINT_COMMON,
         "width": 1.0,

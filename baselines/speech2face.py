@@ -212,6 +212,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**COMMON, "width": 0.25, "decoder_steps": 20, "steps": 20, "batch": 16},
     "default/cpu": {**COMMON, "width": 0.25, "decoder_steps": 1600, "steps": 1600, "batch": 16},
     "default/cuda": {**COMMON, "width": 1.0, "decoder_steps": 6000, "steps": 6000, "batch": 256},
+    "long": {**COMMON, "width": 0.25, "decoder_steps": 6000, "steps": 6000, "batch": 16},
     "paper": {**COMMON, "width": 1.0, "decoder_steps": 100_000, "steps": 100_000, "batch": 256},
 }
 

@@ -192,6 +192,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**COMMON, "width": 0.25, "steps": 30, "batch": 16},
     "default/cpu": {**COMMON, "width": 0.25, "steps": 1600, "batch": 16},
     "default/cuda": {**COMMON, "width": 1.0, "steps": 6000, "batch": 256},
+    "long": {**COMMON, "width": 0.25, "steps": 6000, "batch": 16},
     "paper": {
         **COMMON,
         "width": 1.0,

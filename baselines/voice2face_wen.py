@@ -84,6 +84,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**COMMON, "width": 0.25, "voice_steps": 20, "steps": 30, "batch": 16},
     "default/cpu": {**COMMON, "width": 0.25, "voice_steps": 800, "steps": 600, "batch": 32},
     "default/cuda": {**COMMON, "width": 1.0, "voice_steps": 3000, "steps": 6000, "batch": 128},
+    "long": {**COMMON, "width": 0.25, "voice_steps": 3000, "steps": 3000, "batch": 32},
     "paper": {**COMMON, "width": 1.0, "voice_steps": 50_000, "steps": 50_000, "batch": 128},
 }
 

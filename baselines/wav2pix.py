@@ -160,6 +160,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "smoke": {**SHORT, "width": 0.25, "steps": 30, "batch": 16},
     "default/cpu": {**SHORT, "width": 0.25, "steps": 1600, "batch": 16},
     "default/cuda": {**COMMON, "width": 1.0, "steps": 20_000, "batch": 64},
+    "long": {**SHORT, "width": 0.25, "steps": 6000, "batch": 16},
     "paper": {**COMMON, "width": 1.0, "steps": 100_000, "batch": 64},  # ours: published are 200 epochs
 }
 

@@ -57,6 +57,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         "fuser_steps": 360,
         "fuser_batch": 256,
     },
+    "long": {**SMALL, "steps": 6000, "batch": 16, "fuser_steps": 200, "fuser_batch": 16},
     "paper": {
         **COMMON,
         "width": 1.0,

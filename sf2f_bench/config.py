@@ -91,7 +91,7 @@ class RunConfig(BaseModel):
     all: bool = setting(False, "Every installed system of the benchmark's size, not only the default's.")
     ablation: bool = setting(False, "SF2F beside itself without each of its parts.")
     protocol: str = setting(BENCH, f"{' or '.join(PROTOCOLS)}.", "faces")
-    budget: Literal["smoke", "default", "paper"] = setting(
+    budget: Literal["smoke", "default", "long", "paper"] = setting(
         "default", "How long to train, and on how many people.", "data", of_data=True
     )
     seed: int = setting(0, "Seed of training.", "model", keyed="always", ge=0, le=2**63 - 1)

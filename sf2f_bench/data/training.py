@@ -149,7 +149,9 @@ class TrainingData:
     ) -> None:
         self.store, self.frontend, self.seed, self.device, self.shard = store, frontend, seed, device, shard
         self.image_size = store.image_size
-        self.names = np.array([identity.id for identity in store.identities(split)])
+        people = store.identities(split)
+        self.names = np.array([identity.id for identity in people])
+        self._genders = {identity.id: identity.gender for identity in people}
         voices = [store.voices(name) for name in self.names]
         faces = [store.faces(name) for name in self.names]
         self._recordings = [recording for of_one in voices for recording in of_one]
@@ -164,6 +166,10 @@ class TrainingData:
     def identities(self) -> int:
         """How many identities (classes) there are."""
         return len(self.names)
+
+    def genders_of(self, names: Sequence[str]) -> list[str | None]:
+        """Of these identities; None where one is not known."""
+        return [self._genders[name] for name in names]
 
     @property
     def _waits(self) -> bool:

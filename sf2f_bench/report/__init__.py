@@ -14,7 +14,7 @@ __all__ = ["summary", "write_report"]
 
 
 def write_report(records: Sequence[RunRecord], out: Path, console: Console | None = None) -> list[Path]:
-    """Write report.html, report.md, table.txt, table.tex, scores.csv and the pictures into `out`; give their paths.
+    """Write the page, its Markdown, the claims, tables, scores and pictures into `out`; give their paths.
 
     console: where `summary` is printed too, while the pictures are drawn.
 

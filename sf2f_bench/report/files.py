@@ -13,7 +13,7 @@ from sf2f_bench.files import write_atomically
 from sf2f_bench.report.gallery import gallery
 from sf2f_bench.report.html import html_page
 from sf2f_bench.report.latex import latex_file
-from sf2f_bench.report.markdown import markdown_file
+from sf2f_bench.report.markdown import claims_file, markdown_file
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.pictures import Drawing, PicturePlan
 from sf2f_bench.report.tables import tables
@@ -44,6 +44,7 @@ def report_files(records: Sequence[RunRecord], out: Path, console: Console | Non
             marked_tables(group)
             gallery(group)
         pictures = drawing.finish()
+    files["claims.md"] = claims_file(found)
     files["report.md"] = markdown_file(found, pictures)
     files["report.html"] = html_page(found, pictures)
     texts = [_write(out / name, text) for name, text in files.items()]

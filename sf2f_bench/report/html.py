@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
+from sf2f_bench.report.claims import answered_claims
 from sf2f_bench.report.gallery import data_uri, gallery
 from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
@@ -25,7 +26,15 @@ from sf2f_bench.report.pictures import PICTURES
 from sf2f_bench.report.published import NUMBERS, published
 from sf2f_bench.report.style import PALETTE
 from sf2f_bench.report.tables import Kind, kind_of
-from sf2f_bench.report.words import ETHICS, PUBLISHED, SEEDS, SYNTHETIC
+from sf2f_bench.report.words import (
+    CLAIMS_ELSEWHERE,
+    CLAIMS_HEADINGS,
+    CLAIMS_READING,
+    ETHICS,
+    PUBLISHED,
+    SEEDS,
+    SYNTHETIC,
+)
 from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Entry, Group
 
@@ -48,6 +57,9 @@ def html_page(found: Sequence[Group], pictures: Sequence[Mapping[str, Sequence[P
         style_hash=_hash(style),
         script_hash=_hash(script),
         ethics=ETHICS,
+        claims_headings=CLAIMS_HEADINGS,
+        claims_reading=CLAIMS_READING,
+        claims_elsewhere=CLAIMS_ELSEWHERE,
         published=published(),
         published_numbers=NUMBERS,
         why=PUBLISHED,
@@ -65,6 +77,7 @@ def _chapter(group: Group, anchor: str, drawn: Mapping[str, Sequence[Path]]) -> 
         "group": group,
         "anchor": anchor,
         "tables": shown,
+        "claims": answered_claims(group),
         "is_tested": any(cell.mark for table in shown for row in table.rows for cell in row.cells),
         "reference_rows": sum(row.is_reference for table in shown[:1] for row in table.rows),
         "pictures": [  # all but the grid of faces, in whose place the gallery stands

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sf2f_bench.report.claims import Finding, answered_claims
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.notes import caption, notes
 from sf2f_bench.report.pictures import PICTURES
 from sf2f_bench.report.published import published
 from sf2f_bench.report.tables import Table, tables
-from sf2f_bench.report.words import ETHICS, PUBLISHED
+from sf2f_bench.report.words import (
+    CLAIMS_ELSEWHERE,
+    CLAIMS_HEADINGS,
+    CLAIMS_READING,
+    ETHICS,
+    PUBLISHED,
+    SYNTHETIC,
+)
 from sf2f_bench.results.numbers import NOTHING
 from sf2f_bench.results.records import Cost, RunRecord
 from sf2f_bench.results.selection import Group, Zone
@@ -33,6 +41,28 @@ def markdown_file(found: Sequence[Group], pictures: Sequence[Mapping[str, Sequen
     table = published()
     lines += [*_table_lines(table, "system, as printed", dict.fromkeys(EMPHASIS, "")), ""]
     return "\n".join([*lines, "## Limits and ethics", "", *(f"{text}\n" for text in map(markdown, ETHICS))])
+
+
+def claims_file(found: Sequence[Group]) -> str:
+    """Every claim with its effect and answer, a table for each group and budget; a sentence where there are none."""
+    lines = ["# The claims of the SF2F paper, answered", "", markdown(CLAIMS_READING), ""]
+    tested = [
+        (group, budget, answers) for group in found for budget, answers in answered_claims(group).items()
+    ]
+    for group, budget, answers in tested:
+        lines += [f"## {markdown(group.title)}, {markdown(budget)}", ""]
+        lines += [] if group.part.real else [markdown(SYNTHETIC), ""]
+        lines += [_line(CLAIMS_HEADINGS), "|" + "---|" * len(CLAIMS_HEADINGS), *map(_claim, answers), ""]
+    if not tested:
+        lines += ["No record here is of SF2F on paired data, so no claim can be tested.", ""]
+    return "\n".join([*lines, markdown(CLAIMS_ELSEWHERE), ""])
+
+
+def _claim(one: Finding) -> str:
+    claim, source, answer, measured, compared = map(
+        markdown, (one.text, one.source, one.answer, one.measured, one.compared)
+    )
+    return _line([claim, f"**{answer}**", measured, compared, source])
 
 
 def markdown_table(table: Table) -> str:

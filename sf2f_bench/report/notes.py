@@ -7,7 +7,7 @@ from itertools import combinations
 
 from scipy.stats import kendalltau, spearmanr
 
-from sf2f_bench.report.tables import tables
+from sf2f_bench.report.tables import NOT_CONVERGED, tables
 from sf2f_bench.report.verdicts import (
     Note,
     against_anchors,
@@ -20,6 +20,7 @@ from sf2f_bench.report.verdicts import (
     warnings,
     within_gender,
 )
+from sf2f_bench.results.convergence import LAST, unconverged
 from sf2f_bench.results.numbers import NOTHING, listed, with_interval
 from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.types import MetricCard
@@ -67,7 +68,7 @@ def notes(group: Group) -> list[Note]:
 def main_notes(group: Group) -> list[Note]:
     """Reasons not to trust a table, and the verdicts on its systems."""
     warned = warnings(group)
-    of_rows = (*_set_aside(group), *_sources(group), *_machines(group))
+    of_rows = (*_set_aside(group), *_sources(group), *_machines(group), *_not_converged(group))
     found = [*map(Note, (*of_rows, *group.protocol.notes(group.records)))]
     found += [note for note in (*_synthetic_networks(group), *audit_notes(group), *warned) if note.alarm]
     found += map(Note, _verdicts(group)) if group.part.paired else _unpaired(group)
@@ -135,6 +136,19 @@ def _machines(group: Group) -> Iterator[str]:
         yield (
             "These rows were made with unlike torch versions or processors, which alone can move the numbers of a "
             f"trained system: {'; '.join(rows)}."
+        )
+
+
+def _not_converged(group: Group) -> Iterator[str]:
+    """The systems that would have learnt more from a longer training: their numbers are those of the budget."""
+    systems = [
+        f"{name} from {share(rise.start)} to {share(rise.end)} ({rise.stage})"
+        for name, rise in unconverged(group).items()
+    ]
+    if systems:
+        yield (
+            f"{NOT_CONVERGED} not converged: the similarity to the true faces of the validation split still rose over "
+            f"the last {LAST} validations of the training, so a longer one would score higher: {'; '.join(systems)}."
         )
 
 

@@ -16,6 +16,7 @@ import matplotlib
 from joblib import cpu_count
 
 from sf2f_bench.report.faces import faces_figure
+from sf2f_bench.report.learning_plots import learning_figure
 from sf2f_bench.report.plots import (
     cmc_figure,
     det_figure,
@@ -44,6 +45,7 @@ PICTURES = {  # in the order of the report
     "disturbances": "Recall from voices as they are, with noise, by telephone and as MP3, with 95 % intervals",
     "metrics": "Retrieval, similarity and quality, with 95 % intervals",
     "faces": "True and generated faces, a column for each test identity",
+    "learning": "Recall on the validation split against samples and minutes of training",
     "training": "Losses in training",
     "ablations": "Losses in training of the ablations",
 }
@@ -54,6 +56,7 @@ FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "training": lambda group: training_figure(group, group.systems),
     "strata": strata_figure,
     "scatter": scatter_figure,
+    "learning": learning_figure,
     "recall": recall_figure,
     "cmc": cmc_figure,
     "det": det_figure,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
+from scipy.optimize import isotonic_regression
 
 from sf2f_bench.files import write_atomically
 from sf2f_bench.results.records import ScoreRecord
@@ -33,6 +34,7 @@ AS_FILE: dict[str, dict[str, Any]] = {
 }
 PALETTE = [color for i, color in enumerate(sns.color_palette("colorblind")) if i != 7]  # 7 is grey: anchors
 MARKERS = "osD^vP"
+ENDS_APART = 14  # names of lines that fit beside a panel
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
 STYLE: Any = {
     **sns.axes_style("whitegrid"),
@@ -71,6 +73,33 @@ def name_rows(axes: Axes, labels: Sequence[str]) -> None:
     size = matplotlib.rcParams["ytick.labelsize"]
     for place, label in enumerate(labels):
         axes.text(0, place, label, transform=left, ha="right", va="center", fontsize=size)
+
+
+def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, Any]]) -> None:
+    """Names right of a panel, each beside the end ``(x, y, colour)`` of its line as far as there is room for all."""
+    low, high = axes.get_ylim()
+    order = sorted(ends, key=lambda name: ends[name][1])
+    places = spread([(ends[name][1] - low) / (high - low) for name in order], 1 / max(len(order), ENDS_APART))
+    for name, place in zip(order, places, strict=True):
+        x, y, color = ends[name]
+        line = {"arrowstyle": "-", "color": paler(color, 0.5), "lw": 0.6}
+        axes.annotate(
+            name,
+            (x, y),
+            (1.04, place),
+            "data",
+            "axes fraction",
+            line,
+            color=color,
+            fontsize="small",
+            va="center",
+        )
+
+
+def spread(places: Sequence[float], apart: float) -> NDArray[np.float64]:
+    """Rising places, moved as little as possible (least squares) until neighbours are so far `apart`."""
+    steps = apart * np.arange(len(places))
+    return isotonic_regression(np.asarray(places) - steps).x + steps
 
 
 def shifted(axes: Axes, places: Transform, points: float) -> Transform:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.protocols.protocol import TableSpec
+from sf2f_bench.results.convergence import unconverged
 from sf2f_bench.results.numbers import NOTHING, value_and_error
 from sf2f_bench.results.records import NO_CARD, ScoreRecord
 from sf2f_bench.results.selection import Entry, Group, Zone, cached_per_group
@@ -20,6 +21,7 @@ Direction = Literal["better", "worse"]
 
 FRAMES_PER_SECOND = 100  # of the windows that `SEGMENT_FRAMES` counts
 ROLES = get_args(Role)
+NOT_CONVERGED = "†"  # behind the label of a system whose validation still rose when its training ended
 UNSTATED: dict[str, int] = {"more": 0}  # the tables of a metric whose card names none of the protocol's
 
 
@@ -174,10 +176,13 @@ def _table(group: Group, spec: TableSpec, by: str) -> Table | None:
     columns = _columns(group, spec, by)
     entries = [entry for entry in group.entries if spec.rows == "all" or _has_length(entry)]
     scores = [[entry.score(column.metric, column.by) for column in columns] for entry in entries]
+    rising = {entry for name in unconverged(group) for entry in group.by_system[name]}
     sections: dict[Zone, list[Row]] = {}
     for entry, found in zip(entries, scores, strict=True):
         if any(found):
-            row = Row(entry.label, tuple(map(_cell, found)), entry.short_label, entry)
+            mark = f" {NOT_CONVERGED}" if entry in rising else ""
+            labels = [label + mark for label in (entry.label, entry.short_label)]
+            row = Row(labels[0], tuple(map(_cell, found)), labels[1], entry)
             sections.setdefault(entry.zone, []).append(row)
     if not sections:
         return None

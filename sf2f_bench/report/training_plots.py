@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from sf2f_bench.report.style import DASHES, PALETTE, new_panels, paler, write_title
 from sf2f_bench.results.selection import Entry, Group
+from sf2f_bench.types.curve import PLACE, SIMILARITY, VALIDATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +28,7 @@ BESIDE = 0.75  # inches to the legend, for the numbers of the similarity
 TITLE_WIDTH = 44  # characters over a panel
 MOST_WHITE = 0.5  # of the last seed's lines
 MOST_TICKED = 100  # times as high as the lowest: above it ticks at powers of ten are enough
-SIMILARITY = "validation_similarity"
-NOT_LOSSES = ("stage", "step", "learning_rate", "lr", "seconds", SIMILARITY)
+NOT_LOSSES = (*PLACE, *VALIDATION, "learning_rate", "lr", "seconds")
 
 
 def training_figure(group: Group, entries: Sequence[Entry]) -> Figure | None:

@@ -32,3 +32,16 @@ PUBLISHED = (
     "split, gallery and scoring network, mostly the network that the systems were trained with, and gives no interval. "
     "They show the order of magnitude of what was printed, and nothing else."
 )
+CLAIMS_HEADINGS = ("claim", "answer", "difference [95 %]", "what was compared", "made in")
+CLAIMS_READING = (
+    "Each claim says that a difference is above zero. It is supported where the difference is above zero with "
+    "q < .05 and a 95 % interval that does not hold zero, contradicted where it is below zero as surely, and cannot be "
+    "told otherwise: that nothing was shown does not mean that there is nothing. Differences are paired by identity "
+    "and hold for new people and new training seeds (three seeds a side, Student's t); q is corrected for the number "
+    "of claims after Benjamini and Hochberg. With fewer seeds the interval is for new people alone, and there is no "
+    "answer."
+)
+CLAIMS_ELSEWHERE = (
+    "The same page for real people: `sf2f-bench run hq-voxceleb-64 --root FOLDER --budget paper --seed N` with three "
+    "seeds, with and without --ablation, then `sf2f-bench report`."
+)

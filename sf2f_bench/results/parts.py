@@ -191,7 +191,8 @@ class Cost(Part):
 
     parameters: that take part in generating a face. operations_per_face: floating-point operations of matrix products
     and convolutions for one face from all segments, a multiplication and an addition being two. seconds_per_face: on
-    this machine, of a batch of voices. None for an anchor, where it could not be measured, and in older records.
+    this machine, of a batch of voices. stage_seconds: of training, by the stages of the curve. None for an anchor,
+    where it could not be measured, and in older records.
     """
 
     wall_seconds: float
@@ -200,6 +201,7 @@ class Cost(Part):
     parameters: Annotated[int, Field(ge=0)] | None = None
     operations_per_face: Annotated[int, Field(ge=0)] | None = None
     seconds_per_face: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    stage_seconds: dict[str, Annotated[FiniteFloat, Field(ge=0)]] | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_was_not_measured(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -399,13 +399,13 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     if not run.machine.is_main:
         return
     made: Any
-    costs: dict[str, int | float] = {}
+    costs: dict[str, Any] = {"stage_seconds": training.get("stage_seconds") or None}
     if isinstance(system, Anchor):
         made = system.answer(run.evaluation)
         _check_answer(run, system, made)
     else:
         made = generated(run, system, keys["faces"])
-        costs = cost_of_a_face(run, system)
+        costs |= cost_of_a_face(run, system)
     made_with = _card(system), system.recipe, seed, run.config.budget, run.device.type
     provenance = Provenance(
         keys["record"], *made_with, seconds, train_seconds=training["seconds"], costs=costs

@@ -256,13 +256,13 @@ def base_of(system: SpeechToFace) -> SpeechToFace | None:
 
 
 def trained(run: Run, system: SpeechToFace) -> dict[str, Any]:
-    """Train the system, or load what was trained under its key; returns {"curve": [...], "seconds": float}.
+    """Train the system, or load what was trained under its key; returns the facts that `_train` keeps with it.
 
     A system that starts from another one has that one trained first; its curve and seconds include it.
     """
     if isinstance(system, HasWeights) and system.weights is not None:
         load_weights(system)
-        return {"curve": [], "seconds": 0.0}
+        return {"curve": [], "seconds": 0.0, "stage_seconds": {}}
     key = _train_key(run, system)
     checkpoints = run.config.cache / "training" / key
     doing = f"training {system.card.label} in {run.config.cache}"
@@ -308,7 +308,8 @@ def _train(run: Run, system: SpeechToFace, key: str, checkpoints: Path) -> None:
         "model": system.card.name,
         "width": system.card.width,
         "curve": [*before["curve"], *context.curve],
-        "seconds": before["seconds"] + context.seconds,
+        "seconds": before["seconds"] + sum(context.seconds.values()),
+        "stage_seconds": {**before.get("stage_seconds", {}), **context.seconds},  # older models have none
     }
     state = system.state_dict()
     if bad := not_finite(state):

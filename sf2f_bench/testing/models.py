@@ -27,7 +27,7 @@ from sf2f_bench.testing.anchors import CARD, check_anchor
 from sf2f_bench.testing.checks import Rule, expect, expect_array, expect_card, one_of, run_checks
 from sf2f_bench.testing.frontends import check_features, check_normalise, check_settings
 from sf2f_bench.testing.world import tiny_store
-from sf2f_bench.training import Machine, TrainContext, Validation
+from sf2f_bench.training import Machine, TrainContext, Validated, Validation
 from sf2f_bench.training.checkpoint import Stateful
 from sf2f_bench.types import ModelCard, ModelSettings, OneToMany, SpeechToFace, TrainedAnchor
 
@@ -99,7 +99,7 @@ class TriedContext(TrainContext):
 class TriedValidation(Validation):
     """The harness's own, which checks the state dict too: the best one is kept in a file."""
 
-    def __call__(self, system: SpeechToFace) -> tuple[float, Tensor]:
+    def __call__(self, system: SpeechToFace) -> Validated:
         """As `Validation`. Raises BenchError for a state dict that does not hold tensors by name."""
         check_tensors(system.state_dict())
         return super().__call__(system)

@@ -2,6 +2,6 @@
 
 from sf2f_bench.training.loop import TrainContext
 from sf2f_bench.training.machine import Machine
-from sf2f_bench.training.validation import Validation
+from sf2f_bench.training.validation import Validated, Validation
 
-__all__ = ["Machine", "TrainContext", "Validation"]
+__all__ = ["Machine", "TrainContext", "Validated", "Validation"]

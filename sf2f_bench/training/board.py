@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from sf2f_bench.files import refusals_named
+from sf2f_bench.training.validation import Validated
+from sf2f_bench.types.curve import PLACE
 
 FACES = 16
 
@@ -27,14 +27,15 @@ class Board:
         """A window's means, and samples a second."""
         with refusals_named(self.folder):
             for name, value in point.items():
-                if name not in ("stage", "step"):
+                if name not in PLACE:
                     self.writer.add_scalar(f"loss/{name}", value, step)
             self.writer.add_scalar("throughput/samples_per_second", throughput, step)
             self.writer.flush()
 
-    def validation(self, step: int, similarity: float, faces: Tensor) -> None:
-        """The validation similarity and the first faces, uint8 ``[N, 3, H, W]``."""
+    def validation(self, step: int, found: Validated) -> None:
+        """The scores of a validation and its first faces."""
         with refusals_named(self.folder):
-            self.writer.add_scalar("validation/similarity", similarity, step)
-            self.writer.add_images("validation/faces", faces[:FACES].cpu(), step)
+            for name, value in found.scores.items():
+                self.writer.add_scalar(name.replace("_", "/", 1), value, step)
+            self.writer.add_images("validation/faces", found.faces[:FACES].cpu(), step)
             self.writer.flush()

@@ -30,8 +30,8 @@ class TrainContext:
     ``features(images in 0..1 [B, 3, H, W]) -> [map1, map2, map3, embedding]``; checkpoint_every: seconds between
     checkpoints (when one is written never changes a result); start: the trained tensors of the system that
     this one starts from, where it names one; board: folder of TensorBoard's files.
-    curve: means of what was logged, and validations; seconds: of training, over all interrupted runs; best: step and
-    validation similarity of the best state.
+    curve: means of what was logged, and validations; seconds: of training, by stage, over all interrupted runs; best:
+    step and scores of the best validation.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class TrainContext:
     validation: Validation | None = None
     board: Path | None = None
     curve: list[dict[str, Any]] = field(default_factory=list, init=False)
-    seconds: float = field(default=0.0, init=False)
+    seconds: dict[str, float] = field(default_factory=dict, init=False)
     best: dict[str, Any] | None = field(default=None, init=False)
     _logged: Logged | None = field(default=None, init=False)
 
@@ -117,5 +117,5 @@ class TrainContext:
                     current.after(step, self._logged, bar)
                 current.save()
         self.curve += progress.points
-        self.seconds += progress.seconds
+        self.seconds[stage] = progress.seconds
         self.best = progress.best or self.best

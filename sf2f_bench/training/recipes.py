@@ -18,8 +18,8 @@ def scheduled(
 ) -> dict[str, Any]:
     """The schedule of the settings' budget with their image size; their width and steps override it.
 
-    schedules: by budget, "smoke", "default/cpu", "default/cuda", "paper". Raises BenchError, naming the system, for an
-    unknown budget and for a width or number of steps that is not positive.
+    schedules: by budget, "smoke", "default/cpu", "default/cuda", "long", "paper". Raises BenchError, naming the system,
+    for an unknown budget and for a width or number of steps that is not positive.
     """
     budget = f"default/{settings.accelerator}" if settings.budget == "default" else settings.budget
     if budget not in schedules:

@@ -42,6 +42,14 @@ def renamed_tensors(
 
 
 def filled(network: Network, tensors: Mapping[str, Tensor]) -> Network:
-    """A network without memory (device "meta") on the CPU, with a copy of all its tensors."""
-    network.to_empty(device="cpu").load_state_dict(tensors)
+    """A network without memory (device "meta") on the CPU, with a copy of all its tensors.
+
+    What its state dict does not hold must have been made on the CPU: to fill it is nobody's task. Raises BenchError for
+    a buffer that is left without memory.
+    """
+    network.load_state_dict(
+        {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, assign=True
+    )
+    if left := [name for name, buffer in network.named_buffers() if buffer.is_meta]:
+        raise BenchError(f"no memory for {first_few(left)}: make what no state dict holds with device='cpu'")
     return network

@@ -16,6 +16,7 @@ from sf2f_bench.progress import Bar, first_few
 from sf2f_bench.training.board import Board
 from sf2f_bench.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from sf2f_bench.types import BenchError, SpeechToFace
+from sf2f_bench.types.curve import PLACE, SIMILARITY
 
 if TYPE_CHECKING:
     from sf2f_bench.training.loop import TrainContext
@@ -38,25 +39,28 @@ class Logged(NamedTuple):
 class StageProgress:
     """How far a stage is, apart from its tensors; part of every checkpoint.
 
-    points: means of the logged scalars over windows of consecutive steps, with validations in between.
+    points: means of the logged scalars over windows of consecutive steps, with validations in between. samples: of
+    all processes, so far.
     """
 
     done: int = 0
+    samples: int = 0
     seconds: float = 0.0
     points: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
     best: dict[str, Any] | None = None
 
-    def add(self, step: int, window: int, values: Mapping[str, float], stage: str) -> bool:
-        """Count one step; True when it closes a window of `window` steps."""
+    def add(self, step: int, window: int, values: Mapping[str, float], stage: str, samples: int) -> bool:
+        """Count one step of so many samples; True when it closes a window of `window` steps."""
+        self.samples += samples
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
         if (step + 1) % window:
             return False
         means = {name: total / self.count for name, total in self.sums.items()}
-        self.points.append({"stage": stage, "step": step + 1, **means})
+        self.points.append({"stage": stage, "step": step + 1, "samples": self.samples, **means})
         self.sums, self.count = {}, 0
         return True
 
@@ -76,7 +80,6 @@ class Stage:
         self.machine = context.machine
         self.path = context.folder / f"{name}.safetensors"
         self.unread: list[tuple[int, Logged, Tensor]] = []  # steps whose scalars are still on the device
-        self.samples = 0  # of all processes
         self.progress = StageProgress()
         damage: Damaged | None = None
         if self.path.exists():
@@ -87,7 +90,7 @@ class Stage:
         self.machine.barrier()  # no process trains, and so overwrites the file, before all have read it
         if damage and self.machine.is_main:
             say_set_aside(self.path, damage, context.reporter.say)
-        self.seconds_before = self.progress.seconds
+        self.seconds_before, self.samples_before = self.progress.seconds, self.progress.samples
         self.started = self.saved = time.monotonic()
         self.board: Board | None = None
         if context.board is not None and self.machine.is_main and self.progress.done < steps:
@@ -98,7 +101,6 @@ class Stage:
         if logged is not None and logged.scalars:
             # Copied now: the next step of a CUDA graph overwrites what this one returned.
             self.unread.append((step, logged, torch.stack(list(logged.scalars.values()))))
-            self.samples += len(logged.identities) * self.machine.shard[1]
         done, is_last = step + 1, step + 1 == self.steps
         validates = self.system is not None and (done % max(1, self.steps // VALIDATIONS) == 0 or is_last)
         read_every = READ_EVERY if self.machine.device.type == "cuda" else 1
@@ -128,7 +130,8 @@ class Stage:
         for (step, logged, _), row in zip(self.unread, averages, strict=True):
             values = dict(zip(logged.scalars, row, strict=True))
             self._check(step, logged.identities, values)
-            if self.progress.add(step, window, values, self.name) and self.board:
+            samples = len(logged.identities) * self.machine.shard[1]
+            if self.progress.add(step, window, values, self.name, samples) and self.board:
                 self.board.scalars(step + 1, self.progress.points[-1], self._throughput())
         self.unread = []
 
@@ -151,14 +154,15 @@ class Stage:
 
     def _throughput(self) -> float:
         """Samples a second of this call, all processes together."""
-        return self.samples / max(time.monotonic() - self.started, 1e-9)
+        samples = self.progress.samples - self.samples_before
+        return samples / max(time.monotonic() - self.started, 1e-9)
 
     def _words(self) -> str:
         """The newest means of the first scalars and the throughput, for the progress bar."""
-        words = [f"{self._throughput():,.0f} samples/s"] if self.samples else []
-        means = [point for point in self.progress.points if "validation_similarity" not in point]
+        words = [f"{self._throughput():,.0f} samples/s"] if self.progress.samples else []
+        means = [point for point in self.progress.points if SIMILARITY not in point]
         if means:
-            scalars = [item for item in means[-1].items() if item[0] not in ("stage", "step")]
+            scalars = [item for item in means[-1].items() if item[0] not in PLACE]
             words = [*(f"{name} {value:.3g}" for name, value in scalars[:SCALARS_SHOWN]), *words]
         return " ".join(words)
 
@@ -170,14 +174,14 @@ class Stage:
             return
         modules = [part for part in self.state.values() if isinstance(part, nn.Module)]
         modes = [module.training for module in modules]
-        similarity, faces = validation(system)
+        validated = validation(system)
         for module, mode in zip(modules, modes, strict=True):
             module.train(mode)
-        found = {"stage": self.name, "step": done, "validation_similarity": similarity}
+        found = {"stage": self.name, "step": done, "samples": self.progress.samples, **validated.scores}
         self.progress.points.append(found)
         best = self.progress.best or self.context.best
-        if best is None or similarity > best["validation_similarity"]:
+        if best is None or validated.similarity > best[SIMILARITY]:
             self.progress.best = found
             save_tensors(self.context.best_file, system.state_dict(), {**found, "model": system.card.name})
         if self.board:
-            self.board.validation(done, similarity, faces)
+            self.board.validation(done, validated)

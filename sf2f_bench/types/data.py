@@ -99,7 +99,7 @@ class ModelSettings:
     """What the harness decides for a system before it is built: ``Model(settings)``."""
 
     image_size: int
-    budget: str = "default"  # "smoke", "default" or "paper"
+    budget: str = "default"  # "smoke", "default", "long" or "paper"
     accelerator: str = "cpu"  # "cpu" or "cuda": the default width and schedule depend on it
     width: float | None = None  # the user's wish; None leaves it to the recipe
     steps: int | None = None  # likewise

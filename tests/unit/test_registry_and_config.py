@@ -85,7 +85,7 @@ def test_options_override_the_file(tmp_path):
         ({"gallery": 0}, r"gallery = 0 \(--gallery\): expected 2 or more"),
         ({"jobs": 0}, r"jobs = 0 \(--jobs\): expected 1 or more"),
         ({"checkpoint_every": -1.0}, r"checkpoint_every = -1.0 \(--checkpoint-every\): expected 0 or more"),
-        ({"budget": "huge"}, r"budget = 'huge' \(--budget\): expected 'smoke', 'default' or 'paper'"),
+        ({"budget": "huge"}, r"budget = 'huge' \(--budget\): expected 'smoke', 'default', 'long' or 'paper'"),
         ({"ks": "1,x"}, r"ks = '1,x' \(--ks\): expected numbers separated by commas"),
     ],
 )

@@ -318,7 +318,7 @@ def test_every_row_of_all_can_be_built_and_says_what_it_is(name):
 
 @pytest.mark.parametrize("module", [speech2face, contrastive, residual_flow, identity_flow])
 def test_every_budget_has_a_schedule(module):
-    assert list(module.SCHEDULES) == ["smoke", "default/cpu", "default/cuda", "paper"]
+    assert list(module.SCHEDULES) == ["smoke", "default/cpu", "default/cuda", "long", "paper"]
     assert len({frozenset(schedule) for schedule in module.SCHEDULES.values()}) == 1
 
 

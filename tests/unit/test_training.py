@@ -16,7 +16,9 @@ from sf2f_bench.files import load_tensors
 from sf2f_bench.progress import Reporter
 from sf2f_bench.training import Machine, TrainContext, Validation
 from sf2f_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from sf2f_bench.training.validation import recall_at_k, recall_floors
 from sf2f_bench.types import BenchError, ModelCard
+from sf2f_bench.types.curve import CHANCE, GENDER, RECALL, SIMILARITY
 from tests.tiny import TinyDataset, TinyFrontend
 
 CPU = torch.device("cpu")
@@ -217,13 +219,43 @@ def test_the_best_state_by_the_validation_metric_is_kept_beside_the_last(store, 
         assert net.training
         net.train()
         context.log(("a",), loss=torch.tensor(float(step)))
-    similarities = [p["validation_similarity"] for p in context.curve if "validation_similarity" in p]
+    points = [point for point in context.curve if SIMILARITY in point]
+    similarities = [point[SIMILARITY] for point in points]
     assert len(similarities) == 10
     assert np.argmax(similarities) == 3
-    assert context.best == {"stage": "fit", "step": 8, "validation_similarity": max(similarities)}
+    assert context.best == points[3]
+    assert (points[3]["step"], points[3]["samples"], points[3][SIMILARITY]) == (8, 8, max(similarities))
+    assert points[3][RECALL] == 1.0  # in a gallery of fewer than ten
+    assert points[3][CHANCE] == 1.0
     tensors, facts = load_tensors(context.best_file)
     assert tensors["calls"] == 4
     assert facts["step"] == 8
+
+
+def test_recall_on_the_validation_split_is_that_of_ranking_every_true_face():
+    random = np.random.default_rng(5)
+    true = random.standard_normal((40, 8)).astype(np.float32)
+    generated = true + 1.5 * random.standard_normal((40, 8)).astype(np.float32)
+    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (generated, true)]
+    order = np.argsort(-(unit[0] @ unit[1].T), axis=1, kind="stable")
+    for k in (1, 10, 40):
+        wanted = np.mean([i in order[i, :k] for i in range(40)])
+        assert recall_at_k(torch.from_numpy(generated), torch.from_numpy(true), k) == pytest.approx(wanted)
+    constant = torch.from_numpy(true[:1]).expand(40, -1)
+    assert recall_at_k(constant, torch.from_numpy(true)) == pytest.approx(
+        10 / 40
+    )  # one face for everybody: chance
+
+
+def test_the_floors_of_that_recall_are_those_of_guessing():
+    assert recall_floors(["f"] * 25 + ["m"] * 75) == pytest.approx({CHANCE: 0.1, GENDER: 0.2})
+    assert recall_floors(["f", None]) == {CHANCE: 1.0}
+    random = np.random.default_rng(0)
+    genders = np.array(["f"] * 25 + ["m"] * 75)
+    same = (genders[:, None] == genders) + 0.5 * random.random((500, 100, 100))
+    own = same[:, range(100), range(100)]
+    found = ((same > own[..., None]).sum(axis=2) < 10).mean()
+    assert found == pytest.approx(recall_floors(list(genders))[GENDER], abs=0.005)
 
 
 def test_tensorboard_gets_scalars_throughput_and_faces(store, tmp_path):
