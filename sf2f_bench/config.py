@@ -120,6 +120,9 @@ class RunConfig(BaseModel):
     voices: Path | None = setting(None, "Folder of recordings, for null-pairs.", "data", of_data=True)
     faces: Path | None = setting(None, "Folder of photos, for null-pairs.", "data", of_data=True)
     results: Path = setting(Path("results"), "Where records go.")
+    keep_weights: Path | None = setting(
+        None, "Folder for the trained weights, which --models NAME@FILE takes."
+    )
     cache: Path = setting(Path(".sf2f-bench"), "Where every stage keeps its results.", of_data=True)
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "Where to train and generate; auto: CUDA if there is one.", "model"

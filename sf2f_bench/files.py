@@ -302,6 +302,19 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def header_of(path: Path) -> dict[str, Any]:
+    """The dictionary of what `save_tensors` wrote, without reading the tensors; raises Damaged for another file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {})["json"])
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise Damaged(f"{path} is no file of trained weights ({error})") from error
+    facts.pop(CHECKSUM, None)
+    return dict(facts)
+
+
 def _checksum(tensors: Mapping[str, Tensor], facts: Any) -> str:
     """SHA-256 over names, types, shapes and bytes of the tensors, and the dictionary as JSON."""
     import torch

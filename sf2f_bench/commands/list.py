@@ -51,6 +51,8 @@ def _names() -> Iterator[str]:
     for benchmark in BENCHMARKS.values():
         yield f"  {benchmark.name:<{WIDTH}}{benchmark.description}"
     yield f"  {WORLDS[4]:<{WIDTH}}another synthetic world, by share of a face that is heard (0 to 1) and seed"
+    from sf2f_bench.runs.kept_weights import references
+
     groups = {
         "models (systems and anchors)": MODELS,
         "sets of metrics": METRICS,
@@ -63,6 +65,10 @@ def _names() -> Iterator[str]:
         for name, entry in registry.entries().items():
             owner = owner_of(entry)
             yield f"  {name}" if owner == OWN else f"  {name:<{WIDTH}}of the package {owner}"
+    if kept := references():
+        yield "trained weights of the reference results, for --models"
+        for name, facts in kept.items():
+            yield f"  {name:<{WIDTH}}{facts.get('source', '')}"
     yield "details of each: sf2f-bench list models, metrics, extractors or datasets"
 
 

@@ -40,6 +40,7 @@ from sf2f_bench.registry import (
 )
 from sf2f_bench.results.records import Finding, RunRecord, load
 from sf2f_bench.runs.costs import cost_of_a_face
+from sf2f_bench.runs.kept_weights import keep_weights
 from sf2f_bench.runs.recording import Provenance, save_record
 from sf2f_bench.runs.stages import (
     Run,
@@ -64,6 +65,7 @@ from sf2f_bench.types import (
     BenchError,
     Dataset,
     FeatureExtractor,
+    HasWeights,
     ModelCard,
     ModelSettings,
     SpeechToFace,
@@ -390,6 +392,9 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
     seed, keys = run.config.seed, keys_of(run, system)
     complete = run.machine.is_main and bool(records.existing(seed, keys["record"]))
     if run.machine.broadcast(complete):  # as the main process finds it, so that all train or none does
+        if run.config.keep_weights:
+            trained(run, system)
+            _keep(run, system, keys["record"])
         if run.machine.is_main:
             records.add_existing(seed, keys["record"])
         return
@@ -411,6 +416,14 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         keys["record"], *made_with, seconds, train_seconds=training["seconds"], costs=costs
     )
     records.add_new(_scored(run, provenance, made, training["curve"]))
+    _keep(run, system, keys["record"])
+
+
+def _keep(run: Run, system: SpeechToFace, record: str) -> None:
+    """Its trained weights, where the user asks for them; weights that came from a file are there already."""
+    given = isinstance(system, HasWeights) and system.weights is not None
+    if run.machine.is_main and run.config.keep_weights and not given:
+        run.reporter.say(f"kept {keep_weights(run, system, run.config.keep_weights, record)}")
 
 
 def _card(row: Anchor | SpeechToFace) -> ModelCard:

@@ -14,15 +14,17 @@ import torch
 from sf2f_bench.files import is_plain_name, load_tensors
 from sf2f_bench.progress import first_few
 from sf2f_bench.registry import LONGEST, MODELS, place_of
+from sf2f_bench.runs.kept_weights import REFERENCE, reference_file
 from sf2f_bench.types import Anchor, BenchError, ModelCard, ModelSettings, SpeechToFace, TrainedAnchor
 
 
 def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
     """A system or an anchor by its registered name, or from a file: ``path/to/mine.py:Mine``.
 
-    ``NAME@FILE`` is the system with the weights of FILE (of `sf2f-bench weights import`, or a trained model
-    of the cache) instead of a training. Raises BenchError for a name, file or class that does not exist, and for a
-    class that cannot be made, does not keep its contract, or has the name of an installed model.
+    ``NAME@FILE`` is the system with the weights of FILE (of `sf2f-bench weights import`, of `run --keep-weights`, or a
+    trained model of the cache) instead of a training; ``NAME@reference`` with those of the reference results. Raises
+    BenchError for a name, file or class that does not exist, and for a class that cannot be made, does not keep its
+    contract, or has the name of an installed model.
     """
     name, has_weights, weights = name.partition("@")
     target = MODELS.get(name)
@@ -32,7 +34,7 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
             raise BenchError(f"--models {name}@{weights}: {name} is an anchor, which has no weights")
         model = MODELS.check(name, MODELS.call(name, target), Anchor)
     elif has_weights:
-        model = _with_weights(name, target, settings, Path(weights))
+        model = _with_weights(name, target, settings, weights)
     else:
         model = _checked(name, MODELS.call(name, target, settings))
     place = place_of(type(model))
@@ -89,7 +91,8 @@ def _check_name(name: str, card: ModelCard, place: str) -> None:
             )
 
 
-def _with_weights(name: str, target: Any, settings: ModelSettings, file: Path) -> SpeechToFace:
+def _with_weights(name: str, target: Any, settings: ModelSettings, word: str) -> SpeechToFace:
+    file = reference_file(name) if word == REFERENCE else Path(word)
     if not file.is_file():
         raise BenchError(
             f"--models {name}@{file}: there is no such file; `sf2f-bench weights import` writes one"
