@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 import torch
 
-from tests.perf.official import ROWS
+from tests.perf.rows import ROWS
 
 ROW = {row.name: row for row in ROWS}
 STAT = Path("/proc/stat")
@@ -18,17 +20,40 @@ STAT = Path("/proc/stat")
 
 @pytest.fixture
 def measure(benchmark) -> Callable[..., float]:
-    """``measure(row, work, items=1, rounds=3, **facts)``: times `work`, which does `items` of what the row counts.
+    """``measure(row, work, official=None, items=1, rounds=3, **facts)``: times `work`, which does `items` of the row's.
 
-    The best of the rounds, after one to warm up, goes into ``extra_info`` as the row's rate (or time): what
-    the machine's other users take away is not the code's.
+    official: the same work as the official code does it, timed before every round, so that both ways meet the same
+    state of the machine. The best of the rounds, after one to warm up, goes into ``extra_info`` as the row's rate
+    (or time): what the machine's other users take away is not the code's; the ratio is the median over the rounds.
     """
 
-    def run(name: str, work: Callable[[], Any], items: float = 1, rounds: int = 3, **facts: Any) -> float:
-        row = ROW[name]
-        benchmark.pedantic(work, rounds=rounds, warmup_rounds=1 if rounds > 1 else 0)
-        seconds = benchmark.stats.stats.min
-        value = {"s": seconds / items, "ms": 1000 * seconds / items}.get(row.unit, items / seconds)
+    def run(
+        name: str,
+        work: Callable[[], Any],
+        official: Callable[[], Any] | None = None,
+        items: float = 1,
+        rounds: int = 3,
+        **facts: Any,
+    ) -> float:
+        row, others = ROW[name], []
+
+        def time_the_official_way() -> None:
+            started = time.perf_counter()
+            official()
+            others.append(time.perf_counter() - started)
+
+        setup = time_the_official_way if official else None
+        benchmark.pedantic(work, setup=setup, rounds=rounds, warmup_rounds=1 if rounds > 1 else 0)
+        stats = benchmark.stats.stats
+
+        def value_of(seconds: float) -> float:
+            return {"s": seconds / items, "ms": 1000 * seconds / items}.get(row.unit, items / seconds)
+
+        if official:
+            alternately = zip(others[-rounds:], stats.data, strict=True)
+            ratios = [theirs / ours for theirs, ours in alternately]
+            facts |= {"official": value_of(min(others[-rounds:])), "ratio": median(ratios), "ratios": ratios}
+        value = value_of(stats.min)
         benchmark.extra_info |= {"row": name, "what": row.what, "unit": row.unit, "value": value, **facts}
         return value
 

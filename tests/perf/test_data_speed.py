@@ -33,7 +33,7 @@ def test_training_items(measure, tmp_path):
         for step in range(BATCHES):
             data.batch(step, BATCH)
 
-    measure("data", read, items=BATCH * BATCHES, rounds=5, way="ours")
+    measure("data", read, items=BATCH * BATCHES, rounds=5)
 
 
 def test_audio_front_end_on_all_cores(measure, shared):
@@ -49,4 +49,4 @@ def test_audio_front_end_on_all_cores(measure, shared):
     def work():
         return list(on_this_machine(features, [paths * TIMES] * PIECES, cores))
 
-    measure("audio", work, items=seconds, rounds=3, way="ours")
+    measure("audio", work, items=seconds, rounds=3)

@@ -57,7 +57,7 @@ def test_first_stage_step(benchmark, measure, size, precision, compiled):
     ready = time.perf_counter() - started
     torch.cuda.reset_peak_memory_stats()
     row = f"gpu-step-{size}-{precision}-{compiled}"
-    step = measure(row, steps, items=STEPS, way="ours")
+    step = measure(row, steps, items=STEPS)
     memory, share = torch.cuda.max_memory_allocated() / 1e9, floor(size) / step
     benchmark.extra_info |= {"memory": memory, "share_of_floor": share, "ready_after_seconds": ready}
     print(

@@ -21,7 +21,7 @@ def test_recall(measure, n):
     probes, gallery = np.random.default_rng(0).standard_normal((2, n, 512), np.float32)
     query = lambda: recall_at_k(probes, gallery, [1, 5, 10])  # noqa: E731
     facts = {"memory": memory(query)} if n <= 5000 else {}
-    measure(f"recall-{n}", query, rounds=ROUNDS[n], way="ours", **facts)
+    measure(f"recall-{n}", query, rounds=ROUNDS[n], **facts)
 
 
 def memory(query):
