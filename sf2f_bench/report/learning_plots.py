@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from sf2f_bench.report.style import DASHES, PALETTE, name_ends, new_panels, wrapped, write_title
 from sf2f_bench.results.records import RunRecord
@@ -94,7 +94,8 @@ def _draw(axes: Axes, found: Mapping[str, Sequence[Learning]], quantity: str) ->
         places = np.mean([getattr(one, quantity) for one in seeds], axis=0)
         if not np.isfinite(places).all():
             continue
-        axes.plot(places, recall.mean(axis=0), color=color, ls=dashes, lw=1.6, marker=".", label=name)
+        look = {"color": color, "ls": dashes, "lw": 1.6, "marker": ".", "zorder": 3 - number / 100}
+        axes.plot(places, recall.mean(axis=0), label=name, **look)  # over one that only goes on from it
         if len(seeds) > 1:
             axes.fill_between(places, recall.min(axis=0), recall.max(axis=0), color=color, alpha=BAND, lw=0)
         ends[wrapped(name)] = (places[-1], recall.mean(axis=0)[-1], color)
@@ -112,6 +113,8 @@ def _draw(axes: Axes, found: Mapping[str, Sequence[Learning]], quantity: str) ->
                 color="0.35",
             )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import FloatArray
 
 LAST = 4  # validations of a stage that are looked at, of ten
-SHARE = 0.05  # of the similarity at the end: a smaller rise over these validations counts as none
+SHARE = 0.1  # of the similarity at the end: a smaller rise over these validations counts as none
 SMALLEST = 0.01  # cosine: nor does a rise below it, which is the noise of a system that hears nothing
 
 

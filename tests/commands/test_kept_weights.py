@@ -86,7 +86,7 @@ def test_a_system_without_reference_weights_is_refused_with_those_that_have_some
 def test_reference_weights_draw_the_faces_of_the_committed_record(file):
     """The first test people's faces, drawn again from the world's voices, are those that the record keeps."""
     facts = header_of(file)
-    records = load_all(ROOT / "results" / "reference" / "synthetic-64")
+    records = load_all(ROOT / "results" / "reference" / "long-64")
     (record,) = [one for one in records if one.key == facts["record"]]
     assert file.stat().st_size <= MOST_BYTES
     benchmark = benchmark_named("synthetic-64")

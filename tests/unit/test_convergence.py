@@ -44,7 +44,7 @@ def test_measured_curves_are_told_apart():
     assert (start, end) == pytest.approx((intercept, intercept + 3 * slope))
 
 
-@pytest.mark.parametrize(("seeds", "most"), [(1, 0.12), (3, 0.02)])
+@pytest.mark.parametrize(("seeds", "most"), [(1, 0.02), (3, 0.01)])
 def test_a_training_that_has_ended_is_seldom_called_unfinished(seeds, most):
     """Noise as validations of sf2f-64 have it at its full learning rate, .01; at the end of a schedule it is .003."""
     random = np.random.default_rng(0)
@@ -56,8 +56,8 @@ def test_a_training_that_has_ended_is_seldom_called_unfinished(seeds, most):
 
 
 def test_a_training_that_still_learns_is_mostly_called_so():
-    """A rise of 4 % of the level from one validation to the next, as sf2f-64 has after 1,600 steps."""
-    random, line = np.random.default_rng(1), 0.3 + 0.012 * np.arange(-9, 1)
+    """A rise of 6 % of the level from one validation to the next, as sf2f-64 has after 1,600 steps."""
+    random, line = np.random.default_rng(1), 0.3 + 0.018 * np.arange(-9, 1)
     called = [
         still_rising(curve(line + 0.01 * random.standard_normal(10)) for _ in range(3)) for _ in range(400)
     ]
@@ -104,7 +104,7 @@ def test_seeds_are_judged_together(tmp_path):
     """One seed that rises by luck does not make its system unfinished."""
     made = [
         with_curve("sf2f-64", curve(similarities), tmp_path, seed=seed)
-        for seed, similarities in enumerate([FLAT, [*FLAT[:-1], 0.371], FLAT])
+        for seed, similarities in enumerate([FLAT, [*FLAT[:-1], 0.4], FLAT])
     ]
     assert still_rising([made[1].curve()]) is not None
     (group,) = groups(made)
