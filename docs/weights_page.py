@@ -1,4 +1,4 @@
-"""The page of reference weights, from the files: ``python -m docs.weights_page > results/reference/weights/README.md``.
+"""The page of reference weights, from the files: ``python -m docs.weights_page > results/reference/weights.md``.
 
 A test compares page and files.
 """

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Verdict = Literal["supported", "contradicted", "cannot be told", "not measured"]
 ABSTRACT, PARTS, LENGTHS = "SF2F, abstract", "SF2F, supplement, Table 2", "SF2F, supplement, Table 3"
 OURS = "asked here"
+# Claims are about systems by name; of metrics they ask the cards.
 SF2F, FUSED, RIVAL = "sf2f-{size}", "sf2f-{size}-fuser", "voice2face-{size}"
 
 
@@ -274,15 +275,21 @@ def _against(purpose: str, choose: Callable[..., SeedRuns]) -> Callable[[Trial],
 
 
 def _not_copied(trial: Trial) -> Effect | str:
-    """How far the share of copied faces is below the limit of its alarm, in the seed that comes nearest to it."""
-    runs = trial.whole
-    cards = {name: card for name, card in trial.group.metrics.items() if card.quantity == "copied-faces"}
-    for name, card in cards.items():
-        key = trial.key(runs, name)
-        scores = runs.scores[key] if key else ()
+    """How far the shares of what was copied are below the limits of their alarms, where one comes nearest to its limit.
+
+    Alarms that ring above a limit are those of copying.
+    """
+    found = []
+    for name, card in trial.group.metrics.items():
+        key = trial.key(trial.whole, name) if card.alarm and card.alarm.above else None
+        scores = trial.whole.scores[key] if key else ()
         if card.alarm and scores and all(score.interval for score in scores):
-            return _below(card.alarm.limit, scores, f"{card.heading or name}")
-    return "needs the share of copied faces, with an interval"
+            found.append(_below(card.alarm.limit, scores, card.heading or name))
+    return min(
+        found,
+        key=lambda effect: effect.interval[0],
+        default="needs shares of what was copied, with intervals",
+    )
 
 
 def _below(limit: float, scores: Sequence[ScoreRecord], heading: str) -> Effect:
@@ -296,10 +303,10 @@ def _below(limit: float, scores: Sequence[ScoreRecord], heading: str) -> Effect:
 
 
 def _quality(trial: Trial) -> Effect | str:
-    """The mutual-information score, by the network of the verdicts."""
-    names = (name for name, card in trial.group.metrics.items() if card.quantity == "mutual-information")
+    """The protocol's first metric of quality, by the network of the verdicts."""
+    names = (name for name, card in trial.group.metrics.items() if card.family == "quality")
     name = next(names, None)
-    return _difference(trial, FUSED, RIVAL, name) if name else "no record has the mutual-information score"
+    return _difference(trial, FUSED, RIVAL, name) if name else "no record has a quality score"
 
 
 CLAIMS = (

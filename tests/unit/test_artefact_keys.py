@@ -151,6 +151,7 @@ OTHERS = {
     "results": Path("elsewhere"),
     "cache": Path("elsewhere"),
     "checkpoint_every": 0.0,
+    "keep_weights": Path("elsewhere"),
     "jobs": 3,
     "scheduler": "tcp://there",
 }

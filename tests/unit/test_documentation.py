@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from docs import weights_page
 from docs.metrics_page import LABELS, Described, families_of, metrics_of_protocol, page
 from sf2f_bench.protocols.names import BENCH, DISTURBANCES, PAPER
 from sf2f_bench.types import Unavailable
@@ -30,6 +31,11 @@ INTERVAL = re.compile(rf"({NUMBER})\.\.(\S+?)(?=[;,. (]|$)|({NUMBER}) or more|(a
 def test_the_page_is_what_the_generator_prints():
     kept = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     assert kept == page(), "run: python -m docs.metrics_page > docs/metrics.md"
+
+
+def test_the_page_of_reference_weights_is_what_the_generator_prints():
+    kept = (ROOT / "results/reference/weights.md").read_text(encoding="utf-8")
+    assert kept == weights_page.page(), "run: python -m docs.weights_page > results/reference/weights.md"
 
 
 @every_family

@@ -138,7 +138,7 @@ def test_where_nothing_can_be_paired_the_page_says_so():
     page = page_of([record(), record("voice2face", 0.2)])  # never saved: no values of identities
     assert "nothing is marked" in page.text
     assert "trained models alone" not in page.text
-    assert "Benjamini" not in page.text
+    assert "all metrics of a family" not in page.text
 
 
 # ---------------------------------------------------------------- the page

@@ -418,7 +418,9 @@ def test_report_files_are_whole_and_readable(written):
     pictures -= {"synthetic-64-faces.svg"}  # photos in any format
     other = {f"null-pairs-{kind}.{ending}" for kind in kinds[:3] for ending in ("png", "svg")}
     names = {path.name for path in paths}
-    assert names == pictures | other | {"report.html", "report.md", "table.txt", "table.tex", "scores.csv"}
+    assert names == pictures | other | {
+        *("report.html", "report.md", "claims.md", "table.txt", "table.tex", "scores.csv")
+    }
     assert names == {path.name for path in folder.iterdir()}
     page = (folder / "report.md").read_text()
     linked = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)

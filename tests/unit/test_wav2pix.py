@@ -21,6 +21,7 @@ from baselines.wav2pix import Discriminator, FaceGenerator, VoiceEncoder, Wav2Pi
 from sf2f_bench import BenchError, Machine, ModelSettings, RawWaveform, TrainContext
 from sf2f_bench.data.training import Batch
 from sf2f_bench.progress import Reporter
+from sf2f_bench.types.curve import PLACE
 
 IDENTITIES = 8
 SMALL = ModelSettings(image_size=64, budget="smoke", width=0.06, steps=5)
@@ -250,8 +251,7 @@ def test_everything_learns_and_every_term_is_logged() -> None:
     points = [point for point in context.curve if "pixel" in point]
     assert len(points) == 5
     assert set(points[0]) == {
-        "stage",
-        "step",
+        *PLACE,
         *WEIGHTS,
         *(f"discriminator_{pair}" for pair in ("real", "fake", "mismatched")),
     }
