@@ -18,7 +18,15 @@ from sf2f_bench.files import seed_of
 from sf2f_bench.results.convergence import unconverged
 from sf2f_bench.results.numbers import NOTHING, number
 from sf2f_bench.results.records import NO_CARD, ScoreRecord
-from sf2f_bench.results.seed_runs import Key, SeedRuns, missing_seeds, other_identities, pair_of, systems_of
+from sf2f_bench.results.seed_runs import (
+    MIN_SEEDS,
+    Key,
+    SeedRuns,
+    missing_seeds,
+    other_identities,
+    pair_of,
+    systems_of,
+)
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
 from sf2f_bench.statistics.paired import SIGNIFICANT, Measured, compare_scores, of_these_trainings
 from sf2f_bench.types import MetricCard
@@ -298,8 +306,10 @@ def _below(limit: float, scores: Sequence[ScoreRecord], heading: str) -> Effect:
     worst = max(score.value for score in scores)
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     compared = f"{heading} {number(worst, 'share', 3)} at most, limit {number(limit, 'share', 3)}"
+    few = len(scores) < MIN_SEEDS
+    missing = f"needs three training seeds; has {len(scores)}" if few else ""
     seeds = f"{len(scores)} seed{'s, each by itself' if len(scores) > 1 else ''}"
-    return Effect(limit - worst, (low, high), compared, scores[0].n, seeds, card=scores[0].card)
+    return Effect(limit - worst, (low, high), compared, scores[0].n, seeds, None, missing, scores[0].card)
 
 
 def _quality(trial: Trial) -> Effect | str:

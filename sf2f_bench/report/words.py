@@ -42,6 +42,6 @@ CLAIMS_READING = (
     "answer."
 )
 CLAIMS_ELSEWHERE = (
-    "The same page for real people: `sf2f-bench run hq-voxceleb-64 --root FOLDER --budget paper --seed N` with three "
-    "seeds, with and without --ablation, then `sf2f-bench report`."
+    "The same page for real people: train SF2F, voice2face and the ablations on hq-voxceleb-64 with the paper budget "
+    "and three seeds, as README shows under “Run the paper's benchmark”, and make the report of these records."
 )

@@ -157,6 +157,7 @@ def test_page_and_file_show_every_claim_with_its_numbers(tmp_path):
         assert one.measured in page
         assert f"| {one.text} | **{one.verdict}" in text
     assert "hq-voxceleb-64" in text
+    assert "`" not in text
     assert "invented" in text
 
 
