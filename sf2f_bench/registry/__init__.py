@@ -15,6 +15,7 @@ from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from sf2f_bench.registry import sources
@@ -278,6 +279,7 @@ def place_of(thing: Any) -> str:
     """``Mine (mine.py:12)``: where a class or function, or the class of anything else, is defined."""
     if not hasattr(thing, "__qualname__"):
         thing = type(thing)
+    thing = inspect.unwrap(thing)  # not the decorator that it stands under
     try:
         place = f"{_shown(str(inspect.getsourcefile(thing)))}:{inspect.getsourcelines(thing)[1]}"
     except (OSError, TypeError):
@@ -412,7 +414,7 @@ def fault_of(error: BaseException) -> str | None:
     if not line:
         return None
     inside = f", in {method}" if method not in ("", "<module>") else ""
-    text = " ".join(str(error).split())[:LONGEST]
+    text = shorten(str(error), LONGEST, placeholder=" ...")
     further = f" (raised at {beyond}, which this line called)" if beyond else ""
     remedy = "correct this line of the plug-in"
     if isinstance(error, ModuleNotFoundError):

@@ -27,7 +27,7 @@ from sf2f_bench.results.texts import markdown
 EMPHASIS: dict[Zone, str] = {"system": "**", "ablation": "", "floor": "*", "ceiling": "*"}
 OF_A_FACE = ("parameters", "operations a face", "time a face")
 PROVENANCE = (
-    *("row", "key", "created", "device", "torch", "package", "wall s", "training s", "peak MB"),
+    *("row", "key", "created", "device", "torch", "package", "wall s", "of it training s", "peak MB so far"),
     *OF_A_FACE,
 )
 

@@ -21,7 +21,7 @@ from sf2f_bench.report.verdicts import (
     within_gender,
 )
 from sf2f_bench.results.convergence import LAST, unconverged
-from sf2f_bench.results.numbers import NOTHING, listed, with_interval
+from sf2f_bench.results.numbers import NOTHING, exceeds, listed, with_interval
 from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.types import MetricCard
 
@@ -103,7 +103,10 @@ def agreement(group: Group) -> Iterator[str]:
 def _set_aside(group: Group) -> Iterator[str]:
     if group.set_aside:
         plural = "record was" if group.set_aside == 1 else "records were"
-        yield f"{group.set_aside} older {plural} set aside for newer ones of the same system and seed."
+        yield (
+            f"{group.set_aside} older {plural} set aside for newer ones of the same system, seed and budget, whatever "
+            "their other settings (steps, draws) were."
+        )
 
 
 def _sources(group: Group) -> Iterator[str]:
@@ -189,7 +192,9 @@ def _against_whole(group: Group) -> Iterator[str]:
             continue
         text = f"{entry.short_label} {share(score.value)}"
         if score.interval and target.interval:
-            is_apart = score.interval[1] < target.interval[0] or target.interval[1] < score.interval[0]
+            is_apart = exceeds(target.interval[0], score.interval[1]) or exceeds(
+                score.interval[0], target.interval[1]
+            )
             text += " (apart)" if is_apart else ""
         compared.setdefault(f"{whole.label} {share(target.value)}", []).append(text)
     for whole_text, texts in compared.items():
@@ -211,7 +216,7 @@ def _unpaired(group: Group) -> Iterator[Note]:
         if score is None or score.interval is None or guess is None:
             yield Note(f"{entry.label}: no {term} with an interval, so no verdict.", alarm=True)
             continue
-        is_fine = score.interval[0] <= guess <= score.interval[1]
+        is_fine = not (exceeds(score.interval[0], guess) or exceeds(guess, score.interval[1]))
         smallest = min(1.0, guess + score.value - score.interval[0])
         verdict = (
             f"at chance, as it must be; with n = {score.n}, no leak that gives less than about {share(smallest)} would "

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import logit
 
 from sf2f_bench.report.tables import tables
-from sf2f_bench.results.numbers import number, value_and_error, with_interval
+from sf2f_bench.results.numbers import exceeds, number, value_and_error, with_interval
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.seed_runs import systems_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
@@ -70,7 +70,7 @@ def against_anchors(group: Group, entry: Entry) -> str:
     low, high = score.interval
     sides: dict[str, list[str]] = {}
     for rival, value in (*_chance(group), *_known_attributes(group)):
-        side = "above" if low > value else "below" if high < value else "NOT above"
+        side = "above" if exceeds(low, value) else "below" if exceeds(value, high) else "NOT above"
         sides.setdefault(side, []).append(f"{rival} ({share(value)})")
     verdicts = (f"{side} {' and '.join(rivals)}" for side, rivals in sides.items())
     return f"{entry.label}: {name} {with_interval(score)} is {', and '.join(verdicts)}."
@@ -87,7 +87,9 @@ def against_straight_line(group: Group, entry: Entry) -> str | None:
     anchor, line = max(lines, key=lambda pair: pair[1].value)
     overlap = ""
     if line.interval and score.interval:
-        is_apart = line.interval[0] > score.interval[1] or score.interval[0] > line.interval[1]
+        is_apart = exceeds(line.interval[0], score.interval[1]) or exceeds(
+            score.interval[0], line.interval[1]
+        )
         overlap = "" if is_apart else "; their intervals overlap"
     numbers = f"{group.headline_card.term} {share(line.value)} against {share(score.value)} of {entry.label}"
     return f"{anchor.label}, a straight line from voice statistics: {numbers}{overlap}."
@@ -100,7 +102,7 @@ def heard(group: Group, entry: Entry) -> str | None:
         score = entry.score(name, group.protocol.headline_role) if card.heard_of == group.headline else None
         if own is None or score is None or score.interval is None:
             continue
-        doubt = "" if score.interval[0] > 0 else ": NOT shown to hear anything"
+        doubt = "" if exceeds(score.interval[0], 0.0) else ": NOT shown to hear anything"
         return (
             f"{entry.label}: {card.heading} {with_interval(score)}{doubt}: {group.headline_card.term} is "
             f"{share(own.value)}, and {share(own.value - score.value)} expected where each face is given to somebody "
@@ -118,7 +120,7 @@ def within_gender(group: Group, entry: Entry) -> str | None:
             continue
         floor = anchor.score(column.metric) if anchor else None
         guess = floor.value if floor else column.card.chance
-        if guess is None or score.interval[0] > guess:
+        if guess is None or exceeds(score.interval[0], guess):
             return None
         found.append(f"{column.heading} {with_interval(score)}, chance {share(guess)}")
     if not found:
@@ -197,7 +199,7 @@ def _of_cards(group: Group, entry: Entry) -> Iterator[Note]:
             continue
         limit = alarm.limit * (true.value if true else 1.0)
         low, high = score.interval
-        if not (low > limit if alarm.above else high < limit):
+        if not (exceeds(low, limit) if alarm.above else exceeds(limit, high)):
             continue
         card, side = score.card, "above" if alarm.above else "below"
         bound = number(card.factor * limit, card.format, 3)
@@ -281,10 +283,10 @@ def _verdict_on_the_loss(loss: Interval, judge: Interval, bar: float) -> tuple[s
     loss, judge: intervals of the headline score by the two networks. It is an alarm where only the first puts the
     system above knowing the gender (or chance) and the two intervals lie apart.
     """
-    if loss[0] <= bar:
+    if not exceeds(loss[0], bar):
         return None
-    is_apart = loss[0] > judge[1]
-    if judge[0] > bar:
+    is_apart = exceeds(loss[0], judge[1])
+    if exceeds(judge[0], bar):
         return (
             ("scores higher on the network it was trained with than on the judge", False)
             if is_apart

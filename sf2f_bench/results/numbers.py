@@ -8,6 +8,12 @@ from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.types import Format
 
 NOTHING = "–"
+ROUNDING = 1e-9  # relative to 1 or to the larger number: numbers that are closer are one number
+
+
+def exceeds(value: float, bar: float) -> bool:
+    """Whether a number is above another one by more than rounding, so that .1 is not above .09999999999999998."""
+    return value - bar > ROUNDING * max(1.0, abs(value), abs(bar))
 
 
 def number(value: float, format_: Format, digits: int) -> str:

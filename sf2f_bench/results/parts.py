@@ -187,8 +187,11 @@ class Environment(Part):
 
 
 class Cost(Part):
-    """The time and the memory of a run, and what one face costs.
+    """The time and the memory that a row took, and what one face costs.
 
+    wall_seconds: training, generation and scoring, whenever they were done; a first stage that another row shares
+    counts for both. train_seconds: of these the training's. peak_memory_mb: the largest memory of the process until
+    then, of what it did before too.
     parameters: that take part in generating a face. operations_per_face: floating-point operations of matrix products
     and convolutions for one face from all segments, a multiplication and an addition being two. seconds_per_face: on
     this machine, of a batch of voices. stage_seconds: of training, by the stages of the curve. None for an anchor,

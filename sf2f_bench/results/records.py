@@ -363,7 +363,9 @@ def _check_side_file(folder: Path, field: str, name: str, path: Path | None = No
         raise BenchError(f"{path}: its {field} file {name} is a link; copy the file itself beside the record")
     if not side.is_file():
         state = "is no file" if side.exists() else "is missing"
-        raise BenchError(f"{path}: its {field} file {name} {state}; copy it beside the record")
+        raise BenchError(
+            f"{path}: its {field} file {name} {state}; copy it beside the record, or delete the record and run again"
+        )
 
 
 def load_all(

@@ -35,6 +35,7 @@ from sf2f_bench.registry import (
     extractor_named,
     family_of,
     is_file,
+    place_of,
     unfit,
     unknown,
 )
@@ -47,6 +48,7 @@ from sf2f_bench.runs.stages import (
     base_of,
     code_of,
     dataset_of,
+    draws_of,
     generated,
     is_trained,
     keys_of,
@@ -365,24 +367,59 @@ def _why_left_out(run: Run, anchor: Anchor) -> str | None:
 
 
 def _check_answer(run: Run, anchor: Anchor, answer: Any) -> None:
-    """Raise BenchError unless an anchor gave one row for each identity that it answers for."""
+    """Raise BenchError unless an anchor gave one row for each of its identities, in a form that is scored."""
     what = f"anchor {anchor.card.name}"
     if not isinstance(answer, Answer):
         raise unfit(what, anchor, answer, "an Answer")
     count = len(run.evaluation.identities) if answer.rows is None else int(answer.rows.sum())
-    if (faces := answer.faces) is not None:
-        if faces.dtype != np.uint8 or faces.ndim != 4 or len(faces) != count:
-            raise unfit(what, anchor, faces, f"faces uint8 [{count}, 3, H, W]")
-        if (draws := answer.draws) is not None and (
-            draws.shape[1:] != faces.shape or not np.array_equal(draws[0], faces)
-        ):
-            raise unfit(
-                what, anchor, draws, f"draws uint8 [K, {count}, 3, H, W], of which the first are the faces"
-            )
+    if answer.faces is not None:
+        size = run.evaluation.image_size
+        _check_pictures(what, anchor, answer.faces, "faces", (count, 3, size, size))
+        _check_draws(run, what, anchor, answer)
         return
-    given = [*(answer.embeddings or {}).values(), *(answer.ranking or ())]
-    if not given or any(np.ndim(rows) != 2 or len(rows) != count for rows in given):
-        raise unfit(what, anchor, given, f"rows [{count}, D]")
+    known, given = run.evaluation.extractors, answer.embeddings or {}
+    if strangers := sorted(set(given) - set(known)):
+        raise BenchError(
+            f"{what}: {place_of(anchor)} gave embeddings by {', '.join(map(str, strangers))}, expected keys of "
+            f"evaluation.extractors: {', '.join(known)}"
+        )
+    for key, rows in given.items():
+        columns = run.evaluation.embed(key, run.evaluation.true_photos[:1])[0].shape[1]
+        _check_rows(what, anchor, rows, (count, columns))
+    for rows in answer.ranking or ():
+        _check_rows(what, anchor, rows, (count, None))
+    if not given and not answer.ranking:
+        raise unfit(what, anchor, None, "faces, embeddings or a ranking")
+
+
+def _check_pictures(what: str, anchor: Anchor, came: Any, name: str, shape: tuple[int, ...]) -> None:
+    if getattr(came, "dtype", None) != np.uint8 or came.shape != shape:
+        raise unfit(what, anchor, came, f"{name} uint8 {list(shape)}")
+
+
+def _check_draws(run: Run, what: str, anchor: Anchor, answer: Answer) -> None:
+    """As many as are asked of who says that it draws several faces, the first of them its faces; of others none."""
+    assert answer.faces is not None
+    asked, draws = draws_of(run, anchor), answer.draws
+    if asked > 1:
+        _check_pictures(what, anchor, draws, "draws", (asked, *answer.faces.shape))
+        assert draws is not None
+        if not np.array_equal(draws[0], answer.faces):
+            raise BenchError(f"{what}: {place_of(anchor)} gave draws of which the first are not its faces")
+    elif draws is not None and not getattr(anchor, "one_to_many", False):
+        raise BenchError(
+            f"{what}: {place_of(anchor)} gave several faces for each voice: say so with one_to_many = True"
+        )
+
+
+def _check_rows(what: str, anchor: Anchor, rows: Any, shape: tuple[int, int | None]) -> None:
+    """Finite numbers, one row an identity; as many columns as the second of `shape`, any for None."""
+    count, columns = shape
+    found = np.shape(rows)
+    if len(found) != 2 or found[0] != count or columns not in (None, found[1]):
+        raise unfit(what, anchor, rows, f"rows [{count}, {columns or 'D'}]")
+    if not np.isfinite(rows).all():
+        raise BenchError(f"{what}: {place_of(anchor)} gave rows that hold NaN or infinite values")
 
 
 def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
@@ -400,23 +437,29 @@ def _add_system(run: Run, system: SpeechToFace, records: _Records) -> None:
         return
     if run.machine.is_main:
         _check_folders(run.config)
-    training, seconds = _timed(lambda: trained(run, system))
+    training = trained(run, system)
     if not run.machine.is_main:
         return
-    made: Any
     costs: dict[str, Any] = {"stage_seconds": training.get("stage_seconds") or None}
-    if isinstance(system, Anchor):
-        made = system.answer(run.evaluation)
-        _check_answer(run, system, made)
-    else:
-        made = generated(run, system, keys["faces"])
+    made, seconds = _timed(lambda: _answer_of(run, system, keys["faces"]))
+    if not isinstance(system, Anchor):
         costs |= cost_of_a_face(run, system)
+    seconds += training["seconds"]
     made_with = _card(system), system.recipe, seed, run.config.budget, run.device.type
     provenance = Provenance(
         keys["record"], *made_with, seconds, train_seconds=training["seconds"], costs=costs
     )
     records.add_new(_scored(run, provenance, made, training["curve"]))
     _keep(run, system, keys["record"])
+
+
+def _answer_of(run: Run, system: SpeechToFace, key: str) -> Any:
+    """What a trained system generates, or a trained anchor answers."""
+    if not isinstance(system, Anchor):
+        return generated(run, system, key)
+    answer = system.answer(run.evaluation)
+    _check_answer(run, system, answer)
+    return answer
 
 
 def _keep(run: Run, system: SpeechToFace, record: str) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -39,6 +40,9 @@ def build(name: str, settings: ModelSettings) -> Anchor | SpeechToFace:
         model = _checked(name, MODELS.call(name, target, settings))
     place = place_of(type(model))
     _check_name(name, model.card, place)
+    for flag in ("one_to_many", "fuses"):
+        if not isinstance(said := getattr(model, flag, False), bool):
+            raise BenchError(f"--models {name}: {flag} in {place} is {said!r}: expected True or False")
     try:  # any other value has no text that is the same in every run, for the key
         json.dumps(getattr(model, "recipe", {}), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -65,7 +69,7 @@ def load_weights(system: SpeechToFace) -> None:
     try:
         system.load_state_dict(state)
     except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:LONGEST]
+        reason = shorten(str(error), LONGEST, placeholder=" ...")
         raise BenchError(
             f"{file} does not hold the tensors of {system.card.label} ({reason}): name the file that was made for it"
         ) from error
@@ -98,7 +102,12 @@ def _with_weights(name: str, target: Any, settings: ModelSettings, word: str) ->
             f"--models {name}@{file}: there is no such file; `sf2f-bench weights import` writes one"
         )
     _, facts = load_tensors(file)
-    settings = replace(settings, width=facts.get("width") or settings.width)
+    width = facts.get("width") or settings.width
+    if settings.width not in (None, width):
+        raise BenchError(
+            f"{file} holds weights of width {width:g}, not of --width {settings.width:g}: leave the option out"
+        )
+    settings = replace(settings, width=width)
     system = _checked(name, MODELS.call(name, target, settings))
     if facts.get("model") != system.card.name:
         raise BenchError(

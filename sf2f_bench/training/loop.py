@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from sf2f_bench.files import seed_of
 from sf2f_bench.progress import Reporter
+from sf2f_bench.registry import place_of
 from sf2f_bench.training.checkpoint import Stateful
 from sf2f_bench.training.machine import Machine
 from sf2f_bench.training.stage import Logged, Stage
 from sf2f_bench.training.validation import Validation
-from sf2f_bench.types import SpeechToFace
+from sf2f_bench.types import BenchError, SpeechToFace
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -104,6 +105,10 @@ class TrainContext:
         system: validated from time to time; its best state is kept. Raises BenchError when a logged value is not
         finite: the last checkpoint before it is kept.
         """
+        if system is not None and not hasattr(system, "generate"):
+            raise BenchError(
+                f"{place_of(system)} generates no faces, so it cannot be validated: leave it out of context.loop(...)"
+            )
         current = Stage(self, stage, steps, state, system)
         progress = current.progress
         if progress.done < steps:

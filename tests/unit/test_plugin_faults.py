@@ -421,5 +421,5 @@ def test_an_anchor_that_answers_for_others_is_named(world, tmp_path):  # noqa: F
     )
     text += "    def answer(self, evaluation): return Answer(ranking=(np.ones((2, 1)), np.ones((2, 1))))\n"
     (tmp_path / "theirs.py").write_text(text)
-    with pytest.raises(BenchError, match=r"anchor odd: Mine \(.*theirs.py:3\) gave list of float64 \[2, 1\]"):
+    with pytest.raises(BenchError, match=r"anchor odd: Mine \(.*theirs.py:3\) gave float64 \[2, 1\]"):
         world(models=(f"{tmp_path / 'theirs.py'}:Mine",))

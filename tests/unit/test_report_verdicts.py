@@ -29,7 +29,8 @@ def alarms(records):
 
 
 def test_what_hearing_is_worth_with_what_other_people_would_reach():
-    for low, doubt in ((0.2, ""), (-0.01, ": NOT shown to hear anything")):
+    nothing = ": NOT shown to hear anything"
+    for low, doubt in ((0.2, ""), (-0.01, nothing), (8e-19, nothing)):
         made = full_record()
         own = next(s for s in made.scores if s.metric == "recall@10/g100" and s.extractor == JUDGE)
         heard = own.model_copy(
@@ -224,3 +225,16 @@ def test_smallest_strata_are_said():
 
 def test_the_caption_counts_the_people_of_the_tables_above_and_not_those_of_strata():
     assert "n = 300 test identities" in " ".join(shown(full_bench()).split())
+
+
+@pytest.mark.parametrize("chance", [0.1, 0.09999999999999998])
+def test_a_row_at_chance_is_not_above_it_for_its_rounding(chance):
+    """Of a system that shows one face to everybody, whose recall is .1."""
+    metric = "recall@10/g100"
+    made = [
+        with_scores(full_record("chance", 0.1, "own"), {metric: (chance, chance, chance)}, by=None),
+        with_scores(full_record("sf2f-64", 0.1), {metric: (0.1, 0.1, 0.1)}),
+    ]
+    assert "sf2f-64 (width 0.25): recall@10 .100 (.100 to .100) is NOT above chance (.100)" in said(made)
+    unpaired = [one.model_copy(update={"benchmark": benchmark(paired=False)}) for one in made]
+    assert not alarms(unpaired)
