@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from sf2f_bench.report.claims import CLAIMS, answered_claims
 from sf2f_bench.report.html import html_page
 from sf2f_bench.report.markdown import claims_file
-from sf2f_bench.results.records import ScoreRecord, load, save
+from sf2f_bench.results.records import ScoreRecord, load, load_all, save
 from sf2f_bench.results.selection import groups
 from tests.unit.record_factory import JUDGE, benchmark, record
 
@@ -184,3 +185,10 @@ def test_a_verdict_needs_q_and_interval(tmp_path):
     assert _judged(CLAIMS[1], effect, 0.06).verdict == "cannot be told"
     around = replace(effect, interval=(-0.01, 0.5))
     assert _judged(CLAIMS[1], around, 0.01).verdict == "cannot be told"
+
+
+def test_the_committed_page_is_that_of_the_committed_records():
+    reference = Path(__file__).parents[2] / "results" / "reference"
+    records = [one for name in ("synthetic-64", "synthetic-128") for one in load_all(reference / name)]
+    kept = (reference / "claims.md").read_text(encoding="utf-8")
+    assert kept == claims_file(groups(records)), "copy claims.md of sf2f-bench report"
