@@ -249,9 +249,8 @@ def _paired(
 
 def _more_audio(trial: Trial) -> Effect | str:
     """Recall from all speech less recall from the shortest stretch of it, of one system."""
-    runs = trial.runs(FUSED) or trial.runs(SF2F)
+    runs = trial.whole
     lengths = [length for length in trial.group.variants("seconds") if isinstance(length, float)]
-    assert runs is not None
     if not lengths:
         return "no record has the headline metric with less speech"
     left = trial.key(runs, trial.group.headline)
