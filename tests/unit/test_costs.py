@@ -155,7 +155,7 @@ def test_the_tables_of_provenance_show_them_beside_the_cost_of_training():
     )
     found = groups([made.model_copy(update={"cost": cost}), record("chance", 0.1, "own")])
     text = markdown_file(found, [{}])
-    assert "| peak MB | parameters | operations a face | time a face |" in text
+    assert "| peak MB so far | parameters | operations a face | time a face |" in text
     assert "| 4.12 M | 1.23 GFLOP | 12.3 ms |" in text
     assert "| – | – | – |" in text
     page = html_page(found, [{}])

@@ -356,7 +356,8 @@ def test_side_files_that_are_missing_or_damaged_are_faults_and_no_crash(tmp_path
     assert any("cannot be read" in line for line in validate(path).faults)
     load(path).path_of("per_identity").unlink()
     assert validate(path).faults == [
-        f"its per_identity file {path.stem}.per-identity.parquet is missing; copy it beside the record"
+        f"its per_identity file {path.stem}.per-identity.parquet is missing; copy it beside the record, or "
+        "delete the record and run again"
     ]
 
 
