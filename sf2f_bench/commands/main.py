@@ -21,6 +21,7 @@ from sf2f_bench.commands.associate import associate
 from sf2f_bench.commands.audit import audit
 from sf2f_bench.commands.check import check
 from sf2f_bench.commands.compare import compare
+from sf2f_bench.commands.doctor import doctor
 from sf2f_bench.commands.export import export
 from sf2f_bench.commands.export_voices import export_voices
 from sf2f_bench.commands.judge_traits import judge_traits
@@ -220,7 +221,16 @@ def prepare(config: Path | None, out: Path | None, **options: Any) -> None:
         click.echo(printable(f"  left out: {row.identity}{'/' if row.key else ''}{row.key}: {row.reason}"))
 
 
-OTHERS: tuple[click.Command, ...] = (associate, audit, check, compare, export, export_voices, list_command)
+OTHERS: tuple[click.Command, ...] = (
+    associate,
+    audit,
+    check,
+    compare,
+    doctor,
+    export,
+    export_voices,
+    list_command,
+)
 for other in (*OTHERS, judge_traits, migrate, new, score, validate, weights):
     main.add_command(other)
 
