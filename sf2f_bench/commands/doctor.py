@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from sf2f_bench.commands.options import FOLDER, plain_table, say
+from sf2f_bench.commands.options import FOLDER, OUT_FILE, plain_table, say
+from sf2f_bench.files import write_json
 
 if TYPE_CHECKING:
     from sf2f_bench.benchmarks import Benchmark
@@ -61,19 +61,17 @@ class Task:
     show_default=True,
     help="Where a run keeps its stages.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write all of it as JSON.")
-def doctor(root: Path | None, cache: Path, as_json: bool) -> None:
+@click.option("--json", "json_file", type=OUT_FILE, help="Write all of it here too.")
+def doctor(root: Path | None, cache: Path, json_file: Path | None) -> None:
     """Say what is on this machine, what is missing, and what can be run with it.
 
     Nothing is downloaded or changed. Exit code 0 where the default benchmark can be run, 1 where it cannot.
     """
     parts = [*_machine(), _disk(cache), *_extras(), *_data(root), *_weights()]
     tasks = _tasks(parts, root)
-    if as_json:
-        found = {"parts": [asdict(part) for part in parts], "tasks": [asdict(task) for task in tasks]}
-        click.echo(json.dumps(found, indent=1))
-    else:
-        _print(parts, tasks)
+    _print(parts, tasks)
+    if json_file:
+        write_json(json_file, {"parts": list(map(asdict, parts)), "tasks": list(map(asdict, tasks))})
     if tasks[0].can == "no":
         raise SystemExit(1)
 

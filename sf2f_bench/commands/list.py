@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf2f_bench.commands.options import plain_table
+from sf2f_bench.commands.options import OUT_FILE, plain_table
 from sf2f_bench.registry import owner_of
 
 if TYPE_CHECKING:
@@ -28,12 +29,19 @@ OWN = "sf2f-bench"  # the package itself
     metavar="[KIND]",
     type=click.Choice(["models", "metrics", "extractors", "datasets"]),
 )
-def list_command(kind: str | None) -> None:
+@click.option(
+    "--json", "json_file", type=OUT_FILE, help="Write all names by kind, with their packages, here too."
+)
+def list_command(kind: str | None, json_file: Path | None) -> None:
     """Show the names of benchmarks, systems, anchors, metrics, data sets and extractors.
 
     With a KIND (models, metrics, extractors, datasets), describe each: version, licence, what a metric measures and
     which direction is better, whether the weights of an extractor are on this machine.
     """
+    if json_file:
+        from sf2f_bench.files import write_json
+
+        write_json(json_file, _installed())
     details = {"models": _models, "extractors": _extractors, "datasets": _datasets}
     if kind == "metrics":
         return _print_metrics()
@@ -42,15 +50,10 @@ def list_command(kind: str | None) -> None:
     return None
 
 
-def _names() -> Iterator[str]:
-    """Everything by name; nothing is imported for it."""
+def _installed() -> dict[str, dict[str, str]]:
+    """``{kind: {name: what it is, or the package that brings it}}``; nothing is imported for it."""
     from sf2f_bench.benchmarks import BENCHMARKS, WORLDS
     from sf2f_bench.registry import ATTRIBUTE_JUDGES, DATASETS, EXTRACTORS, METRICS, MODELS
-
-    yield "benchmarks"
-    for benchmark in BENCHMARKS.values():
-        yield f"  {benchmark.name:<{WIDTH}}{benchmark.description}"
-    yield f"  {WORLDS[4]:<{WIDTH}}another synthetic world, by share of a face that is heard (0 to 1) and seed"
     from sf2f_bench.runs.kept_weights import references
 
     groups = {
@@ -60,15 +63,22 @@ def _names() -> Iterator[str]:
         "extractors": EXTRACTORS,
         "attribute judges": ATTRIBUTE_JUDGES,
     }
+    worlds = {WORLDS[4]: "another synthetic world, by share of a face that is heard (0 to 1) and seed"}
+    found = {"benchmarks": {one.name: one.description for one in BENCHMARKS.values()} | worlds}
     for title, registry in groups.items():
+        found[title] = {name: owner_of(entry) for name, entry in registry.entries().items()}
+    kept = {name: facts.get("source", "") for name, facts in references().items()}
+    return found | ({"trained weights of the reference results, for --models": kept} if kept else {})
+
+
+def _names() -> Iterator[str]:
+    """Everything by name."""
+    for title, names in _installed().items():
         yield title
-        for name, entry in registry.entries().items():
-            owner = owner_of(entry)
-            yield f"  {name}" if owner == OWN else f"  {name:<{WIDTH}}of the package {owner}"
-    if kept := references():
-        yield "trained weights of the reference results, for --models"
-        for name, facts in kept.items():
-            yield f"  {name:<{WIDTH}}{facts.get('source', '')}"
+        for name, what in names.items():
+            own = what == OWN
+            shown = what if title == "benchmarks" or "weights" in title else f"of the package {what}"
+            yield f"  {name}" if own else f"  {name:<{WIDTH}}{shown}"
     yield "details of each: sf2f-bench list models, metrics, extractors or datasets"
 
 

@@ -32,6 +32,7 @@ from sf2f_bench.commands.options import (
     ALL_SETTINGS,
     DATA_SETTINGS,
     FOLDER,
+    OUT_FILE,
     OUT_FOLDER,
     benchmark_argument,
     printable,
@@ -147,7 +148,10 @@ def main(**_: Any) -> None:
 @main.command()
 @benchmark_argument
 @with_settings(*ALL_SETTINGS)
-def run(config: Path | None, **options: Any) -> None:
+@click.option(
+    "--json", "json_file", type=OUT_FILE, help="Write the numbers and warnings of the table here, unrounded."
+)
+def run(config: Path | None, json_file: Path | None, **options: Any) -> None:
     """Train, score and compare on BENCHMARK (default: synthetic-64); ends with the table.
 
     If it is interrupted, give the same command again to resume. Under torchrun or SLURM the same command trains on
@@ -169,6 +173,11 @@ def run(config: Path | None, **options: Any) -> None:
     if made is None:  # the main process of this run prints
         return
     summary(made, Console())
+    if json_file:
+        from sf2f_bench.files import write_json
+        from sf2f_bench.report import summary_facts
+
+        write_json(json_file, {"results": str(settings.results), **summary_facts(made)})
     if settings.budget == "smoke" and (steps := [s for r in made if (s := r.system.recipe.get("steps"))]):
         say(
             f"budget smoke: {max(steps)} training steps only prove that everything runs; what is said above of trained "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -16,7 +17,7 @@ from sf2f_bench.report.notes import Note, caption, main_notes, notes, unavailabl
 from sf2f_bench.report.tables import Table, tables
 from sf2f_bench.results.numbers import listed
 from sf2f_bench.results.records import RunRecord
-from sf2f_bench.results.selection import TRAINED, Group, Zone, groups
+from sf2f_bench.results.selection import TRAINED, Entry, Group, Zone, groups
 from sf2f_bench.types import with_width
 
 NARROW = 100  # columns; below it the width of a system is said once, and systems stand first
@@ -30,6 +31,48 @@ def summary(records: Sequence[RunRecord], console: Console) -> None:
     Raises BenchError where there are no records.
     """
     summarise_groups(groups(records), console)
+
+
+def summary_facts(records: Sequence[RunRecord]) -> dict[str, Any]:
+    """What `summary` prints, for programs: every row's scores unrounded, and the warnings and other notes."""
+    made = groups(records)
+    return {
+        "groups": [
+            {
+                "benchmark": group.title,
+                "headline": group.headline,
+                "rows": [_row_facts(entry) for entry in group.entries],
+                "warnings": [note.text for note in notes(group) if note.alarm],
+                "notes": [note.text for note in notes(group) if not note.alarm],
+            }
+            for group in made
+        ]
+    }
+
+
+def _row_facts(entry: Entry) -> dict[str, Any]:
+    record = entry.record
+    scores = [
+        {
+            "metric": score.metric,
+            "version": score.version,
+            "extractor": score.extractor,
+            "role": score.extractor_role,
+            "value": score.value,
+            "interval": score.interval,
+            "n": score.n,
+        }
+        for score in record.scores
+    ]
+    trained = {"seed": record.seed, "budget": record.budget} if entry.is_trained else {}
+    return {
+        "row": entry.label,
+        "system": record.system.name,
+        "kind": entry.zone,
+        "key": record.key,
+        **trained,
+        "scores": scores,
+    }
 
 
 def summarise_groups(found: Sequence[Group], console: Console) -> None:

@@ -32,9 +32,9 @@ def weights(tmp_path, monkeypatch):
 
 
 def asked(*words, code=0):
-    done = CliRunner().invoke(main, ["doctor", "--json", *words])
+    done = CliRunner().invoke(main, ["doctor", "--json", "found.json", *words])
     assert done.exit_code == code, done.output
-    found = json.loads(done.stdout)
+    found = json.loads(Path("found.json").read_text())
     return {part["what"]: part for part in found["parts"]}, {task["command"]: task for task in found["tasks"]}
 
 
