@@ -24,9 +24,15 @@ class Bar:
 
     def __init__(self, console: Console, name: str, total: int, progress: Progress | None) -> None:
         self.console, self.name, self.total, self.progress = console, name, total, progress
-        self.done, self.words, self.started = 0, "", time.monotonic()
+        self.done, self.first, self.words, self.started = 0, 0, "", time.monotonic()
         self.last_line = self.started
         self.task = progress.add_task(name, total=total, words="") if progress else None
+
+    def resume(self, done: int) -> None:
+        """Begin where an interrupted task ended: what was done before says nothing about the time that is left."""
+        self.done = self.first = done
+        if self.progress and self.task is not None:
+            self.progress.reset(self.task, completed=done)
 
     def advance(self, count: int = 1) -> None:
         """Count `count` more steps as done."""
@@ -42,7 +48,8 @@ class Bar:
         self.words = words
 
     def _left(self) -> str:
-        seconds = (self.last_line - self.started) / max(self.done, 1) * (self.total - self.done)
+        taken = (self.last_line - self.started) / max(self.done - self.first, 1)
+        seconds = taken * (self.total - self.done)
         return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"
 
     def _line(self, text: str) -> None:

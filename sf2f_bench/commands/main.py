@@ -148,10 +148,11 @@ def main(**_: Any) -> None:
 @main.command()
 @benchmark_argument
 @with_settings(*ALL_SETTINGS)
+@click.option("--full", is_flag=True, help="End with every main table and verdict, not with one table.")
 @click.option(
     "--json", "json_file", type=OUT_FILE, help="Write the numbers and warnings of the table here, unrounded."
 )
-def run(config: Path | None, json_file: Path | None, **options: Any) -> None:
+def run(config: Path | None, full: bool, json_file: Path | None, **options: Any) -> None:
     """Train, score and compare on BENCHMARK (default: synthetic-64); ends with the table.
 
     If it is interrupted, give the same command again to resume. Under torchrun or SLURM the same command trains on
@@ -166,13 +167,13 @@ def run(config: Path | None, json_file: Path | None, **options: Any) -> None:
     from rich.console import Console
 
     from sf2f_bench.progress import Reporter
-    from sf2f_bench.report import summary
+    from sf2f_bench.report import brief, summary
     from sf2f_bench.runs.pipeline import run as run_all
 
     made = run_all(settings, Reporter())
     if made is None:  # the main process of this run prints
         return
-    summary(made, Console())
+    (summary if full else brief)(made, Console())
     if json_file:
         from sf2f_bench.files import write_json
         from sf2f_bench.report import summary_facts

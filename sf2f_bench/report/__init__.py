@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sf2f_bench.report.brief import brief
 from sf2f_bench.report.terminal import summary, summary_facts
 from sf2f_bench.results.records import RunRecord
 
-__all__ = ["summary", "summary_facts", "write_report"]
+__all__ = ["brief", "summary", "summary_facts", "write_report"]
 
 
 def write_report(records: Sequence[RunRecord], out: Path, console: Console | None = None) -> list[Path]:

@@ -84,7 +84,7 @@ def summarise_groups(found: Sequence[Group], console: Console) -> None:
         parts = [f"{more} more tables" if (more := len(every) - len(shown)) > 0 else ""]
         parts += [f"{len(notes(group)) - len(said)} more notes on data, limits and what is missing"]
         console.print()
-        _say(console, f"In the report: {' and '.join(filter(None, parts))}.", "dim")
+        say(console, f"In the report: {' and '.join(filter(None, parts))}.", "dim")
 
 
 def print_groups(found: Sequence[Group], console: Console) -> None:
@@ -97,28 +97,27 @@ def _print_group(group: Group, shown: Sequence[Table], said: Sequence[Note], con
     console.print()
     console.rule(Text(group.title, "bold"))
     if group.why:
-        _say(console, group.why, "yellow")
-    width = _common_width(group) if console.width < NARROW else None
+        say(console, group.why, "yellow")
+    width = common_width(group) if console.width < NARROW else None
     for table in shown:
         fitting, dropped = _fit(_narrow(table, width) if console.width < NARROW else table, console)
         console.print(Text(f"\n{table.title}", "bold"))
         console.print(fitting)
         if dropped:
-            _say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
+            say(console, f"Left out at this width: {', '.join(dropped)}. The report has them.", "dim")
     console.print()
     if width:
         systems = (entry.record.system for entry in group.trained)
-        names = dict.fromkeys(_without_width(one.label, width) for one in systems if one.width == width)
-        _say(console, f"At width {width:g}, a share of the published channels: {listed([*names])}.", "dim")
+        names = dict.fromkeys(without_width(one.label, width) for one in systems if one.width == width)
+        say(console, f"At width {width:g}, a share of the published channels: {listed([*names])}.", "dim")
     for line in caption(group):
-        _say(console, line, "dim")
+        say(console, line, "dim")
     console.print()
     for note in said:
-        wrapped = textwrap.wrap(f"- {note.marked}", max(20, console.width - 1), subsequent_indent="  ")
-        _say(console, "\n".join(wrapped), "bold red" if note.alarm else "")
+        say_note(console, note)
 
 
-def _common_width(group: Group) -> float | None:
+def common_width(group: Group) -> float | None:
     """The width that all systems share which have another than the published one; None where there is no such."""
     widths = {entry.record.system.width for entry in group.trained} - {None, 1.0}
     return widths.pop() if len(widths) == 1 else None
@@ -130,15 +129,16 @@ def _narrow(table: Table, width: float | None) -> Table:
     rows = [
         replace(
             row,
-            label=_without_width(row.label, width),
-            short_label=_without_width(row.short_label, width),
+            label=without_width(row.label, width),
+            short_label=without_width(row.short_label, width),
         )
         for row in table.rows
     ]
     return table.with_rows(rows)
 
 
-def _without_width(label: str, width: float | None) -> str:
+def without_width(label: str, width: float | None) -> str:
+    """A label without the width that is said once for all."""
     return label.replace(with_width("", width), "", 1)
 
 
@@ -207,6 +207,12 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width)) or "?"
 
 
-def _say(console: Console, text: str, style: str) -> None:
+def say_note(console: Console, note: Note) -> None:
+    """As a point of a list, wrapped; in red where it is an alarm."""
+    wrapped = textwrap.wrap(f"- {note.marked}", max(20, console.width - 1), subsequent_indent="  ")
+    say(console, "\n".join(wrapped), "bold red" if note.alarm else "")
+
+
+def say(console: Console, text: str, style: str) -> None:
     """Plain text, never markup: labels may hold brackets."""
     console.print(Text(text, style))

@@ -178,13 +178,17 @@ def _interval_over_seeds(group: Group, entries: list[Entry]) -> str:
 
 
 def warnings(group: Group) -> list[Note]:
-    """What metrics' cards call an alarm, and systems that fit the network of their training loss; alarms first."""
-    found: list[Note] = []
-    for entry in group.entries:
-        found += _of_cards(group, entry)
-        if entry.is_trained and (note := _fits_the_loss(group, entry)):
-            found.append(note)
+    """Those of all rows; alarms first."""
+    found = [note for entry in group.entries for note in warnings_of(group, entry)]
     return sorted(found, key=lambda note: not note.alarm)
+
+
+def warnings_of(group: Group, entry: Entry) -> list[Note]:
+    """What metrics' cards call an alarm, and that a system fits the network of its training loss."""
+    found = list(_of_cards(group, entry))
+    if entry.is_trained and (note := _fits_the_loss(group, entry)):
+        found.append(note)
+    return found
 
 
 def _of_cards(group: Group, entry: Entry) -> Iterator[Note]:

@@ -113,7 +113,7 @@ class TrainContext:
         progress = current.progress
         if progress.done < steps:
             with self.reporter.bar(f"train {self.name}, {stage} (steps)", steps) as bar:
-                bar.done = progress.done
+                bar.resume(progress.done)
                 for step in range(progress.done, steps):
                     self._logged = None
                     if self.machine.compile == "graphs":

@@ -31,7 +31,7 @@ def drawn(anchored, tmp_path_factory):
     def make(folder: Path) -> None:
         start_from(anchored, folder, with_results=True)
         shutil.copy(drawing.__file__, folder / "drawing.py")
-        done = call(folder, *RUN, "--draws", "3")
+        done = call(folder, *RUN, "--draws", "3", "--full")
         assert done.returncode == 0, done.stderr
         assert "drawn by drawing (3); all other rows have one draw" in " ".join(done.stdout.split())
 

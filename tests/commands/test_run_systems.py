@@ -26,7 +26,7 @@ def test_two_processes_train_what_one_does(anchored, tmp_path):
     together = start_from(anchored, tmp_path / "two")
     done = call(together, "-m", "sf2f_bench", *SMOKE, *words, program=TORCHRUN)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("How alike?") == 1
+    assert done.stdout.count("test identities; ") == 1
     whole = {record.system.name: record for record in load_all(alone / "results")}
     trained = [record for record in load_all(together / "results") if record.system.kind == "system"]
     assert {record.system.name for record in trained} == set(names)

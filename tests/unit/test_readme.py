@@ -9,14 +9,14 @@ from rich.console import Console
 
 from sf2f_bench.benchmarks import ANCHORS, SYSTEMS
 from sf2f_bench.protocols.names import BENCH
-from sf2f_bench.report import summary
+from sf2f_bench.report import brief
 from sf2f_bench.results.records import load_all
 
 ROOT = Path(__file__).parents[2]
-WIDTH = 120
+WIDTH = 80
 
 
-def test_the_tables_of_the_first_screen_are_those_of_the_committed_default_run():
+def test_the_table_of_the_first_screen_is_that_of_the_committed_default_run():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     block = next(part for part in text.split("```") if part.lstrip().startswith("──"))
     records = [
@@ -27,7 +27,7 @@ def test_the_tables_of_the_first_screen_are_those_of_the_committed_default_run()
         and record.system.name in (*ANCHORS, *SYSTEMS[64])
     ]
     buffer = io.StringIO()
-    summary(records, Console(file=buffer, width=WIDTH, color_system=None))
+    brief(records, Console(file=buffer, width=WIDTH, color_system=None))
     printed = [line.rstrip() for line in buffer.getvalue().strip().splitlines()]
     assert block.strip().splitlines() == printed
 
