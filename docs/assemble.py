@@ -1,7 +1,7 @@
-"""A hook for mkdocs: pages from files outside docs/, README's sections as pages, and the links between them.
+"""A hook for mkdocs: pages from files outside docs/, README as the start page, and the links between them.
 
-No text is written twice: a page of the site is a file of the repository, or a section of README.md. Files that they
-link to are copied. Lists are read as GitHub reads them, and the built site may load nothing from other machines.
+No text is written twice: a page of the site is a file of the repository. Files that they link to are copied. Lists are
+read as GitHub reads them, and the built site may load nothing from other machines.
 """
 
 from __future__ import annotations
@@ -16,15 +16,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from pymdownx.slugs import slugify
 
 ROOT = Path(__file__).resolve().parents[1]
 README = "README.md"
-SECTIONS = {  # README's sections with a page of their own; the rest of README is the start page
-    "Run the paper's benchmark": "benchmark.md",
-    "Reading the table": "reading.md",
-    "Limits and ethics": "limits.md",
-}
 LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 HEADING = re.compile(r"^(#+) +(.+?)\s*$", re.MULTILINE)
 FENCE = re.compile(r"(^ *```.*?^ *```\s*?$)", re.MULTILINE | re.DOTALL)
@@ -32,13 +26,11 @@ TIGHT_LIST = re.compile(r"^((?![-*+] |\d+\. |#|\|| |<).+\n)(?=[-*+] |\d+\. )", r
 FROM_ELSEWHERE = re.compile(
     r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//[^\s>]+"
 )
-slug = slugify(case="lower")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add README's pages, the pages of the navigation, and every page and picture that a page links to."""
-    for name, text in readme_pages().items():
-        files.append(File.generated(config, name, content=text))
+    """Add README, the pages of the navigation, and every page and picture that a page links to."""
+    files.append(File.generated(config, "index.md", content=(ROOT / README).read_text(encoding="utf-8")))
     in_docs = [f"docs/{file.src_uri}" for file in files.documentation_pages() if file.generated_by is None]
     waiting = [README, *in_docs, *(name for name in named_in(config.nav) if (ROOT / name).is_file())]
     seen: set[str] = set()
@@ -80,30 +72,6 @@ def on_post_build(config: MkDocsConfig) -> None:
             raise PluginError(f"{path} loads from elsewhere: {found[0]}")
 
 
-def readme_pages() -> dict[str, str]:
-    """README cut into pages: name -> Markdown. Raises PluginError if a section of `SECTIONS` is missing."""
-    text = (ROOT / README).read_text(encoding="utf-8")
-    pages = {"index.md": ""}
-    for heading, part in sections(text):
-        name = SECTIONS.get(heading, "index.md")
-        pages[name] = pages.get(name, "") + (part if name == "index.md" else part.removeprefix("#"))
-    if missing := [heading for heading, name in SECTIONS.items() if name not in pages]:
-        raise PluginError(f"README.md has no section {missing}: correct SECTIONS in docs/assemble.py")
-    return pages
-
-
-def sections(text: str) -> list[tuple[str, str]]:
-    """(heading, Markdown with its heading) of every second-level section; the first, before any heading, has none."""
-    fences = [range(*fence.span()) for fence in FENCE.finditer(text)]
-    found = [m for m in HEADING.finditer(text) if m[1] == "##" and not any(m.start() in f for f in fences)]
-    starts = [0, *(m.start() for m in found)]
-    ends = [*starts[1:], len(text)]
-    return [
-        (name, text[start:end])
-        for name, start, end in zip(["", *(m[2] for m in found)], starts, ends, strict=True)
-    ]
-
-
 def linked_files(origin: str) -> set[str]:
     """The paths in the repository of all files that a file links to."""
     text = "".join(FENCE.split((ROOT / origin).read_text(encoding="utf-8"))[::2])
@@ -125,26 +93,9 @@ def for_site(link: str, origin: str, place: str) -> str:
     if re.match(r"[a-z]+:", link):
         return link
     path, anchor = in_repository(link, origin) or origin, link.partition("#")[2]
-    if path == README:
-        target = page_of(anchor)
-        anchor = "" if target != "index.md" and anchor in map(slug_of, SECTIONS) else anchor
-    else:
-        target = path.removeprefix("docs/")
+    target = "index.md" if path == README else path.removeprefix("docs/")
     start = posixpath.dirname(place) or "."
     return posixpath.relpath(target, start) + (f"#{anchor}" if anchor else "")
-
-
-def page_of(anchor: str) -> str:
-    """The page that contains an anchor of README."""
-    for name, text in readme_pages().items():
-        if anchor in {slug_of(heading[2]) for heading in HEADING.finditer(text)}:
-            return name
-    return "index.md"
-
-
-def slug_of(heading: str) -> str:
-    """The anchor of a heading, as GitHub and the site make it."""
-    return slug(re.sub(r"[`*]", "", heading), "-")
 
 
 def is_in_docs(file: File) -> bool:

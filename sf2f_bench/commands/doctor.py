@@ -164,7 +164,7 @@ def _data(root: Path | None) -> Iterator[Part]:
         dataset = DATASETS.build("hq-voxceleb", DatasetSource(root=root.absolute()))
         counts = ", ".join(f"{len(dataset.identities(split))} {split}" for split in SPLITS)
     except BenchError as error:
-        yield Part("HQ-VoxCeleb", False, str(error), "README, “Run the paper's benchmark”, shows the layout")
+        yield Part("HQ-VoxCeleb", False, str(error), "docs/benchmark.md shows the layout")
     else:
         yield Part("HQ-VoxCeleb", True, f"{root}: {counts} identities")
 

@@ -43,5 +43,5 @@ CLAIMS_READING = (
 )
 CLAIMS_ELSEWHERE = (
     "The same page for real people: train SF2F, voice2face and the ablations on hq-voxceleb-64 with the paper budget "
-    "and three seeds, as README shows under “Run the paper's benchmark”, and make the report of these records."
+    "and three seeds, as docs/benchmark.md shows, and make the report of these records."
 )

@@ -92,27 +92,11 @@ def test_a_page_that_loads_from_elsewhere_is_refused(tmp_path):
         assemble.on_post_build(config)
 
 
-def test_readme_is_cut_into_pages_that_hold_all_of_it_once():
-    pages = assemble.readme_pages()
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert {"index.md", *assemble.SECTIONS.values()} == set(pages)
-    assert sum(map(len, pages.values())) == len(readme) - len(
-        assemble.SECTIONS
-    )  # a # less at each new page's top
-    assert all(text.startswith("# ") for text in pages.values())
-
-
-def test_a_section_that_readme_lost_is_named(monkeypatch):
-    monkeypatch.setitem(assemble.SECTIONS, "A lost section", "lost.md")
-    with pytest.raises(PluginError, match="A lost section"):
-        assemble.readme_pages()
-
-
 @pytest.mark.parametrize(
     ("link", "origin", "place", "expected"),
     [
         ("docs/design.md", "README.md", "index.md", "design.md"),
-        ("#limits-and-ethics", "README.md", "index.md", "limits.md"),
+        ("#limits-and-ethics", "README.md", "index.md", "index.md#limits-and-ethics"),
         ("../README.md#two-commands", "docs/design.md", "design.md", "index.md#two-commands"),
         ("../results/README.md", "docs/design.md", "design.md", "results/README.md"),
         ("#flow", "docs/design.md", "design.md", "design.md#flow"),
