@@ -22,7 +22,7 @@ from sf2f_bench.commands.validate import validate
 from sf2f_bench.protocols import protocol
 from sf2f_bench.results.records import load_all
 from sf2f_bench.types import BenchError
-from tests.commands.program import environment, start_from
+from tests.commands.program import call, environment, start_from
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -245,3 +245,14 @@ def test_export_refuses_other_endings_and_empty_folders(tmp_path):
         call(export, tmp_path, "--out", tmp_path / "scores.xlsx")
     with pytest.raises(BenchError, match="holds no record"):
         call(export, tmp_path, "--out", tmp_path / "scores.csv")
+
+
+def test_the_shell_completes_commands_and_options(tmp_path):
+    """As docs/commands.md has it: click's own completion, under the name of the installed program."""
+    program = Path(sys.executable).with_name("sf2f-bench")
+    if not program.exists():
+        pytest.skip("the package is not installed as a program here")
+    script = call(tmp_path, program=(program,), _SF2F_BENCH_COMPLETE="bash_source").stdout
+    assert "complete -o nosort -F _sf2f_bench_completion sf2f-bench" in script
+    words = {"_SF2F_BENCH_COMPLETE": "bash_complete", "COMP_WORDS": "sf2f-bench run --bud", "COMP_CWORD": "2"}
+    assert call(tmp_path, program=(program,), **words).stdout == "plain,--budget\n"
