@@ -22,7 +22,8 @@ from sf2f_bench.commands.validate import validate
 from sf2f_bench.protocols import protocol
 from sf2f_bench.results.records import load_all
 from sf2f_bench.types import BenchError
-from tests.commands.program import call, environment, start_from
+from tests.commands.program import call as program_call
+from tests.commands.program import environment, start_from
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -252,7 +253,7 @@ def test_the_shell_completes_commands_and_options(tmp_path):
     program = Path(sys.executable).with_name("sf2f-bench")
     if not program.exists():
         pytest.skip("the package is not installed as a program here")
-    script = call(tmp_path, program=(program,), _SF2F_BENCH_COMPLETE="bash_source").stdout
+    script = program_call(tmp_path, program=(program,), _SF2F_BENCH_COMPLETE="bash_source").stdout
     assert "complete -o nosort -F _sf2f_bench_completion sf2f-bench" in script
     words = {"_SF2F_BENCH_COMPLETE": "bash_complete", "COMP_WORDS": "sf2f-bench run --bud", "COMP_CWORD": "2"}
-    assert call(tmp_path, program=(program,), **words).stdout == "plain,--budget\n"
+    assert program_call(tmp_path, program=(program,), **words).stdout == "plain,--budget\n"
