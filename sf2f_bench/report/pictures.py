@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import matplotlib
 from joblib import cpu_count
 
+from sf2f_bench.report.answer_plots import answer_figure
 from sf2f_bench.report.faces import faces_figure
 from sf2f_bench.report.learning_plots import learning_figure
 from sf2f_bench.report.plots import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURES = {  # in the order of the report
+    "answer": "How often each system finds the right person, all training seeds together, with 95 % intervals",
     "recall": "Recall against k, with 95 % intervals",
     "cmc": "Cumulative match curves: identities found up to each rank",
     "det": "Detection error trade-off: false rejects against false accepts",
@@ -56,6 +58,7 @@ FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "training": lambda group: training_figure(group, group.systems),
     "strata": strata_figure,
     "scatter": scatter_figure,
+    "answer": answer_figure,
     "learning": learning_figure,
     "recall": recall_figure,
     "cmc": cmc_figure,

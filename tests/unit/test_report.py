@@ -413,10 +413,10 @@ def written(tmp_path_factory):
 
 def test_report_files_are_whole_and_readable(written):
     _, folder, paths = written
-    kinds = ("recall", "metrics", "scatter", "faces", "training")
+    kinds = ("answer", "recall", "metrics", "scatter", "faces", "training")
     pictures = {f"synthetic-64-{kind}.{ending}" for kind in kinds for ending in ("png", "svg")}
     pictures -= {"synthetic-64-faces.svg"}  # photos in any format
-    other = {f"null-pairs-{kind}.{ending}" for kind in kinds[:3] for ending in ("png", "svg")}
+    other = {f"null-pairs-{kind}.{ending}" for kind in kinds[:4] for ending in ("png", "svg")}
     names = {path.name for path in paths}
     assert names == pictures | other | {
         *("report.html", "report.md", "claims.md", "table.txt", "table.tex", "scores.csv")
