@@ -156,4 +156,16 @@ def _lines(group: Group) -> Iterator[Note]:
     else:
         yield from (note for note in main_notes(group) if note.alarm)
         yield from (Note(against_anchors(group, entry)) for entry in group.systems[:VERDICTS])
+    yield from map(Note, _of_plug_ins(group))
     yield from map(Note, unavailable(group))
+
+
+def _of_plug_ins(group: Group) -> Iterator[str]:
+    """What the metrics of plug-ins say of every row that has them: somebody asked for them."""
+    for name, card in group.metrics.items():
+        found = {entry.label: entry.score(name, group.protocol.headline_role) for entry in group.entries}
+        rows = [
+            f"{label} {' '.join(value_and_error(score)).strip()}" for label, score in found.items() if score
+        ]
+        if card.source and rows:
+            yield f"{card.heading or name}: {'; '.join(rows)}."

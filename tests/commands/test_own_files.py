@@ -61,7 +61,7 @@ def value(record):
 def test_a_metric_and_a_data_set_from_files_are_in_the_record_and_an_edit_makes_it_anew(folder):
     done = called(*RUN, *ROWS)
     assert done.exit_code == 0, done.output
-    assert "Further metrics" in done.output
+    assert "- nearer" in done.output
     assert "my-recordings-64/1" in done.output
     (record,) = found(folder)
     assert (record.benchmark.name, record.benchmark.dataset) == ("my-recordings-64", "my-recordings")
