@@ -118,7 +118,12 @@ def test_numbers_are_the_same_in_both_ways_to_write_them(tmp_path):
 
 def test_the_options_of_run_are_the_settings():
     found = {option.name: option for option in run.params}
-    assert set(found) == {"config", *FIELDS}
+    assert set(found) == {
+        "config",
+        "full",
+        "json_file",
+        *FIELDS,
+    }  # all but the settings: what is printed and written
     for name, setting in OPTIONS.items():
         if name != "benchmark":
             assert found[name].opts[0] == flag_of(name)
