@@ -233,7 +233,7 @@ def test_faces_are_shown_pixel_by_pixel_unless_they_are_too_many(tmp_path, monke
 def test_pictures_and_tables_have_words(written):
     page = Page(written[3])
     assert all(attrs["alt"] for attrs in page.all("img"))
-    assert len(page.all("img", **{"class": "chart"})) == 4  # recall, metrics, scatter, training
+    assert len(page.all("img", **{"class": "chart"})) == 5  # answer, recall, metrics, scatter, training
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(attrs["scope"] in ("col", "row") for attrs in page.all("th"))
     assert all(attrs["aria-sort"] == "none" for attrs in page.all("th") if "data-better" in attrs)
