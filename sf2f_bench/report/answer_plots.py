@@ -56,8 +56,8 @@ def answer_figure(group: Group) -> Figure | None:
     name_rows(axes, [f"{name} †" if name in rising else name for name in order])
     _draw_lines(axes, group)
     quantity = group.headline_card.term or group.headline
-    place = group.protocol.searched(group.part)
-    what = f"{quantity}, {place}; dots: training seeds and their mean; bars: their 95 % intervals"
+    where = group.protocol.searched(group.part)
+    what = f"{quantity}, {where}; dots: training seeds and their mean; bars: their 95 % intervals"
     axes.set(xlim=(0, 1.02), ylim=(-0.7, len(order) - 0.3), yticks=[], xlabel=what)
     axes.grid(axis="y", visible=False)
     write_title(figure, f"{group.benchmark}: how often is the right person found?", above=0.65)
