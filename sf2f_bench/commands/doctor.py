@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -174,8 +174,9 @@ def _weights() -> Iterator[Part]:
     from sf2f_bench.benchmarks import BENCHMARKS
     from sf2f_bench.extractors.weights import all_files, find
 
-    wanted = {name for benchmark in BENCHMARKS.values() for files in _files_of(benchmark) for name in files}
-    for name, file in all_files().items():
+    known = all_files()
+    wanted = {name for one in BENCHMARKS.values() for files in _files_of(one, known) for name in files}
+    for name, file in known.items():
         if name in wanted:
             size = f"{file.size / 1e6:,.0f} MB, " if file.size else ""
             yield Part(name, find(file) is not None, f"{size}for {', '.join(file.used_by)}", FETCH)
@@ -187,10 +188,12 @@ def _weights() -> Iterator[Part]:
 def _tasks(parts: list[Part], root: Path | None) -> list[Task]:
     """The default first, then what needs more."""
     from sf2f_bench.benchmarks import BENCHMARKS
+    from sf2f_bench.extractors.weights import all_files
 
+    known = all_files()
     here = {part.what: part.here for part in parts}
     room: State = "yes" if here["disk"] else "no"
-    no_room = "" if here["disk"] else "no room on the disk"
+    no_room = "" if here["disk"] else next(part.text for part in parts if part.what == "disk")
     made = [
         Task("sf2f-bench run", "the default benchmark: ten minutes on two cores", room, no_room),
         Task("sf2f-bench run --budget long", "the same systems, trained for longer: hours", room, no_room),
@@ -199,13 +202,15 @@ def _tasks(parts: list[Part], root: Path | None) -> list[Task]:
         if benchmark.dataset == "hq-voxceleb":
             place = root or "FOLDER"
             command = f"sf2f-bench run {name} --root {place} --budget paper"
-            made.append(_real(command, benchmark, here))
+            made.append(_real(command, benchmark, here, known))
     return made
 
 
-def _real(command: str, benchmark: Benchmark, here: dict[str, bool]) -> Task:
+def _real(
+    command: str, benchmark: Benchmark, here: Mapping[str, bool], files: Mapping[str, WeightFile]
+) -> Task:
     """A benchmark of real people: it needs the data, and the networks of the judge and of the training loss."""
-    needed, further = _files_of(benchmark)
+    needed, further = _files_of(benchmark, files)
     lacking = [name for name in needed if not here[name]]
     lacking += [] if here["HQ-VoxCeleb"] else ["the data"]
     if lacking:
@@ -215,12 +220,10 @@ def _real(command: str, benchmark: Benchmark, here: dict[str, bool]) -> Task:
     return Task(command, "the paper's benchmark", "with less" if less else "yes", ", ".join(less))
 
 
-def _files_of(benchmark: Benchmark) -> tuple[list[str], list[str]]:
+def _files_of(benchmark: Benchmark, files: Mapping[str, WeightFile]) -> tuple[list[str], list[str]]:
     """The files of weights that a benchmark needs, and those that its further networks would use."""
-    from sf2f_bench.extractors.weights import all_files
 
     def of(names: tuple[str, ...]) -> list[str]:
-        files: dict[str, WeightFile] = all_files()
         return [name for name, file in files.items() if set(names) & set(file.used_by)]
 
     return of((benchmark.judge, benchmark.training_loss)), of(benchmark.further)

@@ -35,6 +35,7 @@ from sf2f_bench.commands.options import (
     OUT_FILE,
     OUT_FOLDER,
     benchmark_argument,
+    full_option,
     printable,
     say,
     with_settings,
@@ -148,7 +149,7 @@ def main(**_: Any) -> None:
 @main.command()
 @benchmark_argument
 @with_settings(*ALL_SETTINGS)
-@click.option("--full", is_flag=True, help="End with every main table and verdict, not with one table.")
+@full_option
 @click.option(
     "--json", "json_file", type=OUT_FILE, help="Write the numbers and warnings of the table here, unrounded."
 )

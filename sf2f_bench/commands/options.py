@@ -58,6 +58,9 @@ DATA_SETTINGS = tuple(name for name in ALL_SETTINGS if OPTIONS[name].of_data)
 
 Command = Callable[..., Any]
 benchmark_argument = click.argument("benchmark", required=False)
+full_option = click.option(
+    "--full", is_flag=True, help="End with every main table and verdict, not with one table."
+)
 
 
 def usable_records(results: Path) -> list[RunRecord]:

@@ -14,7 +14,7 @@ from sf2f_bench.report.notes import main_notes, notes, unavailable
 from sf2f_bench.report.tables import NOT_CONVERGED, tables
 from sf2f_bench.report.terminal import STYLES, common_width, say, say_note, without_width
 from sf2f_bench.report.verdicts import Note, against_anchors, warnings_of
-from sf2f_bench.results.convergence import unconverged
+from sf2f_bench.results.convergence import unconverged, unconverged_entries
 from sf2f_bench.results.numbers import NOTHING, value_and_error
 from sf2f_bench.results.records import RunRecord, ScoreRecord
 from sf2f_bench.results.selection import Entry, Group, Zone, groups
@@ -65,7 +65,7 @@ def _table(group: Group) -> RichTable:
     for column in columns:
         made.add_column(Text(column.heading), no_wrap=True)
     made.add_column("trust", no_wrap=True)
-    rising = {entry for name in unconverged(group) for entry in group.by_system[name]}
+    rising = unconverged_entries(group)
     for zone in ORDER:
         rows = [entry for entry in group.entries if entry.zone == zone]
         rows = [entry for entry in rows if any(_score(group, entry, column) for column in columns)]

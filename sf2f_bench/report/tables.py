@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from sf2f_bench.protocols.names import SEGMENT_FRAMES
 from sf2f_bench.protocols.protocol import TableSpec
-from sf2f_bench.results.convergence import unconverged
+from sf2f_bench.results.convergence import unconverged_entries
 from sf2f_bench.results.numbers import NOTHING, value_and_error
 from sf2f_bench.results.records import NO_CARD, ScoreRecord
 from sf2f_bench.results.selection import Entry, Group, Zone, cached_per_group
@@ -176,7 +176,7 @@ def _table(group: Group, spec: TableSpec, by: str) -> Table | None:
     columns = _columns(group, spec, by)
     entries = [entry for entry in group.entries if spec.rows == "all" or _has_length(entry)]
     scores = [[entry.score(column.metric, column.by) for column in columns] for entry in entries]
-    rising = {entry for name in unconverged(group) for entry in group.by_system[name]}
+    rising = unconverged_entries(group)
     sections: dict[Zone, list[Row]] = {}
     for entry, found in zip(entries, scores, strict=True):
         if any(found):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sf2f_bench.results.seed_runs import systems_of
-from sf2f_bench.results.selection import Group, cached_per_group
+from sf2f_bench.results.selection import Entry, Group, cached_per_group
 from sf2f_bench.types.curve import SIMILARITY
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ def unconverged(group: Group) -> dict[str, Rise]:
         if rise := still_rising(curve for curve in curves if curve is not None):
             found[name] = rise
     return found
+
+
+def unconverged_entries(group: Group) -> set[Entry]:
+    """The entries of these systems, all seeds of each."""
+    return {entry for name in unconverged(group) for entry in group.by_system[name]}
 
 
 def still_rising(curves: Iterable[pd.DataFrame]) -> Rise | None:

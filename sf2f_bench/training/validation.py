@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sf2f_bench.data.training import TrainingData
+from sf2f_bench.metrics.retrieval import recall_at_k
 from sf2f_bench.registry import described, place_of
 from sf2f_bench.types import BenchError, SpeechToFace
 from sf2f_bench.types.curve import CHANCE, GENDER, RECALL, SIMILARITY
@@ -59,19 +60,17 @@ class Validation:
             raise BenchError(f"generate() must return {came}: {place_of(system)}")
         heard = self._embed(faces)
         similarity = F.cosine_similarity(heard, self.truth).mean().item()
-        scores = {SIMILARITY: similarity, RECALL: recall_at_k(heard, self.truth), **self.floors}
+        k = min(K, len(heard))
+        scores = {
+            SIMILARITY: similarity,
+            RECALL: recall_at_k(heard.cpu(), self.truth.cpu(), [k])[k],
+            **self.floors,
+        }
         return Validated(scores, faces)
 
     @torch.no_grad()
     def _embed(self, faces: Tensor) -> Tensor:
         return self.perceptual.features(faces.float() / 255)[-1]
-
-
-def recall_at_k(generated: Tensor, true: Tensor, k: int = K) -> float:
-    """Share of rows of `generated` whose own row of `true`, both ``[N, D]``, is among the k of the highest cosine."""
-    cosines = F.normalize(generated, dim=1) @ F.normalize(true, dim=1).T
-    above = (cosines > cosines.diagonal()[:, None]).sum(dim=1)
-    return (above < k).float().mean().item()
 
 
 def recall_floors(genders: Sequence[str | None], k: int = K) -> dict[str, float]:
