@@ -64,7 +64,7 @@ def ran(site, tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     """A folder in which everything ran once and the model with two further seeds; what the first run printed."""
     folder = tmp_path_factory.mktemp("stranger")
     all_rows = ("--models", "listener", "--models", "listener-mean", "--models", "first-photo")
-    first = [*RUN, *all_rows, "--extractors", "thumbnail"]
+    first = [*RUN, *all_rows, "--extractors", "thumbnail", "--full"]
     done = [call(folder, *first, PYTHONPATH=site, COLUMNS="160")]
     for seed in SEEDS[1:]:
         words = [*RUN, "--models", "listener", "--extractors", "thumbnail", "--seed", seed]
