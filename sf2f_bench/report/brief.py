@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sf2f_bench.report.columns import short_columns
 from sf2f_bench.report.notes import main_notes, notes, unavailable
-from sf2f_bench.report.tables import NOT_CONVERGED, tables
+from sf2f_bench.report.tables import NOT_CONVERGED, WARNED, tables
 from sf2f_bench.report.terminal import STYLES, common_width, say, say_note, without_width
 from sf2f_bench.report.verdicts import Note, against_anchors, warnings_of
 from sf2f_bench.results.convergence import unconverged, unconverged_entries
-from sf2f_bench.results.numbers import NOTHING, value_and_error
-from sf2f_bench.results.records import RunRecord, ScoreRecord
+from sf2f_bench.results.numbers import value_and_error
+from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Entry, Group, Zone, groups
 
 ORDER: tuple[Zone, ...] = ("system", "ablation", "floor", "ceiling")
 HEADINGS: dict[Zone, str] = {"ablation": "ablations", "floor": "floors", "ceiling": "ceilings"}
-FAMILIES = (
-    "verification",
-    "quality",
-)  # the first metric of each, beside the headline and what of it was heard
 VERDICTS = 3  # lines of systems
 LABEL = 30  # columns, of the 80 that all take
-WARNED = "!"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A column: its metric, its heading, and whether the error stands beside the value."""
-
-    metric: str
-    heading: str
-    with_error: bool = False
 
 
 def brief(records: Sequence[RunRecord], console: Console) -> None:
@@ -59,21 +45,21 @@ def brief(records: Sequence[RunRecord], console: Console) -> None:
 
 def _table(group: Group) -> RichTable:
     """Systems first, then what they are held against; nothing without a headline score or another one shown."""
-    columns, width = _columns(group), common_width(group)
+    columns, width = short_columns(group), common_width(group)
     made = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     made.add_column("", no_wrap=True)
     for column in columns:
-        made.add_column(Text(column.heading), no_wrap=True)
+        made.add_column(Text(column.heading.replace(" ", "\n", 1)), no_wrap=True)
     made.add_column("trust", no_wrap=True)
     rising = unconverged_entries(group)
     for zone in ORDER:
         rows = [entry for entry in group.entries if entry.zone == zone]
-        rows = [entry for entry in rows if any(_score(group, entry, column) for column in columns)]
+        rows = [entry for entry in rows if any(column.score(group, entry) for column in columns)]
         if rows and zone in HEADINGS:
             made.add_row(Text(HEADINGS[zone], "italic dim"))
         for entry in rows:
             label = without_width(entry.short_label, width)
-            cells = [_cell(_score(group, entry, column), column) for column in columns]
+            cells = [column.text(column.score(group, entry)) for column in columns]
             style = STYLES[zone]
             made.add_row(
                 *(
@@ -83,34 +69,6 @@ def _table(group: Group) -> RichTable:
             )
         made.add_section()
     return made
-
-
-def _columns(group: Group) -> list[Shown]:
-    """The headline with its interval, what was heard, and the first metric of each of `FAMILIES`."""
-    found = (
-        [Shown(group.headline, _heading(group, group.headline), with_error=True)] if group.headline else []
-    )
-    wanted = [
-        name for name, card in group.metrics.items() if card.heard_of == group.headline and group.headline
-    ]
-    for family in FAMILIES:
-        wanted += [name for name, card in group.metrics.items() if card.family == family][:1]
-    return found + [Shown(name, _heading(group, name)) for name in wanted]
-
-
-def _heading(group: Group, metric: str) -> str:
-    return (group.metrics[metric].heading or metric).replace(" ", "\n", 1)
-
-
-def _score(group: Group, entry: Entry, column: Shown) -> ScoreRecord | None:
-    return entry.score(column.metric, group.protocol.headline_role)
-
-
-def _cell(score: ScoreRecord | None, column: Shown) -> str:
-    if score is None:
-        return NOTHING
-    value, error = value_and_error(score)
-    return f"{value} {error}".strip() if column.with_error else value
 
 
 def _fitted(label: str) -> str:

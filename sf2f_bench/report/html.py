@@ -22,6 +22,7 @@ from sf2f_bench.report.gallery import data_uri, gallery
 from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.notes import audit_notes, caption, notes
+from sf2f_bench.report.overview import State, answer, first_faces, leaderboard, lights
 from sf2f_bench.report.pictures import PICTURES
 from sf2f_bench.report.published import NUMBERS, published
 from sf2f_bench.report.style import PALETTE
@@ -39,6 +40,22 @@ from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Entry, Group
 
 KINDS: dict[Kind, str] = {"system": "systems", "ablation": "ablations", "anchor": "anchors"}
+SECTIONS = {  # the pictures of each part of a chapter; in place of the grid of faces stands the gallery
+    "curves": ("answer", "recall", "learning", "training", "ablations", "metrics", "scatter", "cmc", "det"),
+    "robustness": ("lengths", "disturbances"),
+    "subgroups": ("strata",),
+}
+PARTS = {  # of a chapter, as the contents name them
+    "claims": "Claims",
+    "tables": "Tables",
+    "curves": "Curves",
+    "gallery": "Voices and faces",
+    "robustness": "Robustness and length",
+    "subgroups": "Subgroups",
+    "notes": "Notes",
+    "audit": "Audit",
+}
+SIGNS: dict[State, str] = {"good": "✓", "doubtful": "?", "bad": "!"}
 MIME_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
@@ -64,30 +81,36 @@ def html_page(found: Sequence[Group], pictures: Sequence[Mapping[str, Sequence[P
         published_numbers=NUMBERS,
         why=PUBLISHED,
         kinds=KINDS,
+        parts=PARTS,
+        signs=SIGNS,
     )
 
 
 def _chapter(group: Group, anchor: str, drawn: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
     """One comparable group as the page shows it. anchor: of links within the page."""
     shown, audit = marked_tables(group), audit_notes(group)
-    said = [note for note in notes(group) if note not in audit]  # the audit has a place of its own
     findings = dict.fromkeys(finding for record in group.records for finding in record.audit)
     seconds = sum(record.cost.wall_seconds for record in group.records)
+    pictures = {name: (name, PICTURES[name], _as_data(paths)) for name, paths in drawn.items()}
     return {
         "group": group,
         "anchor": anchor,
+        "answer": answer(group),
+        "leaderboard": leaderboard(group),
+        "first_faces": first_faces(group),
+        "lights": lights(group),
         "tables": shown,
         "claims": answered_claims(group),
         "is_tested": any(cell.mark for table in shown for row in table.rows for cell in row.cells),
         "reference_rows": sum(row.is_reference for table in shown[:1] for row in table.rows),
-        "pictures": [  # all but the grid of faces, in whose place the gallery stands
-            (name, PICTURES[name], _as_data(paths)) for name, paths in drawn.items() if name != "faces"
-        ],
+        "pictures": {
+            section: [pictures[name] for name in names if name in pictures]
+            for section, names in SECTIONS.items()
+        },
         "gallery": gallery(group),
         "caption": caption(group),
-        "notes": said,
+        "notes": [note for note in notes(group) if note not in audit],  # the audit has a place of its own
         "findings": sorted(findings, key=lambda finding: not finding.alarm),
-        "warnings": [note.text for note in (*audit, *said) if note.alarm],
         "limits": [SEEDS] if group.part.real else [SYNTHETIC, SEEDS],
         "weights": weights_of(group),
         "hours": f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min",

@@ -19,8 +19,10 @@ from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.seed_runs import Key, SeedRuns, missing_seeds, other_identities, systems_of
 from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.statistics.paired import SIGNIFICANT
+from sf2f_bench.types import Purpose
 
 BAR = 100.0  # width of a bar's scale
+LINES: tuple[Purpose, ...] = ("chance", "known-attribute", "true-photo")  # the anchors that every bar shows
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,15 @@ def _marked(table: Table, group: Group) -> Table:
     reference = next((system for system in systems if system.rows[0] is _reference_row(table)), None)
     scales = [_scale(cells) for cells in _columns_to_scale(rows)] or [(0.0, 0.0)] * len(table.columns)
     middles = reference.values if reference else [None] * len(table.columns)
+    reached = [_reached(group, column) for column in table.columns]
     made: dict[Row, Row] = {}
     for system in systems:
         marks = _marks(system, reference, table.columns, _found(group))
         for row in system.rows:
-            cells = zip(row.cells, scales, middles, marks, strict=True)
+            cells = zip(row.cells, scales, middles, reached, marks, strict=True)
             new = tuple(
-                replace(cell, bar=_bar(cell.score, middle, scale), mark=mark) if cell.score else cell
-                for cell, scale, middle, mark in cells
+                replace(cell, bar=_bar(cell.score, middle, anchors, scale), mark=mark) if cell.score else cell
+                for cell, scale, middle, anchors, mark in cells
             )
             made[row] = replace(row, cells=new, is_reference=system is reference)
     others = [system.runs for system in systems if system is not reference]
@@ -109,7 +112,15 @@ def _scale(cells: Sequence[Cell]) -> tuple[float, float]:
     return (min(ends), max(ends)) if ends else (0.0, 0.0)
 
 
-def _bar(score: ScoreRecord, reference: float | None, scale: tuple[float, float]) -> Bar | None:
+def _reached(group: Group, column: Column) -> list[float]:
+    """What the anchors that `LINES` names reach in a column's metric."""
+    anchors = (anchor for purpose in LINES for anchor in group.anchors(purpose))
+    return [score.value for anchor in anchors if (score := anchor.score(column.metric, column.by))]
+
+
+def _bar(
+    score: ScoreRecord, reference: float | None, anchors: Sequence[float], scale: tuple[float, float]
+) -> Bar | None:
     """None where all numbers of the column are the same."""
     start, end = scale
     if start >= end:
@@ -120,7 +131,8 @@ def _bar(score: ScoreRecord, reference: float | None, scale: tuple[float, float]
 
     low, high = score.interval or (score.value, score.value)
     middle = None if reference is None else place(reference)
-    return Bar(place(score.value), place(low), place(high), middle, not start <= score.value <= end)
+    lines = tuple(dict.fromkeys(place(value) for value in anchors if start <= value <= end))
+    return Bar(place(score.value), place(low), place(high), middle, not start <= score.value <= end, lines)
 
 
 # ---------------------------------------------------------------- marks

@@ -22,6 +22,7 @@ Direction = Literal["better", "worse"]
 FRAMES_PER_SECOND = 100  # of the windows that `SEGMENT_FRAMES` counts
 ROLES = get_args(Role)
 NOT_CONVERGED = "†"  # behind the label of a system whose validation still rose when its training ended
+WARNED = "!"  # beside a system that an alarm is about
 UNSTATED: dict[str, int] = {"more": 0}  # the tables of a metric whose card names none of the protocol's
 
 
@@ -44,7 +45,8 @@ class Column:
 class Bar:
     """Where value and interval lie on a column's scale, 0 to 100, cut to it.
 
-    reference: the reference's value, in the mean over its seeds; is_beyond: the value lies off the scale.
+    reference: the reference's value, in the mean over its seeds; is_beyond: the value lies off the scale; anchors:
+    what chance, knowing an attribute, and another photo of the true person reach, where that is on the scale.
     """
 
     at: float
@@ -52,6 +54,7 @@ class Bar:
     high: float
     reference: float | None
     is_beyond: bool
+    anchors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

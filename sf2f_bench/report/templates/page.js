@@ -28,6 +28,17 @@
   all("table.sortable tbody").forEach((body) => [...body.rows].forEach((row, place) => { row.dataset.place = place; }));
   all(".sort").forEach((button) => button.addEventListener("click", () => sortBy(button.closest("th"))));
 
+  // ---- floors and ceilings: lines in the bars, and rows for who asks
+  const fold = (button, isFolded) => {
+    document.getElementById(button.getAttribute("aria-controls")).classList.toggle("folded", isFolded);
+    button.setAttribute("aria-expanded", String(!isFolded));
+  };
+  all(".unfold").forEach((button) => {
+    button.hidden = false;
+    fold(button, true);
+    button.addEventListener("click", () => fold(button, button.getAttribute("aria-expanded") === "true"));
+  });
+
   // ---- filtering
   const filterable = all("[data-kind]");
   const rowsOfTables = all("table.results tbody tr");
@@ -40,6 +51,7 @@
     for (const item of filterable) {
       item.hidden = !(kinds.has(item.dataset.kind) && item.dataset.label.toLowerCase().includes(wanted));
     }
+    if (wanted) all(".unfold").forEach((button) => fold(button, false)); // a name may be an anchor's
     const left = rowsOfTables.filter((row) => !row.hidden).length;
     shown.textContent = left === rowsOfTables.length ? "" : `${left} of ${rowsOfTables.length} rows of the tables shown`;
     all(".nothing").forEach((line) => { line.hidden = left > 0; });
@@ -63,11 +75,41 @@
   theme.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; show(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 
+  // ---- where one is: the last linked part that begins above the upper third of the window
+  const side = document.querySelector("#side details");
+  const isNarrow = matchMedia("(max-width: 62rem)");
+  const fit = () => { side.open = !isNarrow.matches; };
+  isNarrow.addEventListener("change", fit);
+  const links = all("nav a").map((link) => [link, document.getElementById(link.hash.slice(1))]).filter(([, part]) => part);
+  let last = null;
+  const locate = () => {
+    const above = links.filter(([, part]) => part.getBoundingClientRect().top < innerHeight / 3);
+    const here = (above[above.length - 1] ?? links[0])?.[0];
+    if (here === last) return;
+    last?.removeAttribute("aria-current");
+    here?.setAttribute("aria-current", "location");
+    if (!isNarrow.matches) here?.scrollIntoView({ block: "nearest" });
+    last = here;
+  };
+  addEventListener("scroll", () => requestAnimationFrame(locate), { passive: true });
+
+  // ---- voices of the first faces: the gallery's recordings
+  all(".play").forEach((button) => button.addEventListener("click", () => {
+    const chapter = button.closest("main > section");
+    const audio = all(".gallery .person", chapter)[Number(button.dataset.voice)]?.querySelector("audio");
+    if (audio) audio.paused ? audio.play() : audio.pause();
+  }));
+
   // ---- one voice at a time; everything open on paper
   document.addEventListener("play", (event) => all("audio").forEach((audio) => { if (audio !== event.target) audio.pause(); }), true);
-  addEventListener("beforeprint", () => all("section > details").forEach((details) => { details.open = true; }));
+  addEventListener("beforeprint", () => {
+    all("section > details, .provenance > details, .light").forEach((details) => { details.open = true; });
+    all(".unfold").forEach((button) => fold(button, false));
+  });
 
   document.getElementById("tools").hidden = false;
   show();
+  fit();
+  locate();
   filter(); // a browser may have kept the boxes of the last visit
 })();

@@ -1,0 +1,351 @@
+"""What a reader sees first: the answer in a few sentences, the systems in order, some faces, and whether to trust it.
+
+Everything here is about systems; each stands once, with all of its training seeds together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from sf2f_bench.report.columns import short_columns
+from sf2f_bench.report.gallery import Person, Picture, gallery
+from sf2f_bench.report.notes import audit_notes, main_notes
+from sf2f_bench.report.tables import NOT_CONVERGED, WARNED
+from sf2f_bench.report.terminal import common_width, without_width
+from sf2f_bench.report.verdicts import (
+    chance,
+    headline,
+    known_attributes,
+    straight_line,
+    warnings_of,
+)
+from sf2f_bench.results.convergence import unconverged
+from sf2f_bench.results.numbers import NOTHING, exceeds, number, value_and_error
+from sf2f_bench.results.ranking import ranks
+from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.seed_runs import MIN_SEEDS
+from sf2f_bench.results.selection import Entry, Group, cached_per_group
+
+State = Literal["good", "doubtful", "bad"]
+
+PEOPLE, SYSTEMS = 5, 4  # of the faces that are shown first
+SCALE = 100.0  # width of a bar
+FAMILIES = ("quality",)  # of the metrics beside the headline and what of it was heard
+HUNDRED = 100  # voices, of which a sentence counts how many
+NAMED = 3  # rivals that a sentence names
+CEILING = "another photo of the true person"
+MARKS = {WARNED: "see the warnings", NOT_CONVERGED: "trained too briefly: its validation still rose"}
+ABOVE, BELOW, NOT_ABOVE = "better than", "worse than", "not shown to be better than"
+
+
+class Line(NamedTuple):
+    """What an anchor reaches: in words, its headline score, where that lies in a bar; whether no system can pass it."""
+
+    words: str
+    value: float
+    at: float
+    is_ceiling: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A system in the order of the headline metric, all training seeds together.
+
+    rank: of `sf2f_bench.results.ranking`; at, low, high: value and interval in a bar of 0 to 100; cells: further
+    metrics; trust: marks with their words, why its numbers are not to be taken as they are.
+    """
+
+    name: str
+    rank: str
+    seeds: int
+    value: str
+    error: str
+    at: float
+    low: float
+    high: float
+    cells: tuple[str, ...]
+    trust: tuple[tuple[str, str], ...]
+    entry: Entry
+    score: ScoreRecord
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether a warning is about it."""
+        return any(mark == WARNED for mark, _ in self.trust)
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Every system that has the headline metric, the best first. headings: of the headline and of the further cells."""
+
+    headings: tuple[str, ...]
+    rows: tuple[Standing, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def marks(self) -> list[tuple[str, str]]:
+        """Those of the rows, with their words."""
+        return list(dict.fromkeys(mark for row in self.rows for mark in row.trust))
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The faces of one row for the first people: true faces, or those of a system."""
+
+    label: str
+    faces: tuple[Picture | None, ...]
+
+
+@dataclass(frozen=True)
+class Light:
+    """One reason to trust the numbers, or not to. word: the finding in short; reasons: whole sentences."""
+
+    name: str
+    state: State
+    word: str
+    reasons: tuple[str, ...]
+
+
+# ---------------------------------------------------------------- the systems in order
+
+
+@cached_per_group
+def leaderboard(group: Group) -> Leaderboard:
+    """The systems by their headline score, with what anchors reach; no rows where no system has one."""
+    columns = short_columns(group, FAMILIES)
+    entries = {
+        name: entries
+        for name, entries in group.by_system.items()
+        if entries[0].zone == "system" and any(headline(group, entry) for entry in entries)
+    }
+    if not entries:
+        return Leaderboard((), (), ())
+    scores = {name: columns[0].pooled(group, of) for name, of in entries.items()}
+    found = {name: score for name, score in scores.items() if score}
+    reached = _reached(group)
+    values = [value for _, value in reached] + [score.value for score in found.values()]
+    ends = [end for score in found.values() for end in score.interval or ()]
+    start, end = min(0.0, *values, *ends), max(*values, *ends) if [*values, *ends] else 1.0
+
+    def place(value: float) -> float:
+        return round(SCALE * (value - start) / (end - start), 1) if end > start else 0.0
+
+    sign = -1 if next(iter(found.values())).higher_is_better else 1
+    rank, rising = ranks(group), unconverged(group)
+    rows = []
+    for name in sorted(found, key=lambda name: sign * found[name].value):
+        score, of = found[name], entries[name]
+        low, high = score.interval or (score.value, score.value)
+        cells = tuple(column.text(column.pooled(group, of)) for column in columns[1:])
+        is_alarmed = any(note.alarm for entry in of for note in warnings_of(group, entry))
+        marks = [WARNED] * is_alarmed + [NOT_CONVERGED] * (name in rising)
+        label = without_width(name, common_width(group))
+        bar = map(place, (score.value, low, high))
+        rows.append(
+            Standing(
+                label,
+                str(rank[name]) if name in rank else NOTHING,
+                len(of),
+                *value_and_error(score),
+                *bar,
+                cells,
+                tuple((mark, MARKS[mark]) for mark in marks),
+                of[0],
+                score,
+            )
+        )
+    lines = tuple(Line(words, value, place(value), words == CEILING) for words, value in reached)
+    return Leaderboard(tuple(column.heading for column in columns), tuple(rows), lines)
+
+
+def _reached(group: Group) -> list[tuple[str, float]]:
+    """What anchors reach in the headline metric, in words: guessing, what is known, a straight line, the true photo."""
+    found = [] if (guess := chance(group)) is None else [("guessing", guess)]
+    found += known_attributes(group)
+    if line := straight_line(group):
+        found.append(("a straight line from the voice", line[1].value))
+    if photo := headline(group, group.anchor("true-photo")):
+        found.append((CEILING, photo.value))
+    return found
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def answer(group: Group) -> list[str]:
+    """What the records say, and what they cannot say, in sentences; none where no system has the headline metric."""
+    rows = leaderboard(group).rows
+    if not rows:
+        return []
+    if not group.part.paired:
+        return ["Voices and faces are paired at random here: a system that is not at chance shows a leak."]
+    told = [_measured(group, rows[0]), f"This is {_beside_anchors(group, rows[0])}."]
+    if len(rows) > 1:
+        last = f"{rows[-1].name}, the last of {len(rows)} systems, {_reaches(group, rows[-1])}"
+        told += [_best(group), f"{last}, {_beside_anchors(group, rows[-1], nearest=True)}."]
+    if doubted := [row.name for row in rows if row.is_doubted]:
+        told.append(f"Do not trust {_and(doubted)} before the warnings about them are resolved.")
+    if not group.part.real:
+        told.append(
+            "The people are synthetic: nothing here shows how much real voices tell about real faces."
+        )
+    return told
+
+
+def _measured(group: Group, row: Standing) -> str:
+    """``With sf2f-64, the right person is among the 10 nearest of 100 for 45 of 100 voices (41 to 50).``"""
+    card = group.headline_card
+    k, size = card.parameters.get("k"), card.parameters.get("gallery")
+    if card.quantity != "recall" or k is None or size is None:
+        return f"{row.name} has the best {card.term or card.heading}: {f'{row.value} {row.error}'.strip()}."
+    return (
+        f"With {row.name}, the right person is among the {k} nearest of {size} for {_reached_by(group, row)}."
+    )
+
+
+def _reached_by(group: Group, row: Standing) -> str:
+    interval = row.score.interval
+    bounds = f" ({_amount(group, interval[0])} to {_amount(group, interval[1])})" if interval else ""
+    return f"{_amount(group, row.score.value)} of {HUNDRED} voices{bounds}"
+
+
+def _reaches(group: Group, row: Standing) -> str:
+    """``finds 16 (14 to 19)``, where the number is one of a hundred voices; else ``has .163 [.14, .19]``."""
+    if group.headline_card.quantity != "recall":
+        return f"has {f'{row.value} {row.error}'.strip()}"
+    return f"succeeds for {_reached_by(group, row)}"
+
+
+def _beside_anchors(group: Group, row: Standing, nearest: bool = False) -> str:
+    """``more than guessing (10), and less than knowing only the gender (20)``.
+
+    nearest: only the last of the anchors that it is above, and the first of those that it is not above.
+    """
+    found = [
+        (_side(row, line.value), f"{line.words} ({_amount(group, line.value)})")
+        for line in leaderboard(group).lines
+        if not line.is_ceiling
+    ]
+    if nearest:
+        passed = [one for one in found if one[0] == ABOVE]
+        found = passed[-1:] + [one for one in found if one not in passed][:1]
+    sides: dict[str, list[str]] = {}
+    for side, words in found:
+        sides.setdefault(side, []).append(words)
+    return _and([f"{side} {_and(words)}" for side, words in sides.items()], ", and ")
+
+
+def _side(row: Standing, value: float) -> str:
+    """Where a system's interval lies beside a number."""
+    low, high = row.score.interval or (row.score.value, row.score.value)
+    if row.score.higher_is_better:
+        return ABOVE if exceeds(low, value) else BELOW if exceeds(value, high) else NOT_ABOVE
+    return ABOVE if exceeds(value, high) else BELOW if exceeds(low, value) else NOT_ABOVE
+
+
+def _amount(group: Group, value: float) -> str:
+    """Of a hundred voices where the metric is a recall; else the number."""
+    card = group.headline_card
+    if card.quantity == "recall":
+        return f"{HUNDRED * value:.0f}"
+    return number(card.factor * value, card.format, 3)
+
+
+def _best(group: Group) -> str:
+    """Whether one system can be called the best."""
+    rows = leaderboard(group).rows
+    rivals = [row.name for row in rows[1:] if row.rank.startswith("1")]
+    if not rivals:
+        return f"{rows[0].name} is shown to be better than every other system."
+    few = sum(row.seeds < MIN_SEEDS for row in rows)
+    why = f" {few} of {len(rows)} systems have fewer than three training seeds." if few else ""
+    who = _and(rivals) if len(rivals) <= NAMED else f"{len(rivals)} other systems"
+    return f"Which system is best cannot be told: {who} may be as good.{why}"
+
+
+def _and(words: Sequence[str], last: str = " and ") -> str:
+    """``a, b and c``."""
+    return last.join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+# ---------------------------------------------------------------- faces
+
+
+def first_faces(group: Group) -> tuple[tuple[Person, ...], tuple[Strip, ...]]:
+    """The first people whose faces are kept, with the true faces and those of the best systems; nothing without."""
+    people = gallery(group).people[:PEOPLE]
+    if not people:
+        return (), ()
+    strips = [Strip("true face", tuple(one.true for one in people))]
+    for row in leaderboard(group).rows:
+        faces = tuple(
+            next((face for face in one.generated if face.label == row.entry.label), None) for one in people
+        )
+        if any(faces) and len(strips) <= SYSTEMS:
+            strips.append(Strip(row.name, faces))
+    return people, tuple(strips)
+
+
+# ---------------------------------------------------------------- whether to trust it
+
+
+def lights(group: Group) -> list[Light]:
+    """The data's audit, warnings about rows, training seeds and convergence, each as a light with its reasons."""
+    return [_audited(group), _warned(group), _seeded(group), _converged(group)]
+
+
+def _audited(group: Group) -> Light:
+    notes = audit_notes(group)
+    alarms = tuple(note.text for note in notes if note.alarm)
+    if alarms:
+        return Light("data", "bad", _count(len(alarms), "warning"), alarms)
+    if not notes:
+        reason = f"These records keep no audit: `sf2f-bench audit {group.part.name}` makes one."
+        return Light("data", "doubtful", "not audited", (reason,))
+    return Light("data", "good", "audited", tuple(note.text for note in notes))
+
+
+def _warned(group: Group) -> Light:
+    audit = audit_notes(group)
+    alarms = tuple(note.text for note in main_notes(group) if note.alarm and note not in audit)
+    if alarms:
+        return Light("rows", "bad", _count(len(alarms), "warning"), alarms)
+    return Light("rows", "good", "no warning", ("No check of the metrics rings for a system.",))
+
+
+def _seeded(group: Group) -> Light:
+    rows = leaderboard(group).rows
+    few = [f"{row.name} ({row.seeds})" for row in rows if row.seeds < MIN_SEEDS]
+    if not few:
+        return Light(
+            "seeds", "good", "three or more", (f"Every system has {MIN_SEEDS} training seeds or more.",)
+        )
+    reason = (
+        f"Another training seed gives another model. These systems have fewer than {MIN_SEEDS}, so no difference from "
+        f"another system is shown: {', '.join(few)}."
+    )
+    return Light("seeds", "doubtful", f"too few for {len(few)} of {len(rows)}", (reason,))
+
+
+def _converged(group: Group) -> Light:
+    rows = leaderboard(group).rows
+    rising = [row.name for row in rows if (NOT_CONVERGED, MARKS[NOT_CONVERGED]) in row.trust]
+    unseen = [
+        row.name for row in rows if row.entry.record.curve() is None
+    ]  # of faces that were given, for one
+    if rising:
+        reason = (
+            "The validation of these systems still rose when their training ended, so a longer one would score higher: "
+            f"{', '.join(rising)}."
+        )
+        return Light("training", "doubtful", f"too short for {len(rising)} of {len(rows)}", (reason,))
+    if unseen:
+        reason = f"Without a learning curve nobody knows whether it was long enough: {', '.join(unseen)}."
+        return Light("training", "doubtful", f"unknown for {len(unseen)} of {len(rows)}", (reason,))
+    return Light("training", "good", "long enough", ("No system's validation still rose at the end.",))
+
+
+def _count(number_: int, noun: str) -> str:
+    return f"{number_} {noun}{'s' if number_ > 1 else ''}"
