@@ -13,6 +13,7 @@ from PIL import Image
 from sf2f_bench.files import write_flac
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.tables import Kind, kind_of
+from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ EXACT_PIXELS = (
     4_500_000  # a table's generated faces, times three channels: more would make the page too heavy
 )
 QUALITY = 90  # of WebP beyond that
+PARTS = ("best", "typical", "worst")  # a third of a record's cases each, in this order
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,25 @@ class Person:
     true: Picture | None
     generated: tuple[Picture, ...]
     several: tuple[Several, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One person's true face and what a system generated. rank: of the right person among all, ``3 of 300``."""
+
+    name: str
+    rank: str
+    true: str
+    generated: str
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What a system does best, typically and worst, by the judge; label: of its row."""
+
+    label: str
+    kind: Kind
+    parts: Mapping[str, tuple[Case, ...]]
 
 
 @dataclass(frozen=True)
@@ -95,6 +116,36 @@ def gallery(group: Group) -> Gallery:
         _person(name, voices, true, faces_of, several[name], exact) for name, faces_of in generated.items()
     )
     return Gallery(tuple(people), exact)
+
+
+def cases(group: Group) -> list[Cases]:
+    """Of each system's first training seed; none of those whose record keeps none (`RunRecord.cases`)."""
+    made = []
+    for entries in group.by_system.values():
+        record = entries[0].record
+        faces = record.cases() if entries[0].zone == "system" and record.benchmark.media_shareable else None
+        if faces is None:
+            continue
+        exact, names = gallery(group).exact, record.files.case_identities
+        ranks = _ranks(entries[0])
+        shown = [
+            Case(name, ranks.get(name, ""), _webp(true, exact), _webp(generated, exact))
+            for name, (true, generated) in zip(names, faces, strict=True)
+        ]
+        each = len(shown) // len(PARTS)
+        parts = {part: tuple(shown[i * each : (i + 1) * each]) for i, part in enumerate(PARTS)}
+        made.append(Cases(entries[0].label, kind_of(entries[0].zone), parts))
+    return made
+
+
+def _ranks(entry: Entry) -> dict[str, str]:
+    """By identity, where the judge finds the right person among all."""
+    values = entry.record.per_identity().set_index("identity")
+    for score in entry.record.scores:
+        column = own_column_of(score.column)
+        if score.extractor_role == "judge" and score.card.format == "rank" and column in values:
+            return {str(name): f"{rank:g} of {score.n}" for name, rank in values[column].items()}
+    return {}
 
 
 def _person(

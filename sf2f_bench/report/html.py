@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from sf2f_bench.report.claims import answered_claims
-from sf2f_bench.report.gallery import data_uri, gallery
+from sf2f_bench.report.gallery import cases, data_uri, gallery
 from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.notes import audit_notes, caption, notes
@@ -108,6 +108,7 @@ def _chapter(group: Group, anchor: str, drawn: Mapping[str, Sequence[Path]]) -> 
             for section, names in SECTIONS.items()
         },
         "gallery": gallery(group),
+        "cases": cases(group),
         "caption": caption(group),
         "notes": [note for note in notes(group) if note not in audit],  # the audit has a place of its own
         "findings": sorted(findings, key=lambda finding: not finding.alarm),

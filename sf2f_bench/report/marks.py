@@ -79,7 +79,9 @@ def _marked(table: Table, group: Group) -> Table:
         for row in system.rows:
             cells = zip(row.cells, scales, middles, reached, marks, strict=True)
             new = tuple(
-                replace(cell, bar=_bar(cell.score, middle, anchors, scale), mark=mark) if cell.score else cell
+                replace(cell, bar=bar_of(cell.score, middle, anchors, scale), mark=mark)
+                if cell.score
+                else cell
                 for cell, scale, middle, anchors, mark in cells
             )
             made[row] = replace(row, cells=new, is_reference=system is reference)
@@ -118,10 +120,10 @@ def _reached(group: Group, column: Column) -> list[float]:
     return [score.value for anchor in anchors if (score := anchor.score(column.metric, column.by))]
 
 
-def _bar(
+def bar_of(
     score: ScoreRecord, reference: float | None, anchors: Sequence[float], scale: tuple[float, float]
 ) -> Bar | None:
-    """None where all numbers of the column are the same."""
+    """Where a score, its interval, the reference and anchors lie on a scale; None where that has no width."""
     start, end = scale
     if start >= end:
         return None

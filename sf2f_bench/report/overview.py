@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 
 from sf2f_bench.report.columns import short_columns
 from sf2f_bench.report.gallery import Person, Picture, gallery
+from sf2f_bench.report.marks import bar_of
 from sf2f_bench.report.notes import audit_notes, main_notes
-from sf2f_bench.report.tables import NOT_CONVERGED, WARNED
+from sf2f_bench.report.tables import NOT_CONVERGED, WARNED, Bar
 from sf2f_bench.report.terminal import common_width, without_width
 from sf2f_bench.report.verdicts import (
     chance,
@@ -31,44 +32,47 @@ from sf2f_bench.results.selection import Entry, Group, cached_per_group
 State = Literal["good", "doubtful", "bad"]
 
 PEOPLE, SYSTEMS = 5, 4  # of the faces that are shown first
-SCALE = 100.0  # width of a bar
 FAMILIES = ("quality",)  # of the metrics beside the headline and what of it was heard
 HUNDRED = 100  # voices, of which a sentence counts how many
 NAMED = 3  # rivals that a sentence names
-CEILING = "another photo of the true person"
 MARKS = {WARNED: "see the warnings", NOT_CONVERGED: "trained too briefly: its validation still rose"}
 ABOVE, BELOW, NOT_ABOVE = "better than", "worse than", "not shown to be better than"
 
 
 class Line(NamedTuple):
-    """What an anchor reaches: in words, its headline score, where that lies in a bar; whether no system can pass it."""
+    """What an anchor reaches: in words, and its headline score; whether no system can pass it."""
 
     words: str
     value: float
-    at: float
-    is_ceiling: bool
+    is_ceiling: bool = False
 
 
 @dataclass(frozen=True)
 class Standing:
     """A system in the order of the headline metric, all training seeds together.
 
-    rank: of `sf2f_bench.results.ranking`; at, low, high: value and interval in a bar of 0 to 100; cells: further
-    metrics; trust: marks with their words, why its numbers are not to be taken as they are.
+    score: the headline's, pooled; rank: of `sf2f_bench.results.ranking`; cells: further metrics; trust: marks with
+    their words, why its numbers are not to be taken as they are; entry: of the first seed.
     """
 
     name: str
     rank: str
     seeds: int
-    value: str
-    error: str
-    at: float
-    low: float
-    high: float
+    score: ScoreRecord
+    bar: Bar | None
     cells: tuple[str, ...]
     trust: tuple[tuple[str, str], ...]
     entry: Entry
-    score: ScoreRecord
+
+    @property
+    def value(self) -> str:
+        """The score as tables show it."""
+        return value_and_error(self.score)[0]
+
+    @property
+    def error(self) -> str:
+        """Its interval, as tables show it."""
+        return value_and_error(self.score)[1]
 
     @property
     def is_doubted(self) -> bool:
@@ -124,51 +128,40 @@ def leaderboard(group: Group) -> Leaderboard:
         return Leaderboard((), (), ())
     scores = {name: columns[0].pooled(group, of) for name, of in entries.items()}
     found = {name: score for name, score in scores.items() if score}
-    reached = _reached(group)
-    values = [value for _, value in reached] + [score.value for score in found.values()]
-    ends = [end for score in found.values() for end in score.interval or ()]
-    start, end = min(0.0, *values, *ends), max(*values, *ends) if [*values, *ends] else 1.0
-
-    def place(value: float) -> float:
-        return round(SCALE * (value - start) / (end - start), 1) if end > start else 0.0
-
-    sign = -1 if next(iter(found.values())).higher_is_better else 1
-    rank, rising = ranks(group), unconverged(group)
-    rows = []
-    for name in sorted(found, key=lambda name: sign * found[name].value):
-        score, of = found[name], entries[name]
-        low, high = score.interval or (score.value, score.value)
-        cells = tuple(column.text(column.pooled(group, of)) for column in columns[1:])
+    lines = _reached(group)
+    ends = [end for score in found.values() for end in (score.value, *(score.interval or ()))]
+    ends += [line.value for line in lines]
+    scale = (min(0.0, *ends), max(ends))
+    rank, rising, rows = ranks(group), unconverged(group), []
+    for name, score in found.items():
+        of = entries[name]
         is_alarmed = any(note.alarm for entry in of for note in warnings_of(group, entry))
         marks = [WARNED] * is_alarmed + [NOT_CONVERGED] * (name in rising)
-        label = without_width(name, common_width(group))
-        bar = map(place, (score.value, low, high))
         rows.append(
             Standing(
-                label,
-                str(rank[name]) if name in rank else NOTHING,
-                len(of),
-                *value_and_error(score),
-                *bar,
-                cells,
-                tuple((mark, MARKS[mark]) for mark in marks),
-                of[0],
-                score,
+                name=without_width(name, common_width(group)),
+                rank=str(rank[name]) if name in rank else NOTHING,
+                seeds=len(of),
+                score=score,
+                bar=bar_of(score, None, [line.value for line in lines], scale),
+                cells=tuple(column.text(column.pooled(group, of)) for column in columns[1:]),
+                trust=tuple((mark, MARKS[mark]) for mark in marks),
+                entry=of[0],
             )
         )
-    lines = tuple(Line(words, value, place(value), words == CEILING) for words, value in reached)
-    return Leaderboard(tuple(column.heading for column in columns), tuple(rows), lines)
+    rows.sort(key=lambda row: -row.score.value if row.score.higher_is_better else row.score.value)
+    return Leaderboard(tuple(column.heading for column in columns), tuple(rows), tuple(lines))
 
 
-def _reached(group: Group) -> list[tuple[str, float]]:
-    """What anchors reach in the headline metric, in words: guessing, what is known, a straight line, the true photo."""
-    found = [] if (guess := chance(group)) is None else [("guessing", guess)]
-    found += known_attributes(group)
+def _reached(group: Group) -> list[Line]:
+    """What anchors reach in the headline metric, the lowest score first."""
+    found = [] if (guess := chance(group)) is None else [Line("guessing", guess)]
+    found += [Line(*known) for known in known_attributes(group)]
     if line := straight_line(group):
-        found.append(("a straight line from the voice", line[1].value))
+        found.append(Line("a straight line from the voice", line[1].value))
     if photo := headline(group, group.anchor("true-photo")):
-        found.append((CEILING, photo.value))
-    return found
+        found.append(Line("another photo of the true person", photo.value, is_ceiling=True))
+    return sorted(found, key=lambda line: line.value)
 
 
 # ---------------------------------------------------------------- the answer

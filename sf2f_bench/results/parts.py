@@ -225,11 +225,15 @@ class SideFiles(Part):
         default=None, min_length=1
     )  # several faces for each of the first of these identities
     face_identities: tuple[str, ...] = ()  # left to right on the strips, one after the other in the voices
+    cases: str | None = Field(default=None, min_length=1)  # true above generated faces of these identities:
+    case_identities: tuple[
+        str, ...
+    ] = ()  # those that the judge finds best first, then typical ones, the worst last
     sha256: dict[str, str] = Field(default_factory=dict)  # of each file, by its field here; empty: not sealed
 
     @model_serializer(mode="wrap")
     def _without_empty_seal(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = serialise(self)
-        for field in ("sha256", "det_cmc", "draws"):
+        for field in ("sha256", "det_cmc", "draws", "cases", "case_identities"):
             content = without_empty(content, field)
         return content

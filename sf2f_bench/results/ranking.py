@@ -37,15 +37,14 @@ def ranks(group: Group) -> dict[str, Ranks]:
     """
     keys = {name: key for name in group.by_system if (key := _headline_key(group, name))}
     systems = {name: runs for name, runs in systems_of(group).items() if name in keys}
-    tested = [
-        (a, b, *effect)
-        for a, b in combinations(systems, 2)
-        if (effect := _difference(systems[a], systems[b], keys[a], keys[b]))
-    ]
-    q = stats.false_discovery_control([p for *_, p in tested]) if tested else []
+    pairs = {
+        (a, b): _difference(systems[a], systems[b], keys[a], keys[b]) for a, b in combinations(systems, 2)
+    }
+    tested = {pair: found for pair, found in pairs.items() if found}
+    q = stats.false_discovery_control([p for _, p in tested.values()]) if tested else []
     better: dict[str, int] = dict.fromkeys(systems, 0)
     worse: dict[str, int] = dict.fromkeys(systems, 0)
-    for (a, b, effect, _), corrected in zip(tested, q, strict=True):
+    for ((a, b), (effect, _)), corrected in zip(tested.items(), q, strict=True):
         if corrected < SIGNIFICANT:
             winner, loser = (a, b) if effect > 0 else (b, a)
             better[loser] += 1

@@ -42,9 +42,11 @@ from sf2f_bench.results.parts import (
     column_of,
 )
 from sf2f_bench.results.side_media import (
+    check_cases,
     check_draws,
     check_faces,
     check_voices,
+    read_cases,
     read_draws,
     read_strip,
     read_voices,
@@ -86,7 +88,17 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 STRIPS: tuple[Literal["faces", "true_faces"], ...] = ("faces", "true_faces")
-SIDE_FILES = ("per_identity", "replicates", "curve", "det_cmc", "faces", "true_faces", "voices", "draws")
+SIDE_FILES = (
+    "per_identity",
+    "replicates",
+    "curve",
+    "det_cmc",
+    "faces",
+    "true_faces",
+    "voices",
+    "draws",
+    "cases",
+)
 INCIDENTAL = ("environment", "cost", "created")  # may differ between two runs of the same thing
 
 
@@ -196,6 +208,11 @@ class RunRecord(Part):
         size, most = self.benchmark.image_size, len(self.files.face_identities)
         return self._read("draws", partial(read_draws, size=size, most=most))
 
+    def cases(self) -> ByteArray | None:
+        """True and generated faces of `files.case_identities`, uint8 ``[K, 2, 3, H, W]``; None where none are kept."""
+        size, count = self.benchmark.image_size, len(self.files.case_identities)
+        return self._read("cases", partial(read_cases, size=size, count=count))
+
     def voices(self) -> list[FloatArray]:
         """Of each of `files.face_identities` the first 2.5 s of a recording: float32 ``[40000]`` at 16 kHz.
 
@@ -215,6 +232,7 @@ def save(
     voices: Sequence[FloatArray] | None = None,
     det_cmc: pd.DataFrame | None = None,
     draws: ByteArray | None = None,
+    cases: ByteArray | None = None,
 ) -> Path:
     """Write a record and its side files, each atomically and the JSON last; give the JSON's path.
 
@@ -222,13 +240,15 @@ def save(
     faces, true_faces: uint8 ``[K, 3, H, W]`` of `record.files.face_identities`; replicates: one column per
     ``metric|extractor``; voices: float32 ``[T]`` at 16 kHz of the same identities, of which 2.5 s are kept;
     det_cmc: the columns of `RunRecord.det_cmc`; draws: uint8 ``[P, D, 3, H, W]``, several faces for each of the first
-    of these identities.
+    of these identities; cases: uint8 ``[K, 2, 3, H, W]``, true and generated, of `record.files.case_identities`.
 
     Raises BenchError for pictures and voices of a data set that forbids them, or of another count than identities.
     """
     folder = Path(folder)
     _check_frames(record, per_identity, curve)
-    _check_media(record, [images for images in (faces, true_faces) if images is not None], voices, draws)
+    _check_media(
+        record, [images for images in (faces, true_faces) if images is not None], voices, draws, cases
+    )
     kept: dict[str, tuple[str, Any, Callable[[Path, Any], object]]] = {
         "per_identity": ("per-identity.parquet", per_identity, _write_parquet),
         "replicates": ("replicates.parquet", replicates, _write_parquet),
@@ -238,6 +258,7 @@ def save(
         "true_faces": ("true-faces.png", true_faces, write_strip),
         "voices": ("voices.flac", voices, write_voices),
         "draws": ("draws.png", draws, write_draws),
+        "cases": ("cases.png", cases, write_draws),
     }
     names: dict[str, Any] = dict.fromkeys(kept)
     for field, (ending, content, write_file) in kept.items():
@@ -417,6 +438,7 @@ def check_side_files(record: RunRecord) -> None:
     record.det_cmc()
     record.voices()
     record.draws()
+    record.cases()
     size = record.benchmark.image_size
     for side in STRIPS:
         faces = record.faces(side)
@@ -449,9 +471,11 @@ def _check_media(
     strips: Sequence[ByteArray],
     voices: Sequence[FloatArray] | None,
     draws: ByteArray | None,
+    cases: ByteArray | None,
 ) -> None:
     """Raise unless the data set allows pictures and voices, and there is one for each named identity."""
-    for what, is_there in (("face", bool(strips) or draws is not None), ("voice", voices is not None)):
+    has_faces = bool(strips) or draws is not None or cases is not None
+    for what, is_there in (("face", has_faces), ("voice", voices is not None)):
         if is_there and not record.benchmark.media_shareable:
             raise BenchError(
                 f"the media of {record.benchmark.dataset} may not be shared, so no {what} goes beside a record; "
@@ -464,3 +488,5 @@ def _check_media(
         check_voices(record.stem, voices, expected)
     if draws is not None:
         check_draws(record.stem, draws, expected)
+    if cases is not None:
+        check_cases(record.stem, cases, len(record.files.case_identities))

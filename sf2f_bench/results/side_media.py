@@ -77,6 +77,15 @@ def check_draws(record: str, images: ByteArray, most: int) -> None:
         )
 
 
+def check_cases(record: str, images: ByteArray, expected: int) -> None:
+    """Raise BenchError unless `images` is uint8 ``[K, 2, 3, S, S]`` with K as expected; record: for the message."""
+    if images.dtype != np.uint8 or images.ndim != 5 or images.shape[:3] != (expected, 2, 3):
+        raise BenchError(
+            f"{record}: expected cases uint8 [{expected}, 2, 3, S, S], one per files.case_identities, "
+            f"got {images.dtype} {list(images.shape)}"
+        )
+
+
 def write_draws(path: Path, images: ByteArray) -> None:
     """uint8 ``[P, D, 3, S, S]`` -> one PNG, a column a person and a row a draw."""
     people, draws, _, height, width = images.shape
@@ -100,6 +109,17 @@ def read_draws(path: Path, size: int, most: int) -> ByteArray:
         )
     columns = read_strip(path, people)  # [P, 3, D * S, S]
     return columns.reshape(people, 3, draws, size, size).transpose(0, 2, 1, 3, 4)
+
+
+def read_cases(path: Path, size: int, count: int) -> ByteArray:
+    """True and generated faces ``[count, 2, 3, S, S]`` that `write_draws` wrote. Raises BenchError for another file."""
+    found = read_draws(path, size, count)
+    if found.shape[:2] != (count, 2):
+        raise BenchError(
+            f"{path}: expected a true and a generated face of each of {count} people, got {found.shape[0]} people with "
+            f"{found.shape[1]} faces; run again"
+        )
+    return found
 
 
 def write_voices(path: Path, voices: Sequence[FloatArray]) -> None:

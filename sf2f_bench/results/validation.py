@@ -270,13 +270,13 @@ def _strips(record: RunRecord) -> Iterator[str]:
     names, size = record.files.face_identities, record.benchmark.image_size
     strips: Sequence[Literal["faces", "true_faces"]] = ("faces", "true_faces")
     present = [side for side in strips if record.path_of(side)]
-    if record.path_of("draws"):
-        record.draws()
-        if not record.benchmark.media_shareable:
-            yield f"the media of {record.benchmark.dataset} may not be shared, but draws are beside it"
+    for side, faces_of in (("draws", record.draws), ("cases", record.cases)):
+        if faces_of() is not None and not record.benchmark.media_shareable:
+            yield f"the media of {record.benchmark.dataset} may not be shared, but {side} are beside it"
     if present and not record.benchmark.media_shareable:
         yield f"the media of {record.benchmark.dataset} may not be shared, but {', '.join(present)} are beside it"
-    if present and (strangers := set(names) - set(record.per_identity()["identity"])):
+    shown = {*names, *record.files.case_identities}
+    if shown and (strangers := shown - set(record.per_identity()["identity"])):
         yield f"faces of identities without values: {', '.join(sorted(strangers)[:3])}"
     for side in present:
         faces = record.faces(side)

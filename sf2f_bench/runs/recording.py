@@ -23,6 +23,7 @@ from sf2f_bench.protocols.names import SEGMENTS
 from sf2f_bench.protocols.scores import Scores
 from sf2f_bench.registry.sources import source_of
 from sf2f_bench.results import records
+from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.types import (
     SPLITS,
     AttributeJudge,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray, FloatArray
 
 FACES_KEPT = 12  # faces of the first test identities that a record keeps for the report's grid
+CASES_KEPT = 3  # faces of a system each of the best, the typical and the worst cases
 PEOPLE_DRAWN, DRAWS_KEPT = 6, 8  # of how many of these it keeps several draws, and how many
 
 
@@ -75,6 +77,7 @@ def save_record(
     assert found.rows is not None
     names = [identity.id for identity, keep in zip(evaluation.identities, found.rows, strict=True) if keep]
     shown = min(FACES_KEPT, len(names)) if faces is not None and evaluation.store.card.media_shareable else 0
+    cases = _cases(found, len(names)) if shown and provenance.card.kind == "system" else []
     record = records.RunRecord(
         key=provenance.key,
         benchmark=_benchmark_part(evaluation),
@@ -93,7 +96,9 @@ def save_record(
             peak_memory_mb=peak_memory_mb(),
             **provenance.costs,
         ),
-        files=records.SideFiles(face_identities=tuple(names[:shown])),
+        files=records.SideFiles(
+            face_identities=tuple(names[:shown]), case_identities=tuple(names[i] for i in cases)
+        ),
         created=datetime.now(UTC),
         notes=(*found.notes, *provenance.notes),
         audit=provenance.findings,
@@ -111,10 +116,34 @@ def save_record(
         pd.DataFrame({name: pd.Series(column) for name, column in found.curves.items()})
         if found.curves
         else None,
-        draws[:DRAWS_KEPT, : min(PEOPLE_DRAWN, shown)].swapaxes(0, 1)
-        if shown and draws is not None
+        _draws_kept(draws, shown),
+        np.stack([evaluation.true_photos[found.rows][cases], faces[cases]], axis=1)
+        if cases and faces is not None
         else None,
     )
+
+
+def _draws_kept(draws: ByteArray | None, shown: int) -> ByteArray | None:
+    """uint8 ``[P, D, 3, H, W]`` of ``[K, N, 3, H, W]``: the first draws for the first people whose faces are shown."""
+    if draws is None or not shown:
+        return None
+    return draws[:DRAWS_KEPT, : min(PEOPLE_DRAWN, shown)].swapaxes(0, 1)
+
+
+def _cases(found: Scores, count: int) -> list[int]:
+    """Whose faces show the best, the typical and the worst that a system does, by the judge's rank of the right person.
+
+    `CASES_KEPT` each, as places among the identities; none where the protocol ranks nobody or there are too few.
+    Typical are those nearest to the median; equal ranks are taken in the order of the identities.
+    """
+    of_judge = (score for score in found.scores if score.extractor_role == "judge")
+    score = next((score for score in of_judge if found.cards[score.metric].format == "rank"), None)
+    rank = None if score is None else found.columns.get(own_column_of(score.column))
+    if rank is None or len(rank) < count or count < 3 * CASES_KEPT:
+        return []
+    order = [int(i) for i in np.argsort(rank, kind="stable")]
+    middle = (count - CASES_KEPT) // 2
+    return order[:CASES_KEPT] + order[middle : middle + CASES_KEPT] + order[-CASES_KEPT:]
 
 
 def _voices(dataset: Dataset, names: Sequence[str]) -> list[FloatArray] | None:
