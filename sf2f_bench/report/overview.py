@@ -22,7 +22,7 @@ from sf2f_bench.report.verdicts import (
     straight_line,
     warnings_of,
 )
-from sf2f_bench.results.convergence import unconverged
+from sf2f_bench.results.convergence import unconverged, unjudged
 from sf2f_bench.results.numbers import NOTHING, exceeds, number, value_and_error
 from sf2f_bench.results.ranking import ranks
 from sf2f_bench.results.records import ScoreRecord
@@ -52,7 +52,8 @@ class Standing:
     """A system in the order of the headline metric, all training seeds together.
 
     score: the headline's, pooled; rank: of `sf2f_bench.results.ranking`; cells: further metrics; trust: marks with
-    their words, why its numbers are not to be taken as they are; entry: of the first seed.
+    their words, why its numbers are not to be taken as they are; is_unjudged: no learning curve tells whether it was
+    trained for long enough; entry: of the first seed.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Standing:
     bar: Bar | None
     cells: tuple[str, ...]
     trust: tuple[tuple[str, str], ...]
+    is_unjudged: bool
     entry: Entry
 
     @property
@@ -146,6 +148,7 @@ def leaderboard(group: Group) -> Leaderboard:
                 bar=bar_of(score, None, [line.value for line in lines], scale),
                 cells=tuple(column.text(column.pooled(group, of)) for column in columns[1:]),
                 trust=tuple((mark, MARKS[mark]) for mark in marks),
+                is_unjudged=name in unjudged(group),
                 entry=of[0],
             )
         )
@@ -325,9 +328,7 @@ def _seeded(group: Group) -> Light:
 def _converged(group: Group) -> Light:
     rows = leaderboard(group).rows
     rising = [row.name for row in rows if (NOT_CONVERGED, MARKS[NOT_CONVERGED]) in row.trust]
-    unseen = [
-        row.name for row in rows if row.entry.record.curve() is None
-    ]  # of faces that were given, for one
+    unseen = [row.name for row in rows if row.is_unjudged]
     if rising:
         reason = (
             "The validation of these systems still rose when their training ended, so a longer one would score higher: "

@@ -39,6 +39,17 @@ def unconverged(group: Group) -> dict[str, Rise]:
     return found
 
 
+@cached_per_group
+def unjudged(group: Group) -> set[str]:
+    """The systems without enough validations to tell, in any stage of any seed, by their name in `Group.by_system`."""
+    curves = {
+        name: [curve for record in runs.records if (curve := record.curve()) is not None]
+        for name, runs in systems_of(group).items()
+        if runs.seeds
+    }
+    return {name for name, found in curves.items() if not any(_ends(found).values())}
+
+
 def unconverged_entries(group: Group) -> set[Entry]:
     """The entries of these systems, all seeds of each."""
     return {entry for name in unconverged(group) for entry in group.by_system[name]}
@@ -50,21 +61,23 @@ def still_rising(curves: Iterable[pd.DataFrame]) -> Rise | None:
     A straight line is laid through the last `LAST` validations of a stage (least squares). It rises where it gains more
     than `SHARE` of its end and more than `SMALLEST`. Stages with fewer validations are not judged.
     """
+    rises = (_rise(stage, ends) for stage, ends in _ends(curves).items() if ends)
+    return next(filter(None, rises), None)
+
+
+def _ends(curves: Iterable[pd.DataFrame]) -> dict[str, list[FloatArray]]:
+    """By stage, the last `LAST` validations of each seed that has so many."""
     stages: dict[str, list[FloatArray]] = {}
     for curve in curves:
         if SIMILARITY not in curve:
             continue
         for stage, part in curve.groupby("stage", sort=False):
-            stages.setdefault(str(stage), []).append(part[SIMILARITY].dropna().to_numpy()[-LAST:])
-    for stage, ends in stages.items():
-        if rise := _rise(stage, [end for end in ends if len(end) == LAST]):
-            return rise
-    return None
+            end = part[SIMILARITY].dropna().to_numpy()[-LAST:]
+            stages.setdefault(str(stage), []).extend([end] if len(end) == LAST else [])
+    return stages
 
 
 def _rise(stage: str, ends: Sequence[FloatArray]) -> Rise | None:
-    if not ends:
-        return None
     slope, start = np.polyfit(np.arange(LAST), np.mean(ends, axis=0), 1)
     end = start + slope * (LAST - 1)
     return Rise(stage, float(start), float(end)) if end - start > max(SMALLEST, SHARE * end) else None

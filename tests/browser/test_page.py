@@ -12,6 +12,11 @@ HEADER = "document.querySelectorAll('table.results')[0].tHead.rows[0].cells"
 VISIBLE = "return [...document.querySelectorAll('table.results')[0].tBodies[0].rows].filter(row => row.offsetHeight)"
 
 
+def unfold(browser) -> None:
+    """Show the floors and ceilings of the first table as rows."""
+    browser.execute_script("document.querySelector('.unfold').click()")
+
+
 def labels(browser) -> list[str]:
     return browser.execute_script(f"{ORDER}.map(row => row.dataset.label)")
 
@@ -90,8 +95,8 @@ def test_the_keyboard_sorts_and_shows_where_it_is(browser):
 def test_kinds_of_rows_can_be_left_out(browser):
     from selenium.webdriver.common.by import By
 
-    everybody = visible(browser)
-    assert len(everybody) == 12
+    unfold(browser)
+    assert len(visible(browser)) == 12
     browser.find_element(By.CSS_SELECTOR, "input[value=anchor]").click()
     assert set(visible(browser)) == {
         "sf2f-64 (width 0.25)",
@@ -110,6 +115,78 @@ def test_kinds_of_rows_can_be_left_out(browser):
     browser.find_element(By.CSS_SELECTOR, "input[value=system]").click()
     assert visible(browser) == []
     assert browser.find_element(By.CSS_SELECTOR, ".nothing").is_displayed()
+
+
+def test_floors_and_ceilings_are_folded_until_they_are_asked_for(browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    systems = visible(browser)
+    assert len(systems) == 4
+    button = browser.find_element(By.CSS_SELECTOR, ".unfold")
+    assert button.text == "8 floors and ceilings"
+    assert button.get_attribute("aria-expanded") == "false"
+    button.send_keys(Keys.ENTER)
+    assert button.get_attribute("aria-expanded") == "true"
+    assert len(visible(browser)) == 12
+    button.send_keys(Keys.SPACE)
+    assert visible(browser) == systems
+
+
+def test_the_first_screen_holds_the_answer_the_systems_faces_and_lights(browser):
+    """At 1280 x 800 with nothing scrolled: the whole answer, every light, the best systems, a row of faces."""
+    metrics = {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    bottoms = browser.execute_script("""
+        const bottom = (selector, place) => {
+          const found = [...document.querySelectorAll(selector)];
+          return found.at(place).getBoundingClientRect().bottom;
+        };
+        return {answer: bottom('.answer', 0), light: bottom('.lights > li', -1), system: bottom('.leaders tbody tr', 2),
+                faces: bottom('.strips tr:nth-child(3)', 0)};
+    """)
+    assert {what: at for what, at in bottoms.items() if at > 800} == {}
+
+
+def test_a_phone_s_first_screen_holds_the_answer_and_the_lights(browser):
+    set_screen(browser, 390)
+    browser.refresh()
+    bottom = "return document.querySelector('.lights').getBoundingClientRect().bottom"
+    assert browser.execute_script(bottom) < 844
+    assert not browser.execute_script("return document.querySelector('#side details').open")
+
+
+def test_the_contents_say_where_one_is(browser):
+    here = "return document.querySelector('nav [aria-current]')?.textContent"
+    seen = []
+    for part in ("group-1", "group-1-gallery", "ethics"):
+        browser.execute_script(f"document.getElementById('{part}').scrollIntoView({{behavior: 'instant'}})")
+        browser.set_script_timeout(10)
+        browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        seen.append(browser.execute_script(here))
+    assert seen[1:] == ["Voices and faces", "Limits and ethics"]
+    assert seen[0].startswith("synthetic-64")
+
+
+def test_a_voice_of_the_first_faces_plays_and_stops(browser):
+    from selenium.webdriver.common.by import By
+
+    playing = "return [...document.querySelectorAll('audio')].map(audio => !audio.paused)"
+    buttons = browser.find_elements(By.CSS_SELECTOR, ".play")
+    for place in (0, 1):
+        buttons[place].click()
+        assert browser.execute_script(playing) == [other == place for other in range(4)]
+    buttons[1].click()
+    assert not any(browser.execute_script(playing))
+
+
+def test_a_light_opens_its_reasons(browser):
+    from selenium.webdriver.common.by import By
+
+    light = browser.find_element(By.CSS_SELECTOR, ".lights .doubtful details")
+    assert not light.find_element(By.TAG_NAME, "li").is_displayed()
+    light.find_element(By.TAG_NAME, "summary").click()
+    assert light.find_element(By.TAG_NAME, "li").is_displayed()
 
 
 def test_text_finds_names(browser):
@@ -145,8 +222,10 @@ def test_the_keyboard_unfolds_what_all_marks_say(marked_browser):
 
     set_screen(marked_browser, 390)
     folded = (
-        "return [...document.querySelectorAll('td .hidden')].filter(words => words.offsetHeight <= 1).length"
+        "return [...document.querySelectorAll('.results td .hidden')]"
+        ".filter(words => words.offsetHeight <= 1).length"
     )
+    marked_browser.find_element(By.CSS_SELECTOR, "#side summary").click()
     marks = "return document.querySelectorAll('td .mark').length"
     count, button = marked_browser.execute_script(marks), marked_browser.find_element(By.ID, "words")
     assert marked_browser.execute_script(folded) == count > 0
@@ -270,12 +349,10 @@ def luminance(colour) -> float:
 def test_on_paper_there_are_no_tools_and_the_details_are_open(browser):
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    hidden = (
-        "return [...document.querySelectorAll('.tools, nav, audio')].filter(item => item.offsetHeight).length"
-    )
+    hidden = "return [...document.querySelectorAll('#side, audio, .unfold')].filter(item => item.offsetHeight).length"
     assert browser.execute_script(hidden) == 0
-    assert (
-        browser.execute_script("return document.querySelectorAll('section > details:not([open])').length")
-        == 0
+    closed = (
+        "return document.querySelectorAll('.provenance > details:not([open]), .light:not([open])').length"
     )
+    assert browser.execute_script(closed) == 0
     assert background(browser) == "rgb(255, 255, 255)"

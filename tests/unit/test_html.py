@@ -246,7 +246,7 @@ def test_pictures_and_tables_have_words(written):
 def test_the_page_says_what_forbids_to_believe_it_and_what_it_is_not_for(written):
     page = Page(written[3])
     assert page.text.count(f"overlap: {NASTY}") >= 1
-    assert page.all("div", **{"class": "alarms"})
+    assert page.all("li", **{"class": "bad"})
     assert "must not be used as one" in page.text
     assert "1 warning" in page.text
     for made in written[0]:

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sf2f_bench.runs.recording import _voices
+from sf2f_bench.protocols.scores import Scores
+from sf2f_bench.results.parts import own_column_of
+from sf2f_bench.runs.recording import CASES_KEPT, _cases, _voices
 from sf2f_bench.types import MediaError
 
 
@@ -38,3 +40,30 @@ def test_without_somebodys_waveform_there_are_no_voices():
     for name in "bcd":
         assert _voices(people, ["a", name]) is None
     assert _voices(people, []) is None
+
+
+def ranked(ranks, role="judge", format_="rank"):
+    """What scoring gives where the right people have these ranks."""
+    score = SimpleNamespace(metric="median-rank/full", extractor_role=role, column="median-rank/full|judge")
+    columns = {own_column_of(score.column): np.array(ranks, np.float64)}
+    return Scores([score], [], {"median-rank/full": SimpleNamespace(format=format_)}, columns)
+
+
+def test_the_cases_are_the_best_the_typical_and_the_worst_by_the_judge():
+    ranks = np.random.default_rng(0).permutation(300) + 1
+    found = [int(ranks[i]) for i in _cases(ranked(ranks), 300)]
+    assert found == [1, 2, 3, 149, 150, 151, 298, 299, 300]
+    assert np.median(ranks) == 150.5
+
+
+def test_equal_ranks_are_taken_in_the_order_of_the_people():
+    assert _cases(ranked([5] * 11), 11) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+
+
+def test_nobody_is_a_case_without_a_judge_s_ranks_or_with_too_few_people():
+    few = 3 * CASES_KEPT - 1
+    assert _cases(ranked(range(few)), few) == []
+    assert _cases(ranked(range(20), role="training-loss"), 20) == []
+    assert _cases(ranked(range(20), format_="share"), 20) == []
+    assert _cases(ranked(range(20)), 21) == []  # somebody has no rank
+    assert _cases(Scores(), 20) == []

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from record_factory import FACES, benchmark, record, saved, training_curve
 
 from sf2f_bench.results.records import SIDE_FILES, AbsentScore, ScoreRecord, SideFiles, load, load_all, save
+from sf2f_bench.results.side_media import write_draws
 from sf2f_bench.types import BenchError
 
 VALUES = pd.DataFrame({"identity": ["a", "b"], "cosine|judge": [0.1 + 0.2, 1 / 3]})
@@ -238,6 +239,25 @@ def test_what_a_record_refuses():
     assert AbsentScore(metric="cosine", extractor=None, reason="no face").extractor is None
 
 
+def test_cases_come_back_with_their_people(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 2, 3, 64, 64), dtype=np.uint8)
+    made = load(save(record(files=SideFiles(case_identities=FACES)), tmp_path, VALUES, cases=pictures))
+    np.testing.assert_array_equal(made.cases(), pictures)
+    assert made.files.case_identities == FACES
+    plain = save(record("voice2face-64"), tmp_path, VALUES)
+    assert load(plain).cases() is None
+    assert "case" not in plain.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_file_of_cases_of_other_people_is_a_fault(tmp_path, count):
+    pictures = np.zeros((4, 2, 3, 64, 64), np.uint8)
+    path = save(record(files=SideFiles(case_identities=FACES)), tmp_path, VALUES, cases=pictures)
+    write_draws(load(path).path_of("cases"), np.zeros((count, 2, 3, 64, 64), np.uint8))
+    with pytest.raises(BenchError, match="cases"):
+        load(path).cases()
+
+
 def test_what_save_refuses(tmp_path):
     faces = np.zeros((4, 3, 8, 8), np.uint8)
     named = SideFiles(face_identities=FACES)
@@ -248,6 +268,11 @@ def test_what_save_refuses(tmp_path):
         save(record(files=named), tmp_path, VALUES, faces=faces[:3])
     with pytest.raises(BenchError, match="uint8"):
         save(record(files=named), tmp_path, VALUES, faces=faces.astype(np.float32))
+    cases = np.zeros((4, 2, 3, 64, 64), np.uint8)
+    with pytest.raises(BenchError, match=r"cases uint8 \[4, 2, 3, S, S\]"):
+        save(record(files=SideFiles(case_identities=FACES)), tmp_path, VALUES, cases=cases[:3])
+    with pytest.raises(BenchError, match="may not be shared"):
+        save(private, tmp_path, VALUES, cases=cases)
     with pytest.raises(BenchError, match="'identity'"):
         save(record(), tmp_path, VALUES.drop(columns="identity"))
     with pytest.raises(BenchError, match="'stage' and 'step'"):

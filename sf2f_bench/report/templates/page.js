@@ -60,7 +60,7 @@
   text.addEventListener("input", filter);
 
   // ---- what a mark says, where there is no pointer to rest on it
-  all("td .mark").forEach((mark) => mark.addEventListener("click", () => mark.closest("td").classList.toggle("open")));
+  all(".results td .mark").forEach((mark) => mark.addEventListener("click", () => mark.closest("td").classList.toggle("open")));
 
   const words = document.getElementById("words");
   words?.addEventListener("click", () => {
@@ -84,7 +84,8 @@
   let last = null;
   const locate = () => {
     const above = links.filter(([, part]) => part.getBoundingClientRect().top < innerHeight / 3);
-    const here = (above[above.length - 1] ?? links[0])?.[0];
+    const isAtEnd = scrollY > 0 && innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+    const here = (isAtEnd ? links : above.length ? above : links.slice(0, 1)).at(-1)?.[0];
     if (here === last) return;
     last?.removeAttribute("aria-current");
     here?.setAttribute("aria-current", "location");
