@@ -244,6 +244,7 @@ class SF2F:
             limits=self._limits(),
             ablation_of=(SF2F.name if self.fuses else SF2F.first_stage) if self.changes else "",
             change=self.change,
+            place="system" if self.fuses or self.changes else "reference",
             order=self.order,
             title=f"{SF2F.first_stage} {self.change}" if self.changes else "",
         )

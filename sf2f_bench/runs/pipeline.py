@@ -93,12 +93,18 @@ def run(config: RunConfig, reporter: Reporter) -> list[RunRecord] | None:
     systems = [row for row in rows if is_trained(row)]
     opened = open_run(config, benchmark, machine, reporter, systems)
     records = _Records(opened)
+    with opened.reporter.follow([system.card.label for system in systems]):
+        _add_rows(opened, rows, records)
+    return records.read() if machine.is_main else None
+
+
+def _add_rows(opened: Run, rows: Sequence[Anchor | SpeechToFace], records: _Records) -> None:
     for row in rows:
         if is_trained(row):
-            _add_system(opened, row, records)
-        elif machine.is_main:
+            with opened.reporter.system(row.card.label):
+                _add_system(opened, row, records)
+        elif opened.machine.is_main:
             _add_anchor(opened, cast("Anchor", row), records)
-    return records.read() if machine.is_main else None
 
 
 def score_external(

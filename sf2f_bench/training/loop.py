@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sf2f_bench.files import seed_of
-from sf2f_bench.progress import Reporter
+from sf2f_bench.progress import TRAIN, Reporter
 from sf2f_bench.registry import place_of
 from sf2f_bench.training.checkpoint import Stateful
 from sf2f_bench.training.machine import Machine
@@ -112,7 +112,7 @@ class TrainContext:
         current = Stage(self, stage, steps, state, system)
         progress = current.progress
         if progress.done < steps:
-            with self.reporter.bar(f"train {self.name}, {stage} (steps)", steps) as bar:
+            with self.reporter.bar(f"{TRAIN}{self.name}, {stage} (steps)", steps) as bar:
                 bar.resume(progress.done)
                 for step in range(progress.done, steps):
                     self._logged = None

@@ -16,7 +16,7 @@ from sf2f_bench.progress import Bar, first_few
 from sf2f_bench.training.board import Board
 from sf2f_bench.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from sf2f_bench.types import BenchError, SpeechToFace
-from sf2f_bench.types.curve import PLACE, SIMILARITY
+from sf2f_bench.types.curve import CHANCE, PLACE, RECALL, SIMILARITY
 
 if TYPE_CHECKING:
     from sf2f_bench.training.loop import TrainContext
@@ -109,7 +109,7 @@ class Stage:
             self.progress.done = done
             bar.note(self._words())
             if validates:
-                self._validate(done)
+                self._validate(done, bar)
             if not is_last and time.monotonic() - self.saved > self.context.checkpoint_every:
                 self.save()
         bar.advance()
@@ -164,10 +164,11 @@ class Stage:
         if means:
             scalars = [item for item in means[-1].items() if item[0] not in PLACE]
             words = [*(f"{name} {value:.3g}" for name, value in scalars[:SCALARS_SHOWN]), *words]
-        return " ".join(words)
+        validations = [point for point in self.progress.points if RECALL in point]
+        return " ".join([*words, *(f"validation recall@10 {_recall(point)}" for point in validations[-1:])])
 
     @torch.no_grad()
-    def _validate(self, done: int) -> None:
+    def _validate(self, done: int, bar: Bar) -> None:
         """Score the system on the validation split; its best state so far is kept in a file."""
         validation, system = self.context.validation, self.system
         if validation is None or system is None or not self.machine.is_main:
@@ -179,9 +180,15 @@ class Stage:
             module.train(mode)
         found = {"stage": self.name, "step": done, "samples": self.progress.samples, **validated.scores}
         self.progress.points.append(found)
+        bar.score(_recall(found))
         best = self.progress.best or self.context.best
         if best is None or validated.similarity > best[SIMILARITY]:
             self.progress.best = found
             save_tensors(self.context.best_file, system.state_dict(), {**found, "model": system.card.name})
         if self.board:
             self.board.validation(done, validated)
+
+
+def _recall(point: Mapping[str, Any]) -> str:
+    """Of a validation, with the chance of its few people: ``0.45 (chance 0.10)``."""
+    return f"{point[RECALL]:.2f} (chance {point[CHANCE]:.2f})"

@@ -54,6 +54,70 @@ def test_the_time_left_of_a_resumed_task_is_that_of_its_own_steps(monkeypatch):
         assert bar.progress.tasks[0].speed is None
 
 
+def test_a_terminal_shows_every_system_how_far_it_is_and_what_it_recalls():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    reporter = Reporter(console)
+    with reporter.follow(["sf2f-64 (width 0.25)", "voice2face-64 (width 0.25)"]):
+        view = reporter.view
+        assert view is not None
+        first, second = view.systems.values()
+        with reporter.system("sf2f-64 (width 0.25)"):
+            with reporter.bar("train sf2f-64 (width 0.25), generator (steps)", 30) as bar:
+                bar.advance(10)
+                bar.score("0.45 (chance 0.10)")
+                assert (first.steps, first.recall, first.left) == ("10/30", "0.45 (chance 0.10)", "0 s")
+                console.print(view)
+                bar.advance(20)
+            with reporter.bar("score sf2f-64 (width 0.25)", 1) as bar:
+                bar.advance()
+            assert first.steps == "30/30"  # scoring is no training
+            assert second.left == "waiting"
+        assert first.left == "took 0 s"
+        assert (second.steps, second.recall, second.left) == ("", "", "waiting")
+        reporter.say("left out: 3 files")
+    assert reporter.view is None
+    drawn = console.file.getvalue()
+    rows = [line.rstrip() for line in drawn.splitlines() if "10/30" in line and "0.45" in line]
+    assert set(rows[0].split()) == {
+        "sf2f-64",
+        "(width",
+        "0.25)",
+        "10/30",
+        "0.45",
+        "(chance",
+        "0.10)",
+        "0",
+        "s",
+    }
+    assert max(map(len, rows)) <= 80
+    assert "10/30" in drawn.split(rows[0], 1)[1].replace("0.45", "")  # the bar below
+    assert "left out: 3 files" in drawn
+    assert "generator (steps): 30 done in" in drawn
+
+
+def test_a_log_has_no_view_and_says_the_recall_in_its_lines():
+    console = Console(file=io.StringIO())
+    reporter = Reporter(console)
+    with reporter.follow(["sf2f-64"]):
+        assert reporter.view is None
+        with reporter.system("sf2f-64"), reporter.bar("train sf2f-64", 1) as bar:
+            bar.score("0.4")
+            bar.advance()
+    assert console.file.getvalue().splitlines() == ["train sf2f-64: 1 done in 0.0 s"]
+
+
+def test_a_view_ends_with_what_ended_the_run():
+    reporter = Reporter(Console(file=io.StringIO(), force_terminal=True))
+    with (
+        pytest.raises(ValueError, match="lost"),
+        reporter.follow(["a"]),
+        reporter.system("a"),
+        reporter.bar("train a", 9),
+    ):
+        raise ValueError("lost")
+    assert reporter.view is None
+
+
 def test_the_first_few_words_say_how_many_more_there_are():
     words = ["a", "b", "c", "d"]
     assert first_few(words) == "a, b, c, d"

@@ -28,6 +28,7 @@ from reference_model.recipe import (
 )
 from sf2f_bench import BenchError, ModelSettings
 from sf2f_bench.registry import MODELS
+from sf2f_bench.runs.systems import build
 from sf2f_bench.training import Machine
 
 IDENTITIES = 8
@@ -406,3 +407,14 @@ def test_drawing_without_weights_or_from_one_dimension_too_few_is_refused(system
         draw(model, torch.zeros(2, 1, 40, 125))
     with pytest.raises(BenchError, match="expected voices"):
         draw(model, torch.zeros(2, 40, 125))
+
+
+def test_one_installed_system_is_what_tables_compare_with():
+    cards = {
+        (name, size): build(name, ModelSettings(size)).card
+        for size in (64, 128)
+        for name in MODELS.targets()
+        if name.endswith(f"-{size}") or f"-{size}-" in name
+    }
+    references = {place for place, card in cards.items() if card.place == "reference"}
+    assert references == {("sf2f-64", 64), ("sf2f-128", 128)}
