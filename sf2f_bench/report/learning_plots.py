@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sf2f_bench.report.style import DASHES, PALETTE, name_ends, new_panels, wrapped, write_title
+from sf2f_bench.report.style import DASHES, PALETTE, name_ends, new_panels, write_title
 from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Group
 from sf2f_bench.types.curve import CHANCE, GENDER, RECALL
@@ -98,7 +98,7 @@ def _draw(axes: Axes, found: Mapping[str, Sequence[Learning]], quantity: str) ->
         axes.plot(places, recall.mean(axis=0), label=name, **look)  # over one that only goes on from it
         if len(seeds) > 1:
             axes.fill_between(places, recall.min(axis=0), recall.max(axis=0), color=color, alpha=BAND, lw=0)
-        ends[wrapped(name)] = (places[-1], recall.mean(axis=0)[-1], color)
+        ends[name] = (places[-1], recall.mean(axis=0)[-1], color)
     for floor, (words, dashes) in LINES.items():
         values = [one.floors[floor] for seeds in found.values() for one in seeds if floor in one.floors]
         if values:
