@@ -48,5 +48,7 @@ def answer_figure(group: Group) -> Figure | None:
     axes.grid(axis="y", visible=False)
     name_tops(axes, tops)
     rest = f"{NOT_CONVERGED} still rose when its training ended" if rising else ""
-    write_title(figure, "How often is the right person found?", 0.7, origin_of(group, OF_BARS, rest))
+    write_title(
+        figure, "How often is the right person found?", 0.7, origin_of(group, OF_BARS, rest, width=80)
+    )
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.stats import norm
 
-from sf2f_bench.report.joined import Drawn, landmarks, systems
+from sf2f_bench.report.joined import Drawn, floors, landmarks, systems
 from sf2f_bench.report.style import GREY, PANEL, look_of, name_ends, new_figure, origin_of, write_title
 from sf2f_bench.report.tables import all_seconds
 
@@ -102,8 +102,7 @@ def lengths_figure(group: Group) -> Figure | None:
     if not found:
         return None
     figure, axes = new_figure(*PANEL)
-    floors = [one for one in landmarks(group) if one.purpose in ("chance", "known-attribute")]
-    for drawn in floors:  # the same however much is heard
+    for drawn in floors(group):  # the same however much is heard
         if score := drawn.headline(group):
             places = np.array(list(metrics), dtype=np.float64)
             found[drawn] = Curve(places, *(np.full(len(places), score.value) for _ in range(3)))
@@ -202,9 +201,14 @@ def draw_line(axes: Axes, drawn: Drawn, curve: Curve) -> Any:
     if len(curve.places) > 20:
         look["marker"] = ""
     axes.plot(*curve[:2], lw=1.6, markersize=4, label=drawn.name, zorder=4 - drawn.index / 100, **look)
-    if (curve.high > curve.low).any():
-        axes.fill_between(curve.places, curve.low, curve.high, color=look["color"], alpha=BAND, lw=0)
+    draw_band(axes, curve, look["color"])
     return look["color"]
+
+
+def draw_band(axes: Axes, curve: Curve, color: Any) -> None:
+    """From the lowest to the highest at each place; nothing where they are the same."""
+    if (curve.high > curve.low).any():
+        axes.fill_between(curve.places, curve.low, curve.high, color=color, alpha=BAND, lw=0)
 
 
 def _logarithmic(axes: Axes, places: list[float]) -> None:

@@ -22,7 +22,7 @@ from sf2f_bench.report.gallery import data_uri, gallery
 from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.notes import audit_notes, caption, notes
-from sf2f_bench.report.pictures import PICTURES
+from sf2f_bench.report.pictures import MESSAGES, PICTURES
 from sf2f_bench.report.published import NUMBERS, published
 from sf2f_bench.report.style import PALETTE
 from sf2f_bench.report.tables import Kind, kind_of
@@ -81,7 +81,9 @@ def _chapter(group: Group, anchor: str, drawn: Mapping[str, Sequence[Path]]) -> 
         "is_tested": any(cell.mark for table in shown for row in table.rows for cell in row.cells),
         "reference_rows": sum(row.is_reference for table in shown[:1] for row in table.rows),
         "pictures": [  # all but the grid of faces, in whose place the gallery stands
-            (name, PICTURES[name], _as_data(paths)) for name, paths in drawn.items() if name != "faces"
+            (name, PICTURES[name], _as_data(paths), MESSAGES[name](group))
+            for name, paths in drawn.items()
+            if name != "faces"
         ],
         "gallery": gallery(group),
         "caption": caption(group),

@@ -1,4 +1,4 @@
-"""What the pictures draw of a group: each system with all its training seeds in one, and the few anchors that matter."""
+"""What pictures draw of a group: each system with all its training seeds joined, and the few anchors that matter."""
 
 from __future__ import annotations
 
@@ -130,12 +130,22 @@ def landmarks(group: Group) -> tuple[Drawn, ...]:
     return tuple(found)
 
 
+def floors(group: Group) -> list[Drawn]:
+    """The landmarks that hear nothing."""
+    return [one for one in landmarks(group) if one.purpose in ("chance", "known-attribute")]
+
+
 def _value(group: Group, entry: Entry) -> float:
     score = headline(group, entry)
     return score.value if score else -inf
 
 
-def kinds(group: Group, parameter: str) -> dict[str, str]:
-    """``{"women": metric, ...}``: the headline's variants in this parameter, in the order of their table."""
-    found = {str(value): name for value, name in group.variants(parameter).items()}
+def measured(group: Group, parameter: str) -> dict[str, str]:
+    """``{"women": metric, ...}``: the headline's variants in this parameter that a system has, in the tables' order."""
+    role = group.protocol.headline_role
+    found = {
+        str(value): name
+        for value, name in group.variants(parameter).items()
+        if any(row.score(group, name, role) for row in systems(group))
+    }
     return dict(sorted(found.items(), key=lambda item: min(group.metrics[item[1]].order.values(), default=0)))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import matplotlib
 from joblib import cpu_count
 
+from sf2f_bench.report import messages
 from sf2f_bench.report.answer_plots import answer_figure
 from sf2f_bench.report.curve_plots import cmc_figure, det_figure, lengths_figure, recall_figure
 from sf2f_bench.report.faces import faces_figure
@@ -59,7 +60,21 @@ FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "lengths": lengths_figure,
     "disturbances": disturbances_figure,
 }
-MESSAGES: dict[str, Callable[[Group], str]] = {}
+MESSAGES: dict[str, Callable[[Group], str]] = {  # what each says, for those who do not see it
+    "answer": messages.answer,
+    "recall": messages.recall,
+    "cmc": messages.cmc,
+    "det": messages.det,
+    "scatter": messages.scatter,
+    "strata": messages.strata,
+    "lengths": messages.lengths,
+    "disturbances": messages.disturbances,
+    "metrics": messages.metrics,
+    "faces": messages.faces,
+    "learning": messages.learning,
+    "training": messages.training,
+    "ablations": messages.ablations,
+}
 ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
 RECORDS_A_PROCESS = 10  # a further process is started for so many
 # A copy of this process has everything imported and read, which takes a new one two seconds. Linux alone copies
@@ -82,7 +97,8 @@ class PicturePlan:
             if figure is None:
                 return []
             stem = self.folder / f"{self.stems[group]}-{name}"
-            return save_figure(figure, stem, ENDINGS.get(name, ("png", "svg")))
+            endings = ENDINGS.get(name, ("png", "svg"))
+            return save_figure(figure, stem, endings, MESSAGES[name](self.groups[group]))
 
 
 class Drawing:

@@ -7,11 +7,12 @@ from itertools import zip_longest
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from sf2f_bench.protocols.bench.protocol import STRATA
-from sf2f_bench.report.joined import Drawn, Joined, ablations, kinds, landmarks, systems
+from sf2f_bench.report.joined import Drawn, Joined, ablations, floors, landmarks, measured, systems
 from sf2f_bench.report.style import (
     GREY,
     INK,
@@ -53,21 +54,22 @@ class Panel(NamedTuple):
 
 def strata_figure(group: Group) -> Figure | None:
     """The headline score among all, among people alike, and of subgroups; None where nobody has more than the first."""
-    within = kinds(group, "stratum").items()
-    alike = {f"within {_stratum(letter)}": name for letter, name in within}
-    panels = _shared(group, {EVERYBODY: group.headline, **alike, **kinds(group, "subgroup")})
+    within = measured(group, "stratum").items()
+    alike = {f"within {stratum_in_words(letter)}": name for letter, name in within}
+    subgroups = measured(group, "subgroup")
+    panels = _shared(group, {EVERYBODY: group.headline, **alike, **subgroups})
     if len(panels) < 2:
         return None
     figure = _rows_figure(group, _everyone(group, panels), panels, len(panels), is_shared=True)
     where = f"{group.headline_card.term} in {group.protocol.searched(group.part)}"
-    title = "Is more heard than the gender, and is it heard in everybody?"
+    title = f"Is more heard than the gender{', and is it heard in everybody' if subgroups else ''}?"
     write_title(figure, title, ABOVE, _origin(group, where, OF_BARS, "upright strokes: everybody's mean"))
     return figure
 
 
 def disturbances_figure(group: Group) -> Figure | None:
     """The headline score from voices as they are and disturbed; None without systems that heard any."""
-    panels = _shared(group, kinds(group, "disturbance"))
+    panels = _shared(group, measured(group, "disturbance"))
     if not panels:
         return None
     figure = _rows_figure(group, _everyone(group, panels), panels, len(panels), is_shared=True)
@@ -86,15 +88,14 @@ def metrics_figure(group: Group) -> Figure | None:
 def ablations_figure(group: Group) -> Figure | None:
     """The main metrics of ablations beside the systems that they lack a part of; None without ablations."""
     rows = ablations(group)
-    floors = [one for one in landmarks(group) if one.purpose in ("chance", "known-attribute")]
     wholes = [row for row in rows if row.index is not None]
     line = wholes[0] if len(wholes) == 1 else None
-    return _of_metrics(group, (*rows, *floors), "What is each part worth?", line) if rows else None
+    return _of_metrics(group, (*rows, *floors(group)), "What is each part worth?", line) if rows else None
 
 
 def _of_metrics(group: Group, rows: Sequence[Drawn], title: str, line: Drawn | None = None) -> Figure | None:
     """Panels with scales of their own, of all metrics that a main table shows and whose cards ask for it."""
-    columns = [one for table in tables(group) if table.is_main for one in table.columns if one.card.plotted]
+    columns = metric_columns(group)
     panels = [
         Panel(f"{one.heading}\n{_better(one)} is better", one.metric, one.by, one.card.factor)
         for one in columns
@@ -113,6 +114,11 @@ def _of_metrics(group: Group, rows: Sequence[Drawn], title: str, line: Drawn | N
     return figure
 
 
+def metric_columns(group: Group) -> list[Column]:
+    """The metrics of the main tables whose cards ask for a place in the pictures."""
+    return [one for table in tables(group) if table.is_main for one in table.columns if one.card.plotted]
+
+
 def _better(column: Column) -> str:
     return "higher" if column.higher_is_better else "lower"
 
@@ -121,20 +127,16 @@ def _origin(group: Group, *more: str) -> str:
     return origin_of(group, *more, width=ORIGIN_WIDTH)
 
 
-def _stratum(letter: str) -> str:
+def stratum_in_words(letter: str) -> str:
     """``one gender``, ``all three``."""
     word = STRATA.get(letter, letter)
     return f"one {word}" if len(letter) == 1 else word
 
 
 def _shared(group: Group, metrics: Mapping[str, str]) -> list[Panel]:
-    """Panels on one scale, of those metrics that a system has."""
+    """Panels on one scale."""
     role = group.protocol.headline_role
-    return [
-        Panel(fill(kind, KIND_WIDTH), name, role)
-        for kind, name in metrics.items()
-        if name and any(row.score(group, name, role) for row in systems(group))
-    ]
+    return [Panel(fill(kind, KIND_WIDTH), name, role) for kind, name in metrics.items() if name]
 
 
 def _everyone(group: Group, panels: Sequence[Panel]) -> list[Drawn]:
@@ -215,10 +217,10 @@ def _draw_panel(
     if first:
         axes.axhline(first - 0.5, color="0.8", lw=0.8, zorder=0)
     low, high = scale
-    ticks = MaxNLocator(3).tick_values(low, high)
+    ticks = np.asarray(MaxNLocator(3).tick_values(low, high))
     last = high - 0.1 * (high - low)  # further right its number would reach into the next panel
     axes.set(xlim=scale, ylim=(len(rows) - 0.4, -0.6), yticks=[])
-    axes.xaxis.set_major_locator(FixedLocator(ticks[(ticks >= low) & (ticks <= last)]))
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks[(ticks >= low) & (ticks <= last)])))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.tick_params(labelsize="small")
     axes.grid(axis="y", visible=False)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.transforms import Bbox
+from matplotlib.figure import Figure
 
-from sf2f_bench.report.joined import Drawn, Joined, landmarks, systems
+from sf2f_bench.report.joined import Drawn, Joined, floors, landmarks, systems
 from sf2f_bench.report.style import (
     GREY,
     MARKERS,
@@ -24,9 +24,9 @@ from sf2f_bench.report.tables import Column, tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from sf2f_bench.results.selection import Group
+    from sf2f_bench.types import FloatArray
 
 SIZE = (8.4, 4.6)  # inches of the panel
 ROOM = 0.12  # of the scores' range, right of the best system
@@ -59,13 +59,12 @@ def scatter_figure(group: Group) -> Figure | None:
     if column is None or not of_systems:
         return None
     figure, axes = new_figure(*SIZE)
-    floors = [one for one in landmarks(group) if one.purpose in ("chance", "known-attribute")]
-    lines = {one.name: score.value for one in floors if (score := one.headline(group))}
+    lines = {one.name: score.value for one in floors(group) if (score := one.headline(group))}
     last = max([*lines.values(), *(point.score.high for point in of_systems)]) * (1 + ROOM)
     top = max(point.distance.high for point in of_systems) * 1.06
     axes.set(xlim=(0, last), ylim=(-0.04 * top, top))
-    for name, value in lines.items():
-        axes.axvline(value, color=GREY, ls=(0, (4, 2)), lw=1, zorder=1)
+    for line in lines.values():
+        axes.axvline(line, color=GREY, ls=(0, (4, 2)), lw=1, zorder=1)
     marks = [_draw(axes, point, last) for point in points]
     axes.set(
         xlabel=f"{group.headline_card.term} (right is better)",
@@ -119,66 +118,47 @@ def _draw(axes: Axes, point: Point, last: float) -> tuple[str, float, float, Any
     return drawn.name, score.value, distance.value, color
 
 
-def _drawn(axes: Axes, points: Sequence[Point], lines: Sequence[float]) -> list[Bbox]:
-    """Where marks, bars and lines lie, in pixels."""
+def _drawn(axes: Axes, points: Sequence[Point], lines: Sequence[float]) -> FloatArray:
+    """Where marks, bars and lines lie: left, lower, right and upper edges in pixels, ``[N, 4]``."""
     (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     spans = [(line, bottom, line, top) for line in lines]
     for _, score, distance in points:
         x, y = min(score.value, right), distance.value
         spans += [(score.low, y, score.high, y), (x, distance.low, x, distance.high), (x, y, x, y)]
         spans += [(*seed, *seed) for seed in zip(score.seeds, distance.seeds, strict=False)]
-    boxes = (Bbox(axes.transData.transform([(x0, y0), (x1, y1)])) for x0, y0, x1, y1 in spans)
-    return [box.padded(MARK if box.width == box.height else 1.0) for box in boxes]
+    edges = np.array(spans)
+    lower, upper = (axes.transData.transform(edges[:, side]) for side in (slice(0, 2), slice(2, 4)))
+    around = np.where((lower == upper).all(axis=1), MARK, 1.0)[:, None]
+    return np.hstack([lower - around, upper + around])
 
 
-def _name(axes: Axes, marks: Sequence[tuple[str, float, float, Any]], taken: list[Bbox]) -> None:
+def _name(axes: Axes, marks: Sequence[tuple[str, float, float, Any]], taken: FloatArray) -> None:
     """Each name beside its mark, at the first place of `AROUND` where it covers nothing, else where it covers least."""
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    renderer = FigureCanvasAgg(figure).get_renderer()
     spots = axes.transData.transform([(x, y) for _, x, y, _ in marks])
-    points = axes.figure.dpi / 72
-    panel = axes.get_window_extent()
+    points = figure.dpi / 72
+    panel = np.array([axes.get_window_extent().extents])
     for (name, x, y, color), spot in zip(marks, spots, strict=True):
-        text = axes.annotate(
-            name,
-            (x, y),
-            (0, 0),
-            "data",
-            "offset points",
-            color=inked(color),
-            fontsize="small",
-            ha="center",
-            va="center",
-        )
+        look: dict[str, Any] = {"color": inked(color), "fontsize": "small", "ha": "center", "va": "center"}
+        text = axes.annotate(name, (x, y), (0, 0), "data", "offset points", **look)
         box = text.get_window_extent(renderer)
-        steps = [_step(side, up, box, points) for side, up in AROUND]
-        places = [
-            Bbox.from_bounds(*(spot + step - (box.width / 2, box.height / 2)), box.width, box.height)
-            for step in steps
-        ]
-        covered = [_covered(place, taken, panel) for place in places]
-        best = int(np.argmin(covered))
+        size = np.array([box.width, box.height])
+        steps = np.array([(side * (size[0] / 2 + BESIDE * points), up * size[1]) for side, up in AROUND])
+        places = np.hstack([spot + steps - size / 2, spot + steps + size / 2])
+        best = int(np.argmin(_shared(places, taken).sum(axis=1) - _shared(places, panel)[:, 0]))
         text.set_position(tuple(steps[best] / points))
-        taken.append(places[best])
+        taken = np.vstack([taken, places[best]])
         if abs(AROUND[best][1]) > FAR:
-            edge = steps[best] / points - (0, np.sign(steps[best][1]) * box.height / points / 2)
-            axes.annotate(
-                "",
-                (x, y),
-                tuple(edge),
-                "data",
-                "offset points",
-                {"arrowstyle": "-", "color": color, "lw": 0.6},
-            )
+            edge = (steps[best] - (0, np.sign(steps[best][1]) * size[1] / 2)) / points
+            line = {"arrowstyle": "-", "color": color, "lw": 0.6}
+            axes.annotate("", (x, y), tuple(edge), "data", "offset points", line)
 
 
-def _step(side: float, up: float, box: Bbox, points: float) -> np.ndarray:
-    """From a mark to the middle of its name, in pixels."""
-    return np.array([side * (box.width / 2 + BESIDE * points), up * box.height])
-
-
-def _covered(place: Bbox, taken: Sequence[Bbox], panel: Bbox) -> float:
-    """How many square pixels of a place are taken or lie outside the panel."""
-    inside = Bbox.intersection(place, panel)
-    outside = place.width * place.height - (inside.width * inside.height if inside else 0.0)
-    shared = (Bbox.intersection(place, other) for other in taken)
-    return outside + sum(one.width * one.height for one in shared if one)
+def _shared(places: FloatArray, others: FloatArray) -> FloatArray:
+    """How many square pixels ``[P, N]`` of each place ``[P, 4]`` each other one ``[N, 4]`` covers."""
+    lower = np.maximum(places[:, None, :2], others[None, :, :2])
+    upper = np.minimum(places[:, None, 2:], others[None, :, 2:])
+    area: FloatArray = np.clip(upper - lower, 0, None).prod(axis=2)
+    return area

@@ -23,7 +23,7 @@ from sf2f_bench.results.selection import Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 DOTS_PER_INCH = 120
 PADDING = 0.1  # inches around a picture
@@ -82,17 +82,22 @@ def name_rows(axes: Axes, labels: Sequence[str], colors: Sequence[Any] = ()) -> 
         axes.text(0, place, label, transform=left, ha="right", va="center", fontsize="small", color=color)
 
 
-def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, Any]]) -> None:
-    """Names right of a panel, each as near the end ``(x, y, colour)`` of its line as leaves room for all."""
+def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, Any]], width: int = NAME_WIDTH) -> None:
+    """Names right of a panel, each as near the end ``(x, y, colour)`` of its line as leaves room for all.
+
+    width: characters of a name before it is broken. The limits of the panel are set before.
+    """
     if not ends:
         return
-    low, high = axes.get_ylim()
     order = sorted(ends, key=lambda name: ends[name][1])
-    texts = [fill(name, NAME_WIDTH) for name in order]
-    line = LINE_HEIGHT / (72 * axes.get_position().height * axes.figure.get_figheight())
+    texts = [fill(name, width) for name in order]
+    line = LINE_HEIGHT / 72 / size_of(axes)[1]
     heights = [line * (1 + text.count("\n")) for text in texts]
     apart = [(below + above) / 2 for below, above in pairwise(heights)]
-    places = spread([(ends[name][1] - low) / (high - low) for name in order], apart)
+    heights_of_ends = axes.transAxes.inverted().transform(
+        axes.transData.transform([ends[name][:2] for name in order])
+    )
+    places = spread(heights_of_ends[:, 1], apart)
     places -= max(0.0, places[-1] + heights[-1] / 2 - 1.0)  # a title stands above
     for name, text, place in zip(order, texts, places, strict=True):
         x, y, color = ends[name]
@@ -113,9 +118,9 @@ def name_tops(axes: Axes, tops: Mapping[str, float]) -> None:
     """Names above a panel, each as near its upright line as leaves room for all."""
     low, high = axes.get_xlim()
     order = sorted(tops, key=tops.__getitem__)
-    apart = TOPS_APART / (axes.get_position().width * axes.figure.get_figwidth())
+    width, height = size_of(axes)
+    apart = TOPS_APART / width
     places = spread([(tops[name] - low) / (high - low) for name in order], apart) if order else ()
-    height = axes.get_position().height * axes.figure.get_figheight()
     for name, place in zip(order, places, strict=True):
         axes.annotate(
             fill(name, TOP_WIDTH),
@@ -131,14 +136,22 @@ def name_tops(axes: Axes, tops: Mapping[str, float]) -> None:
         )
 
 
-def spread(places: Sequence[float], apart: float | Sequence[float]) -> NDArray[np.float64]:
+def spread(places: ArrayLike, apart: float | Sequence[float]) -> NDArray[np.float64]:
     """Rising places, moved as little as possible (least squares) until neighbours are so far `apart`.
 
     apart: of all neighbours, or one number for each two.
     """
-    between = np.broadcast_to(np.asarray(apart, dtype=np.float64), (len(places) - 1,))
+    between = np.broadcast_to(np.asarray(apart, dtype=np.float64), (np.size(places) - 1,))
     steps = np.concatenate([[0.0], np.cumsum(between)])
     return isotonic_regression(np.asarray(places) - steps).x + steps
+
+
+def size_of(axes: Axes) -> tuple[float, float]:
+    """Width and height of a panel in inches."""
+    figure, box = axes.figure, axes.get_position()
+    assert isinstance(figure, Figure)
+    width, height = figure.get_size_inches()
+    return box.width * width, box.height * height
 
 
 def shifted(axes: Axes, places: Transform, points: float) -> Transform:
@@ -175,12 +188,13 @@ def save_figure(
     return paths
 
 
-def origin_of(group: Group, *more: str, width: int = ORIGIN_WIDTH) -> str:
+def origin_of(group: Group, *more: str, width: int = ORIGIN_WIDTH, role: str = "") -> str:
     """Below a title: the benchmark, what else there is to say, the width of all systems, and which network scored.
 
-    width: characters of a line; lines end between two parts where they can.
+    width: characters of a line; lines end between two parts where they can. role: of the network, where it is not that
+    of the headline.
     """
-    role, channels = group.protocol.headline_role, common_width(group)
+    role, channels = role or group.protocol.headline_role, common_width(group)
     network = "judge" if role == "judge" else "network of the training loss"
     parts = [
         group.benchmark if group.protocol.is_default else group.title,
