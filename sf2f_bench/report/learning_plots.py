@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from sf2f_bench.types import FloatArray
 
-PANEL = (2.95, 3.4)  # inches
-GAP = 2.0  # inches between the panels, for the names at the ends of the lines
+PANEL = (3.1, 3.4)  # inches
+GAP = 1.8  # inches between the panels, for the names at the ends of the lines
 ORIGIN_WIDTH = 115
+NAME_WIDTH = 18  # characters of a name before it is broken
 FLOORS = {CHANCE: "chance", GENDER: "knowing only the gender"}
 
 
@@ -117,7 +118,7 @@ def _draw(axes: Axes, found: Mapping[Drawn, Sequence[Learning]], quantity: str) 
         ends[words] = (last, value, GREY)
     axes.set_ylim(bottom=0)
     axes.set_xlim(right=last)
-    name_ends(axes, ends)
+    name_ends(axes, ends, NAME_WIDTH)
 
 
 def _plain(value: float, _: object) -> str:

@@ -36,6 +36,8 @@ AROUND = [  # places of a name around its mark: steps to the right and up, in wi
     *((side, up) for up in (2.8, -2.8, 3.9, -3.9, 5.0, -5.0) for side in (1.0, -1.0)),
 ]
 MARK = 5.0  # pixels, half a mark
+NEVER = 100.0  # how much worse it is to cover a name, or to leave the panel, than a mark
+FURTHER = 4.0  # square pixels of a mark that may be covered rather than take the next place
 FAR = 2.0  # heights of a name: further up or down a line leads to it
 OF_MARKS = "large marks: means over training seeds; dots: seeds; bars: their common 95 % interval"
 BESIDE = 8.0  # points between a mark and its name
@@ -140,6 +142,7 @@ def _name(axes: Axes, marks: Sequence[tuple[str, float, float, Any]], taken: Flo
     spots = axes.transData.transform([(x, y) for _, x, y, _ in marks])
     points = figure.dpi / 72
     panel = np.array([axes.get_window_extent().extents])
+    costs = np.ones(len(taken))
     for (name, x, y, color), spot in zip(marks, spots, strict=True):
         look: dict[str, Any] = {"color": inked(color), "fontsize": "small", "ha": "center", "va": "center"}
         text = axes.annotate(name, (x, y), (0, 0), "data", "offset points", **look)
@@ -147,9 +150,12 @@ def _name(axes: Axes, marks: Sequence[tuple[str, float, float, Any]], taken: Flo
         size = np.array([box.width, box.height])
         steps = np.array([(side * (size[0] / 2 + BESIDE * points), up * size[1]) for side, up in AROUND])
         places = np.hstack([spot + steps - size / 2, spot + steps + size / 2])
-        best = int(np.argmin(_shared(places, taken).sum(axis=1) - _shared(places, panel)[:, 0]))
+        inside = _shared(places, panel)[:, 0]
+        best = int(
+            np.argmin(_shared(places, taken) @ costs - NEVER * inside + FURTHER * np.arange(len(places)))
+        )
         text.set_position(tuple(steps[best] / points))
-        taken = np.vstack([taken, places[best]])
+        taken, costs = np.vstack([taken, places[best]]), np.append(costs, NEVER)
         if abs(AROUND[best][1]) > FAR:
             edge = (steps[best] - (0, np.sign(steps[best][1]) * size[1] / 2)) / points
             line = {"arrowstyle": "-", "color": color, "lw": 0.6}

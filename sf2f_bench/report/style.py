@@ -98,7 +98,8 @@ def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, Any]], width: i
         axes.transData.transform([ends[name][:2] for name in order])
     )
     places = spread(heights_of_ends[:, 1], apart)
-    places -= max(0.0, places[-1] + heights[-1] / 2 - 1.0)  # a title stands above
+    below = np.cumsum([heights[-1] / 2, *apart[::-1]])[::-1]  # of the panel's top, where a title stands
+    places = np.minimum(places, 1.0 - below)
     for name, text, place in zip(order, texts, places, strict=True):
         x, y, color = ends[name]
         axes.annotate(

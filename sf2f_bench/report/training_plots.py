@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL = (1.35, 1.0)  # inches of the losses of one stage
-GAPS = (1.1, 0.85)
+PANEL = (1.25, 1.0)  # inches of the losses of one stage
+GAPS = (1.25, 0.85)
 ACROSS = 4
 LARGE = (5.6, 3.0)  # inches of the validation's panel
 NAME_WIDTH = 14  # characters of a loss beside its panel before it is broken
