@@ -139,7 +139,7 @@ def seed_curves(group: Group, x: str, y: str) -> dict[Drawn, Curve]:
 
 
 def _with_scores(group: Group, rows: Iterable[Drawn], metrics: Mapping[float, str]) -> dict[Drawn, Curve]:
-    """Of those that have at least two of the metrics; empty without a system."""
+    """Of those that have at least two of the metrics; empty without a record that has."""
     found: dict[Drawn, Curve] = {}
     for drawn in rows:
         scores = {
@@ -150,7 +150,7 @@ def _with_scores(group: Group, rows: Iterable[Drawn], metrics: Mapping[float, st
         if len(scores) > 1:
             numbers = [(score.value, score.low, score.high) for score in scores.values()]
             found[drawn] = Curve(np.array(list(scores), dtype=np.float64), *np.array(numbers).T)
-    return found if any(drawn.index is not None for drawn in found) else {}
+    return found if any(drawn.entries for drawn in found) else {}
 
 
 def _changed(curve: Curve, change: Callable[[Any], Any]) -> Curve:

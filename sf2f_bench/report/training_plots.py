@@ -30,7 +30,11 @@ NAME_WIDTH = 14  # characters of a loss beside its panel before it is broken
 OVER = 1.15  # inches between it and the losses
 ORIGIN_WIDTH = 125
 NOT_LOSSES = (*PLACE, *VALIDATION, "learning_rate", "lr", "seconds", "found", "speaker_accuracy")
-GAME = ("adversarial", "discriminator")  # two networks hold each other's losses: their height says little
+GAME = {
+    "adversarial",
+    "discriminator",
+    "gan",
+}  # two networks hold each other's losses: their height says little
 WORDS = {"pixel": "pixels"}
 
 
@@ -148,11 +152,8 @@ def _records(drawn: Drawn) -> list[RunRecord]:
 
 
 def _losses(part: pd.DataFrame) -> list[str]:
-    return [
-        str(name)
-        for name in part.columns
-        if name not in NOT_LOSSES and not any(word in str(name) for word in GAME) and part[name].notna().any()
-    ]
+    names = (str(name) for name in part.columns if part[name].notna().any())
+    return [name for name in names if name not in NOT_LOSSES and not GAME & set(name.split("_"))]
 
 
 def _shares(frames: Sequence[pd.DataFrame]) -> dict[str, Curve]:
