@@ -226,11 +226,6 @@ def inked(color: Any) -> tuple[float, ...]:
     return tuple((1 - INK_SHARE) * channel for channel in to_rgb(color))
 
 
-def paler(color: Any, white: float) -> tuple[float, ...]:
-    """The colour with this share of white."""
-    return tuple(white + (1 - white) * channel for channel in to_rgb(color))
-
-
 def wrapped(label: str) -> str:
     """A long label on two lines, broken before its bracket, or after a comma where it has none."""
     if len(label) <= 22:

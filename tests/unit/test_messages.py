@@ -11,7 +11,7 @@ from PIL import Image
 from record_factory import ANCHORS, KS, full_bench, full_record, record, saved
 
 from sf2f_bench.report import write_report
-from sf2f_bench.report.curve_plots import recall_figure, seed_curves
+from sf2f_bench.report.curve_plots import Curve, _of_det, recall_figure, seed_curves
 from sf2f_bench.report.joined import Joined, joined, landmarks, measured, systems
 from sf2f_bench.report.pictures import FIGURES, MESSAGES
 from sf2f_bench.results.records import ScoreRecord, load, save
@@ -121,6 +121,17 @@ def test_curves_of_seeds_are_joined_at_the_same_ranks(tmp_path):
     assert MESSAGES["det"](group).startswith(
         "False reject rate at a false accept rate of .01 and .10: sf2f-64 .99 and .86"
     )
+
+
+def test_a_curve_ends_where_the_picture_does():
+    rates = np.array([0.1, 0.2, 0.4, 0.8])
+    misses = np.array([0.9, 0.5, 0.3, 0.1])
+    cut = _of_det(Curve(rates, misses, misses, misses))
+    assert (cut.places[-1], cut.middle[-1]) == pytest.approx((0.5, 0.25))
+    early = np.array([0.9, 0.5, 0.0, 0.0])
+    cut = _of_det(Curve(rates, early, early, early))
+    assert (cut.places[-1], cut.middle[-1]) == pytest.approx((0.2 + 0.2 * 0.49 / 0.5, 0.01))
+    assert _of_det(Curve(rates, 0 * rates, 0 * rates, 0 * rates)) is None
 
 
 # ---------------------------------------------------------------- texts
