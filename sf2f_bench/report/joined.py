@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -96,14 +97,12 @@ def _trained(group: Group, zone: Zone) -> tuple[Drawn, ...]:
         values = [one.value for entry in entries if (one := headline(group, entry))]
         return float(np.mean(values)) if values else -inf
 
+    def name(label: str) -> str:
+        return label.replace(with_width("", width), "").removesuffix(f", budget {common_budget(group)}")
+
     order = sorted(found, key=lambda label: -score(found[label]))
     return tuple(
-        Drawn(
-            label.replace(with_width("", width), ""),
-            found[label],
-            i if zone == "system" else None,
-            label=label,
-        )
+        Drawn(name(label), found[label], i if zone == "system" else None, label=label)
         for i, label in enumerate(order)
     )
 
@@ -113,6 +112,13 @@ def common_width(group: Group) -> float | None:
     """The width of all systems and ablations, which a picture says once; None where they differ, or have none."""
     widths = {entry.record.system.width for entry in group.trained}
     return widths.pop() if len(widths) == 1 else None
+
+
+@cached_per_group
+def common_budget(group: Group) -> str:
+    """The budget of most systems where there are several, which names leave out; empty where all have one."""
+    counts = Counter(entry.record.budget for entry in group.trained)
+    return counts.most_common(1)[0][0] if len(counts) > 1 else ""
 
 
 @cached_per_group

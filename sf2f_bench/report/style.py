@@ -18,7 +18,7 @@ from matplotlib.transforms import ScaledTranslation, Transform
 from scipy.optimize import isotonic_regression
 
 from sf2f_bench.files import write_atomically
-from sf2f_bench.report.joined import common_width
+from sf2f_bench.report.joined import common_budget, common_width
 from sf2f_bench.results.selection import Group
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ def save_figure(
 
 
 def origin_of(group: Group, *more: str, width: int = ORIGIN_WIDTH, role: str = "") -> str:
-    """Below a title: the benchmark, what else there is to say, the width of all systems, and which network scored.
+    """Below a title: the benchmark, what else there is to say, the width of all systems and the budget of most, and
+    which network scored.
 
     width: characters of a line; lines end between two parts where they can. role: of the network, where it is not that
     of the headline.
@@ -201,6 +202,7 @@ def origin_of(group: Group, *more: str, width: int = ORIGIN_WIDTH, role: str = "
         group.benchmark if group.protocol.is_default else group.title,
         *more,
         f"systems at width {channels:g}" if channels not in (None, 1.0) else "",
+        f"of budget {budget} where no other is named" if (budget := common_budget(group)) else "",
         f"{network} {group.extractor(role) or 'none'}",
     ]
     lines: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ PANEL = (1.25, 1.0)  # inches of the losses of one stage
 GAPS = (1.25, 0.85)
 ACROSS = 4
 LARGE = (5.6, 3.0)  # inches of the validation's panel
+TITLE_WIDTH = 32  # characters over a panel
 NAME_WIDTH = 14  # characters of a loss beside its panel before it is broken
 OVER = 1.15  # inches between it and the losses
 ORIGIN_WIDTH = 125
@@ -212,5 +214,5 @@ def _draw_losses(axes: Axes, stage: Stage, names: Sequence[str]) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
     axes.tick_params(labelsize="small")
-    axes.set_title(f"{stage.drawn.name}\n{stage.name}", loc="left", fontsize="small")
+    axes.set_title(f"{fill(stage.drawn.name, TITLE_WIDTH)}\n{stage.name}", loc="left", fontsize="small")
     name_ends(axes, ends, NAME_WIDTH)

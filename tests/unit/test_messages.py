@@ -70,6 +70,14 @@ def test_widths_that_differ_stay_in_the_names():
     assert [row.name for row in systems(group)] == ["sf2f-64 (width 0.25)", "voice2face-64 (width 0.5)"]
 
 
+def test_a_budget_is_named_where_it_is_not_that_of_most():
+    made = [record("sf2f-64", seed=seed, key=f"{seed}") for seed in (0, 1)]
+    (group,) = groups([*made, record("sf2f-64", 0.5, budget="long", key="long")])
+    assert {row.name: len(row.entries) for row in systems(group)} == {"sf2f-64, budget long": 1, "sf2f-64": 2}
+    (axes,) = recall_figure(group).axes
+    assert "of budget default where no other is named" in axes.figure.texts[1].get_text().replace("\n", " ")
+
+
 def test_chance_is_as_the_metrics_cards_state_it_where_no_anchor_stands_for_it():
     (group,) = groups([record()])
     (chance,) = landmarks(group)
