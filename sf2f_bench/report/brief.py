@@ -10,9 +10,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from sf2f_bench.report.columns import short_columns
+from sf2f_bench.report.joined import common_width, without_width
 from sf2f_bench.report.notes import main_notes, notes, unavailable
 from sf2f_bench.report.tables import NOT_CONVERGED, WARNED, tables
-from sf2f_bench.report.terminal import STYLES, common_width, say, say_note, without_width
+from sf2f_bench.report.terminal import STYLES, say, say_note
 from sf2f_bench.report.verdicts import Note, against_anchors, warnings_of
 from sf2f_bench.results.convergence import unconverged, unconverged_entries
 from sf2f_bench.results.numbers import value_and_error

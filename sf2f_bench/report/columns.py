@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from sf2f_bench.report.joined import joined
 from sf2f_bench.results.numbers import NOTHING, value_and_error
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.selection import Entry, Group
@@ -48,17 +47,12 @@ def short_columns(group: Group, families: Sequence[str] = FAMILIES) -> list[Shor
 
 
 def pooled(scores: Sequence[ScoreRecord]) -> ScoreRecord | None:
-    """The scores of a system's training seeds as one: their mean, from their lowest to their highest bound.
+    """The scores of a system's training seeds as one, as `joined` gives them; no interval where a seed has none.
 
-    The interval is the hull of the seeds' 95 % intervals for other people, and None where one of them has none; it
-    is not an interval for new seeds, which needs three of them (`sf2f_bench.statistics.paired`).
+    The interval is for other people; one for new seeds too needs three of them (`sf2f_bench.statistics.paired`).
     """
-    if not scores:
-        return None
-    if len(scores) == 1:
-        return scores[0]
-    bounds = [score.interval for score in scores if score.interval]
-    hull = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else None
-    every = hull if len(bounds) == len(scores) else None
-    mean = float(np.mean([score.value for score in scores]))
-    return scores[0].model_copy(update={"value": mean, "interval": every, "spread": None})
+    if len(scores) < 2:
+        return next(iter(scores), None)
+    one = joined(scores)
+    interval = (one.low, one.high) if all(score.interval for score in scores) else None
+    return scores[0].model_copy(update={"value": one.value, "interval": interval, "spread": None})

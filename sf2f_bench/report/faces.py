@@ -72,6 +72,11 @@ def face_identities(group: Group) -> tuple[str, ...]:
     return next(filter(None, shown), ())
 
 
+def face_rows(group: Group) -> list[str]:
+    """What the rows of `faces_figure` show, from above."""
+    return [label for label, _ in _strips(group)]
+
+
 def _strips(group: Group) -> list[tuple[str, ByteArray]]:
     """(label, uint8 ``[K, 3, H, W]``) of the same identities: the truth first, then every row that keeps faces.
 

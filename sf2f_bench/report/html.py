@@ -23,7 +23,7 @@ from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.notes import audit_notes, caption, notes
 from sf2f_bench.report.overview import State, answer, first_faces, leaderboard, lights
-from sf2f_bench.report.pictures import PICTURES
+from sf2f_bench.report.pictures import MESSAGES, PICTURES
 from sf2f_bench.report.published import NUMBERS, published
 from sf2f_bench.report.style import PALETTE
 from sf2f_bench.report.tables import Kind, kind_of
@@ -91,7 +91,9 @@ def _chapter(group: Group, anchor: str, drawn: Mapping[str, Sequence[Path]]) -> 
     shown, audit = marked_tables(group), audit_notes(group)
     findings = dict.fromkeys(finding for record in group.records for finding in record.audit)
     seconds = sum(record.cost.wall_seconds for record in group.records)
-    pictures = {name: (name, PICTURES[name], _as_data(paths)) for name, paths in drawn.items()}
+    pictures = {
+        name: (name, PICTURES[name], _as_data(paths), MESSAGES[name](group)) for name, paths in drawn.items()
+    }
     return {
         "group": group,
         "anchor": anchor,

@@ -8,7 +8,7 @@ from pathlib import Path
 from sf2f_bench.report.claims import Finding, answered_claims
 from sf2f_bench.report.faces import face_identities
 from sf2f_bench.report.notes import caption, notes
-from sf2f_bench.report.pictures import PICTURES
+from sf2f_bench.report.pictures import MESSAGES
 from sf2f_bench.report.published import published
 from sf2f_bench.report.tables import Table, tables
 from sf2f_bench.report.words import (
@@ -98,7 +98,7 @@ def _section(group: Group, pictures: Mapping[str, Sequence[Path]]) -> Iterator[s
         yield f"- **{markdown(note.marked)}**" if note.alarm else f"- {markdown(note.text)}"
     yield from ("", "### Pictures", "")
     for name, paths in pictures.items():
-        yield from (f"![{PICTURES[name]}]({paths[0].name})", "")
+        yield from (f"![{markdown(MESSAGES[name](group))}]({paths[0].name})", "")
         if name == "faces":
             people = markdown(", ".join(face_identities(group)))
             yield from (f"Test identities, left to right: {people}.", "")

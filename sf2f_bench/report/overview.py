@@ -11,17 +11,11 @@ from typing import Literal, NamedTuple
 
 from sf2f_bench.report.columns import short_columns
 from sf2f_bench.report.gallery import Person, Picture, gallery
+from sf2f_bench.report.joined import landmarks, systems
 from sf2f_bench.report.marks import bar_of
 from sf2f_bench.report.notes import audit_notes, main_notes
 from sf2f_bench.report.tables import NOT_CONVERGED, WARNED, Bar
-from sf2f_bench.report.terminal import common_width, without_width
-from sf2f_bench.report.verdicts import (
-    chance,
-    headline,
-    known_attributes,
-    straight_line,
-    warnings_of,
-)
+from sf2f_bench.report.verdicts import warnings_of
 from sf2f_bench.results.convergence import unconverged, unjudged
 from sf2f_bench.results.numbers import NOTHING, exceeds, number, value_and_error
 from sf2f_bench.results.ranking import ranks
@@ -121,35 +115,31 @@ class Light:
 def leaderboard(group: Group) -> Leaderboard:
     """The systems by their headline score, with what anchors reach; no rows where no system has one."""
     columns = short_columns(group, FAMILIES)
-    entries = {
-        name: entries
-        for name, entries in group.by_system.items()
-        if entries[0].zone == "system" and any(headline(group, entry) for entry in entries)
+    scores = {
+        drawn: score
+        for drawn in systems(group)
+        if drawn.headline(group) and (score := columns[0].pooled(group, drawn.entries))
     }
-    if not entries:
+    if not scores:
         return Leaderboard((), (), ())
-    scores = {name: columns[0].pooled(group, of) for name, of in entries.items()}
-    found = {name: score for name, score in scores.items() if score}
     lines = _reached(group)
-    ends = [end for score in found.values() for end in (score.value, *(score.interval or ()))]
+    ends = [end for score in scores.values() for end in (score.value, *(score.interval or ()))]
     ends += [line.value for line in lines]
-    scale = (min(0.0, *ends), max(ends))
     rank, rising, rows = ranks(group), unconverged(group), []
-    for name, score in found.items():
-        of = entries[name]
-        is_alarmed = any(note.alarm for entry in of for note in warnings_of(group, entry))
-        marks = [WARNED] * is_alarmed + [NOT_CONVERGED] * (name in rising)
+    for drawn, score in scores.items():
+        is_alarmed = any(note.alarm for entry in drawn.entries for note in warnings_of(group, entry))
+        marks = [WARNED] * is_alarmed + [NOT_CONVERGED] * (drawn.label in rising)
         rows.append(
             Standing(
-                name=without_width(name, common_width(group)),
-                rank=str(rank[name]) if name in rank else NOTHING,
-                seeds=len(of),
+                name=drawn.name,
+                rank=str(rank[drawn.label]) if drawn.label in rank else NOTHING,
+                seeds=len(drawn.entries),
                 score=score,
-                bar=bar_of(score, None, [line.value for line in lines], scale),
-                cells=tuple(column.text(column.pooled(group, of)) for column in columns[1:]),
+                bar=bar_of(score, None, [line.value for line in lines], (min(0.0, *ends), max(ends))),
+                cells=tuple(column.text(column.pooled(group, drawn.entries)) for column in columns[1:]),
                 trust=tuple((mark, MARKS[mark]) for mark in marks),
-                is_unjudged=name in unjudged(group),
-                entry=of[0],
+                is_unjudged=drawn.label in unjudged(group),
+                entry=drawn.entries[0],
             )
         )
     rows.sort(key=lambda row: -row.score.value if row.score.higher_is_better else row.score.value)
@@ -158,12 +148,11 @@ def leaderboard(group: Group) -> Leaderboard:
 
 def _reached(group: Group) -> list[Line]:
     """What anchors reach in the headline metric, the lowest score first."""
-    found = [] if (guess := chance(group)) is None else [Line("guessing", guess)]
-    found += [Line(*known) for known in known_attributes(group)]
-    if line := straight_line(group):
-        found.append(Line("a straight line from the voice", line[1].value))
-    if photo := headline(group, group.anchor("true-photo")):
-        found.append(Line("another photo of the true person", photo.value, is_ceiling=True))
+    found = [
+        Line(anchor.name, score.value, anchor.purpose == "true-photo")
+        for anchor in landmarks(group)
+        if (score := anchor.headline(group))
+    ]
     return sorted(found, key=lambda line: line.value)
 
 

@@ -15,19 +15,13 @@ from typing import TYPE_CHECKING, Self
 import matplotlib
 from joblib import cpu_count
 
+from sf2f_bench.report import messages
 from sf2f_bench.report.answer_plots import answer_figure
+from sf2f_bench.report.curve_plots import cmc_figure, det_figure, lengths_figure, recall_figure
 from sf2f_bench.report.faces import faces_figure
 from sf2f_bench.report.learning_plots import learning_figure
-from sf2f_bench.report.plots import (
-    cmc_figure,
-    det_figure,
-    disturbances_figure,
-    lengths_figure,
-    metrics_figure,
-    recall_figure,
-    scatter_figure,
-    strata_figure,
-)
+from sf2f_bench.report.row_plots import ablations_figure, disturbances_figure, metrics_figure, strata_figure
+from sf2f_bench.report.scatter_plots import scatter_figure
 from sf2f_bench.report.style import STYLE, save_figure
 from sf2f_bench.report.training_plots import training_figure
 from sf2f_bench.results.selection import Group
@@ -49,14 +43,14 @@ PICTURES = {  # in the order of the report
     "faces": "True and generated faces, a column for each test identity",
     "learning": "Recall on the validation split against samples and minutes of training",
     "training": "Losses in training",
-    "ablations": "Losses in training of the ablations",
+    "ablations": "What each part is worth: ablations beside the whole system, with 95 % intervals",
 }
 FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest first
     "faces": faces_figure,
     "metrics": metrics_figure,
-    "ablations": lambda group: training_figure(group, group.ablations),
-    "training": lambda group: training_figure(group, group.systems),
+    "training": training_figure,
     "strata": strata_figure,
+    "ablations": ablations_figure,
     "scatter": scatter_figure,
     "answer": answer_figure,
     "learning": learning_figure,
@@ -65,6 +59,21 @@ FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest f
     "det": det_figure,
     "lengths": lengths_figure,
     "disturbances": disturbances_figure,
+}
+MESSAGES: dict[str, Callable[[Group], str]] = {  # what each says, for those who do not see it
+    "answer": messages.answer,
+    "recall": messages.recall,
+    "cmc": messages.cmc,
+    "det": messages.det,
+    "scatter": messages.scatter,
+    "strata": messages.strata,
+    "lengths": messages.lengths,
+    "disturbances": messages.disturbances,
+    "metrics": messages.metrics,
+    "faces": messages.faces,
+    "learning": messages.learning,
+    "training": messages.training,
+    "ablations": messages.ablations,
 }
 ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
 RECORDS_A_PROCESS = 10  # a further process is started for so many
@@ -88,7 +97,8 @@ class PicturePlan:
             if figure is None:
                 return []
             stem = self.folder / f"{self.stems[group]}-{name}"
-            return save_figure(figure, stem, ENDINGS.get(name, ("png", "svg")))
+            endings = ENDINGS.get(name, ("png", "svg"))
+            return save_figure(figure, stem, endings, MESSAGES[name](self.groups[group]))
 
 
 class Drawing:

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sf2f_bench.report.joined import common_width, without_width
 from sf2f_bench.report.notes import Note, caption, main_notes, notes, unavailable
 from sf2f_bench.report.tables import Table, tables
 from sf2f_bench.results.numbers import listed
 from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import TRAINED, Entry, Group, Zone, groups
-from sf2f_bench.types import with_width
 
 NARROW = 100  # columns; below it the width of a system is said once, and systems stand first
 LAYOUTS = ((32, 2), (21, 2), (21, 1))  # (width of labels, gap between columns), the most generous first
@@ -117,12 +117,6 @@ def _print_group(group: Group, shown: Sequence[Table], said: Sequence[Note], con
         say_note(console, note)
 
 
-def common_width(group: Group) -> float | None:
-    """The width that all systems share which have another than the published one; None where there is no such."""
-    widths = {entry.record.system.width for entry in group.trained} - {None, 1.0}
-    return widths.pop() if len(widths) == 1 else None
-
-
 def _narrow(table: Table, width: float | None) -> Table:
     """With systems first, and without their common width in labels."""
     table = replace(table, sections=tuple(sorted(table.sections, key=lambda one: one.zone not in TRAINED)))
@@ -135,11 +129,6 @@ def _narrow(table: Table, width: float | None) -> Table:
         for row in table.rows
     ]
     return table.with_rows(rows)
-
-
-def without_width(label: str, width: float | None) -> str:
-    """A label without the width that is said once for all."""
-    return label.replace(with_width("", width), "", 1)
 
 
 def _fit(table: Table, console: Console) -> tuple[RichTable, list[str]]:

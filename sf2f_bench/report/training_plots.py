@@ -1,155 +1,218 @@
-"""Curves of training: every loss against the step, and the similarity on the validation split."""
+"""What a training shows: the similarity on the validation split, and how far each loss has fallen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
-from math import inf
+from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from sf2f_bench.report.style import DASHES, PALETTE, new_panels, paler, write_title
-from sf2f_bench.results.selection import Entry, Group
+from sf2f_bench.report.curve_plots import OF_SEEDS, Curve, draw_band, draw_line
+from sf2f_bench.report.joined import Drawn, systems
+from sf2f_bench.report.style import DASHES, LINE_COLORS, name_ends, new_panels, origin_of, write_title
+from sf2f_bench.report.tables import NOT_CONVERGED
+from sf2f_bench.results.convergence import unconverged
+from sf2f_bench.results.records import RunRecord
+from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.types.curve import PLACE, SIMILARITY, VALIDATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sf2f_bench.types import FloatArray
+PANEL = (1.25, 1.0)  # inches of the losses of one stage
+GAPS = (1.25, 0.85)
+ACROSS = 4
+LARGE = (5.6, 3.0)  # inches of the validation's panel
+TITLE_WIDTH = 32  # characters over a panel
+NAME_WIDTH = 14  # characters of a loss beside its panel before it is broken
+OVER = 1.15  # inches between it and the losses
+ORIGIN_WIDTH = 125
+NOT_LOSSES = (*PLACE, *VALIDATION, "learning_rate", "lr", "seconds", "found", "speaker_accuracy")
+GAME = {
+    "adversarial",
+    "discriminator",
+    "gan",
+}  # two networks hold each other's losses: their height says little
+WORDS = {"pixel": "pixels"}
 
-PANEL = (3.0, 1.8)  # inches
-GAPS = (1.5, 0.75)
-BESIDE = 0.75  # inches to the legend, for the numbers of the similarity
-TITLE_WIDTH = 44  # characters over a panel
-MOST_WHITE = 0.5  # of the last seed's lines
-MOST_TICKED = 100  # times as high as the lowest: above it ticks at powers of ten are enough
-NOT_LOSSES = (*PLACE, *VALIDATION, "learning_rate", "lr", "seconds")
+
+class Stage(NamedTuple):
+    """A stage of a system's training: of each loss, in words, its share of its first value against the step."""
+
+    drawn: Drawn
+    name: str
+    losses: dict[str, Curve]
 
 
-def training_figure(group: Group, entries: Sequence[Entry]) -> Figure | None:
-    """Every logged loss against the step, a row a system, a column a stage; None without curves.
+def training_figure(group: Group) -> Figure | None:
+    """The similarity of all systems in one panel, and a panel for the losses of each stage; None without curves.
 
-    The seeds of a system share its panels, the later ones paler.
+    The seeds of a system are joined. A stage that two systems share is shown once, and losses of adversarial games are
+    left out.
     """
-    curves = _curves(group, entries)
-    if not curves:
+    shown, repeated = stages(group)
+    similar = validation_curves(group)
+    if not shown and not similar:
         return None
-    stages = {label: _stages(found.values()) for label, found in curves.items()}
-    names = _names(curves)
-    figure, panels = new_panels(len(curves), max(map(len, stages.values())), PANEL, GAPS)
-    for (label, found), panels_of_row in zip(curves.items(), panels, strict=True):
-        for stage, axes in zip_longest(stages[label], panels_of_row):
-            if stage is None:
-                axes.set_axis_off()
-                continue
-            of_stage = {seed: curve[curve["stage"] == stage] for seed, curve in found.items()}
-            _draw_panel(axes, [curve for curve in of_stage.values() if len(curve)], names)
-            axes.set_title(f"{label}\n{_with_seeds(stage, of_stage)}", loc="left")
-    for column in panels.T:
-        next(axes for axes in reversed(column) if axes.axison).set_xlabel("step")
-    _write_legend(figure, names)
-    title = f"{group.benchmark}: training"
-    title += "; later seeds are paler" if any(len(found) > 1 for found in curves.values()) else ""
-    write_title(figure, title, above=0.5)
+    down = max(1, -(-len(shown) // ACROSS))
+    figure, panels = new_panels(down, min(ACROSS, max(1, len(shown))), PANEL, GAPS)
+    names = list(dict.fromkeys(name for stage in shown for name in stage.losses))
+    for axes in panels.ravel()[len(shown) :]:
+        axes.set_axis_off()
+    for axes, stage in zip(panels.ravel(), shown, strict=False):
+        _draw_losses(axes, stage, names)
+    for axes in panels[:, 0] if shown else ():
+        axes.set_ylabel("share of start", fontsize="small")
+    for axes in panels.ravel()[max(0, len(shown) - panels.shape[1]) : len(shown)]:
+        axes.set_xlabel("step", fontsize="small")
+    above = 0.5
+    if similar:
+        _draw_similarity(figure, group, similar)
+        above = OVER + LARGE[1] + 0.1
+    parts = [
+        OF_SEEDS,
+        f"{NOT_CONVERGED} still rose at the end" if unconverged(group) else "",
+        "small panels: losses as shares of their first value, without those of adversarial games",
+        *repeated,
+    ]
+    origin = origin_of(group, *parts, width=ORIGIN_WIDTH, role="training-loss")
+    write_title(figure, "Had the trainings converged, and which losses fell?", above, origin)
     return figure
 
 
-def _curves(group: Group, entries: Sequence[Entry]) -> dict[str, dict[int, pd.DataFrame]]:
-    """Of each system by seed."""
-    names = {entry: name for name, members in group.by_system.items() for entry in members}
-    curves: dict[str, dict[int, pd.DataFrame]] = {}
-    for entry in entries:
-        if (curve := entry.record.curve()) is not None and len(curve):
-            curves.setdefault(names[entry], {})[entry.record.seed] = curve
-    return curves
+@cached_per_group
+def validation_curves(group: Group) -> dict[Drawn, Curve]:
+    """The mean cosine on the validation split against the share of the training's steps, of each system that has it."""
+    found: dict[Drawn, Curve] = {}
+    for drawn in systems(group):
+        seeds = [seen for record in _records(drawn) if len((seen := _validation(record))[0])]
+        if seeds:
+            found[drawn] = _joined(seeds)
+    return found
 
 
-def _names(curves: Mapping[str, Mapping[int, pd.DataFrame]]) -> list[str]:
-    """Every loss; in the order of the fullest curve, so that systems and ablations have the same colours."""
-    losses = [_losses(curve) for found in curves.values() for curve in found.values()]
-    return list(dict.fromkeys(name for shown in sorted(losses, key=len, reverse=True) for name in shown))
+def _validation(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of all stages' steps, and similarities."""
+    curve = record.curve()
+    if curve is None or SIMILARITY not in curve:
+        return np.empty(0), np.empty(0)
+    steps, before = curve["step"].to_numpy(np.float64).copy(), 0.0
+    for stage in curve["stage"].unique():
+        here = (curve["stage"] == stage).to_numpy()
+        last = steps[here].max()
+        steps[here] += before
+        before += last
+    here = curve[SIMILARITY].notna().to_numpy()
+    return steps[here] / before, curve[SIMILARITY].to_numpy(np.float64)[here]
 
 
-def _stages(curves: Iterable[pd.DataFrame]) -> list[str]:
-    return list(dict.fromkeys(stage for curve in curves for stage in curve["stage"].unique()))
+@cached_per_group
+def stages(group: Group) -> tuple[list[Stage], list[str]]:
+    """Every stage with losses to show, and in words which are another system's.
+
+    A stage that is the same for all seeds of a system as for another one's belongs to the one with the fewest stages.
+    """
+    parts = {drawn: _parts(drawn) for drawn in systems(group)}
+    owners: list[tuple[Drawn, str, set[bytes]]] = []
+    shown: set[tuple[Drawn, str]] = set()
+    repeated: list[str] = []
+    for drawn in sorted(parts, key=lambda one: len(parts[one])):
+        for name, frames in parts[drawn].items():
+            marks = {frame.to_numpy(np.float64).tobytes() for frame in frames}
+            owner = next((one for one, _, others in owners if marks <= others), None)
+            if owner is not None:
+                repeated.append(f"the {name} of {drawn.name} is that of {owner.name}")
+            elif frames and len(frames[0].columns) > 1:
+                owners.append((drawn, name, marks))
+                shown.add((drawn, name))
+    made = [
+        Stage(drawn, name, _shares(frames))
+        for drawn, found in parts.items()
+        for name, frames in found.items()
+        if (drawn, name) in shown
+    ]
+    return made, repeated
 
 
-def _with_seeds(stage: str, curves: Mapping[int, pd.DataFrame]) -> str:
-    """``generator, seeds 0, 1``; the stage alone where there is one seed."""
-    seeds = [str(seed) for seed, curve in curves.items() if len(curve)]
-    return fill(f"{stage}, seeds {', '.join(seeds)}", TITLE_WIDTH) if len(curves) > 1 else stage
+def _parts(drawn: Drawn) -> dict[str, list[pd.DataFrame]]:
+    """Of each stage a frame a seed: the column `step`, and every loss that is logged in it."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for record in _records(drawn):
+        curve = record.curve()
+        for name, part in curve.groupby("stage", sort=False) if curve is not None else ():
+            kept = ["step", *(loss for loss in _losses(part))]
+            found.setdefault(str(name), []).append(part[kept].dropna())
+    return found
 
 
-def _write_legend(figure: Figure, names: Sequence[str]) -> None:
-    """Right of the panels; a line that is drawn later lies on top and is the darker one."""
-    handles = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
-    order = [name for name in (*names, SIMILARITY) if name in handles]
-    place = (1 + BESIDE / figure.get_figwidth(), 1)
-    lines = [handles[name] for name in order]
-    figure.legend(lines, order, loc="upper left", bbox_to_anchor=place, frameon=False)
+def _records(drawn: Drawn) -> list[RunRecord]:
+    return [entry.record for entry in drawn.entries]
 
 
-def _losses(curve: pd.DataFrame) -> list[str]:
-    return [name for name in curve.columns if name not in NOT_LOSSES and curve[name].notna().any()]
+def _losses(part: pd.DataFrame) -> list[str]:
+    names = (str(name) for name in part.columns if part[name].notna().any())
+    return [name for name in names if name not in NOT_LOSSES and not GAME & set(name.split("_"))]
 
 
-def _points(curve: pd.DataFrame, name: str) -> tuple[FloatArray, FloatArray]:
-    """Steps and values where there is a value."""
-    steps, values = curve["step"].to_numpy(), curve[name].to_numpy()
-    here = ~np.isnan(values)
-    return steps[here], values[here]
+def _shares(frames: Sequence[pd.DataFrame]) -> dict[str, Curve]:
+    """By the words for each loss."""
+    found: dict[str, Curve] = {}
+    for name in frames[0].columns[1:]:
+        seeds = [frame[["step", name]].to_numpy(np.float64).T for frame in frames if name in frame]
+        relative = [(steps, values / values[0]) for steps, values in seeds if len(values) and values[0] > 0]
+        if relative:
+            found[WORDS.get(name, name.replace("_", " "))] = _joined(relative)
+    return found
 
 
-def _draw_panel(axes: Axes, curves: Sequence[pd.DataFrame], names: list[str]) -> None:
-    """The losses of one stage by one system, seed by seed, and the similarity on an axis of its own at the right."""
-    shares = [MOST_WHITE * i / max(1, len(curves) - 1) for i in range(len(curves))]
-    lowest, highest = inf, 0.0
-    for curve, white in zip(reversed(curves), reversed(shares), strict=True):  # the first lies on top
-        shown = [name for name in _losses(curve) if name in names]
-        _draw_losses(axes, curve, shown, names, white)
-        lowest = min(lowest, curve[shown].min().min())
-        highest = max(highest, curve[shown].max().max())
-    if 0 < lowest < inf:
-        axes.set_yscale("log")
-        few = highest / lowest > MOST_TICKED
-        axes.yaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.locator_params(axis="x", nbins=4)
-    axes.set_ylabel("loss")
-    if any(SIMILARITY in curve and curve[SIMILARITY].notna().any() for curve in curves):
-        _draw_similarity(axes.twinx(), curves, shares)
+def _joined(seeds: Sequence[tuple[np.ndarray, np.ndarray]]) -> Curve:
+    """At the places of the first seed, of the seeds that have as many."""
+    heights = np.stack([values for _, values in seeds if len(values) == len(seeds[0][1])])
+    return Curve(seeds[0][0], heights.mean(axis=0), heights.min(axis=0), heights.max(axis=0))
 
 
-def _draw_similarity(axes: Axes, curves: Sequence[pd.DataFrame], shares: Sequence[float]) -> None:
-    """The mean cosine on the validation split."""
-    for curve, white in zip(reversed(curves), reversed(shares), strict=True):
-        if SIMILARITY in curve:
-            color = paler("0.3", white)
-            axes.plot(*_points(curve, SIMILARITY), "o--", color=color, markersize=3, label=SIMILARITY)
-    axes.set_ylabel("similarity")
-    axes.locator_params(axis="y", nbins=5)
-    axes.grid(False)
+def _draw_similarity(figure: Figure, group: Group, curves: Mapping[Drawn, Curve]) -> None:
+    """A panel above all others; its names have the sign of what had not converged."""
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    axes = figure.add_axes((0, 1 + OVER / height, LARGE[0] / width, LARGE[1] / height))
+    rising = unconverged(group)
+    ends = {}
+    for drawn, curve in curves.items():
+        color = draw_line(axes, drawn, curve)
+        name = f"{drawn.name} {NOT_CONVERGED}" if drawn.label in rising else drawn.name
+        ends[name] = (float(curve.places[-1]), float(curve.middle[-1]), color)
+    axes.set(
+        xlim=(0, 1),
+        xlabel="share of the training's steps, all stages",
+        ylabel="similarity to true faces, validation",
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
+    name_ends(axes, ends)
 
 
-def _draw_losses(
-    axes: Axes, curve: pd.DataFrame, shown: Sequence[str], names: Sequence[str], white: float
-) -> None:
-    """One line a loss; its place in `names` decides colour and dashes."""
-    for name in shown:
+def _draw_losses(axes: Axes, stage: Stage, names: Sequence[str]) -> None:
+    """The losses of one stage; the place in `names` decides colour and dashes, the same in all panels."""
+    axes.set_yscale("log")
+    ends = {}
+    for name, curve in stage.losses.items():
         index = names.index(name)
-        steps, values = _points(curve, name)
+        color = LINE_COLORS[index % len(LINE_COLORS)]
         axes.plot(
-            steps,
-            values,
-            color=paler(PALETTE[index % len(PALETTE)], white),
-            ls=DASHES[index // len(PALETTE) % len(DASHES)],
-            lw=1.2,
-            marker="." if len(steps) < 4 else "",
-            label=name,
+            *curve[:2], color=color, ls=DASHES[index // len(LINE_COLORS) % len(DASHES)], lw=1.1, label=name
         )
+        draw_band(axes, curve, color)
+        ends[name] = (float(curve.places[-1]), float(curve.middle[-1]), color)
+    low = min(float(curve.low.min()) for curve in stage.losses.values())
+    high = max(float(curve.high.max()) for curve in stage.losses.values())
+    axes.set_ylim(min(0.85 * low, 0.45), max(1.2 * high, 1.2))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if low > 0.05 else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
+    axes.tick_params(labelsize="small")
+    axes.set_title(f"{fill(stage.drawn.name, TITLE_WIDTH)}\n{stage.name}", loc="left", fontsize="small")
+    name_ends(axes, ends, NAME_WIDTH)

@@ -56,7 +56,7 @@ def _chance(group: Group) -> list[tuple[str, float]]:
     return [] if guess is None else [("chance", guess)]
 
 
-def known_attributes(group: Group) -> list[tuple[str, float]]:
+def _known_attributes(group: Group) -> list[tuple[str, float]]:
     """What anchors know of a person, in words, and the headline score of knowing that alone."""
     known = [(anchor, headline(group, anchor)) for anchor in group.anchors("known-attribute")]
     return [(anchor.record.system.words or anchor.label, score.value) for anchor, score in known if score]
@@ -69,27 +69,22 @@ def against_anchors(group: Group, entry: Entry) -> str:
         return f"{entry.label}: no {name} with an interval, so no verdict against chance."
     low, high = score.interval
     sides: dict[str, list[str]] = {}
-    for rival, value in (*_chance(group), *known_attributes(group)):
+    for rival, value in (*_chance(group), *_known_attributes(group)):
         side = "above" if exceeds(low, value) else "below" if exceeds(value, high) else "NOT above"
         sides.setdefault(side, []).append(f"{rival} ({share(value)})")
     verdicts = (f"{side} {' and '.join(rivals)}" for side, rivals in sides.items())
     return f"{entry.label}: {name} {with_interval(score)} is {', and '.join(verdicts)}."
 
 
-def straight_line(group: Group) -> tuple[Entry, ScoreRecord] | None:
-    """The best of the anchors that are a straight line from the voice, with its headline score."""
+def against_straight_line(group: Group, entry: Entry) -> str | None:
+    """A straight line that generates no face shows how much of the voice's information a system leaves unused."""
     lines = [
         (anchor, found) for anchor in group.anchors("straight-line") if (found := headline(group, anchor))
     ]
-    return max(lines, key=lambda pair: pair[1].value, default=None)
-
-
-def against_straight_line(group: Group, entry: Entry) -> str | None:
-    """A straight line that generates no face shows how much of the voice's information a system leaves unused."""
-    score, best = headline(group, entry), straight_line(group)
-    if score is None or best is None:
+    score = headline(group, entry)
+    if score is None or not lines:
         return None
-    anchor, line = best
+    anchor, line = max(lines, key=lambda pair: pair[1].value)
     overlap = ""
     if line.interval and score.interval:
         is_apart = exceeds(line.interval[0], score.interval[1]) or exceeds(
@@ -261,7 +256,7 @@ def _fits_the_loss(group: Group, entry: Entry) -> Note | None:
     Rows that were fitted to neither network show how much better the first tells identities apart anyway; the odds of
     a system's score may rise by no more.
     """
-    own, rivals = _by_both(group, entry), known_attributes(group) or _chance(group)
+    own, rivals = _by_both(group, entry), _known_attributes(group) or _chance(group)
     if own is None or own.loss.interval is None or own.judge.interval is None or not rivals:
         return None
     unfitted = {

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from sf2f_bench.files import write_atomically
+from sf2f_bench.report.curve_plots import recall_figure
 from sf2f_bench.report.html import html_page
-from sf2f_bench.report.plots import recall_figure
 from sf2f_bench.report.style import STYLE, save_figure
 from sf2f_bench.results.records import load, save
 from sf2f_bench.results.selection import groups

@@ -33,8 +33,8 @@ from sf2f_bench.report import write_report
 from sf2f_bench.report.gallery import gallery
 from sf2f_bench.report.html import html_page
 from sf2f_bench.report.marks import marked_tables
-from sf2f_bench.report.plots import scatter_figure
 from sf2f_bench.report.published import published
+from sf2f_bench.report.scatter_plots import scatter_figure
 from sf2f_bench.report.tables import tables
 from sf2f_bench.results.records import Finding, SideFiles, load, save
 from sf2f_bench.results.selection import groups
@@ -290,12 +290,21 @@ def test_records_without_faces_or_voices_say_so(tmp_path):
     assert "these records keep no voices" in page_of([saved(made, tmp_path, faces=True)]).text
 
 
-def test_quality_against_identity_has_a_mark_a_row_that_draws():
+def test_quality_against_identity_has_a_mark_a_system_with_its_name():
     (group,) = groups(full_bench())
-    figure = scatter_figure(group)
-    labels = [text.replace("\n", " ") for text in figure.axes[0].get_legend_handles_labels()[1]]
-    drawing = [entry.label for entry in group.entries if entry.score("frechet-distance")]
-    assert [label for label in labels if label not in ("chance", "gender-oracle")] == drawing
+    (axes,) = scatter_figure(group).axes
+    marks = {
+        line.get_label(): line.get_xydata()[0]
+        for line in axes.get_lines()
+        if not line.get_label().startswith("_")
+    }
+    assert set(marks) == {"sf2f-64", "voice2face-64"}
+    seeds = [0.365, 0.42]
+    assert marks["sf2f-64"] == pytest.approx(
+        (np.mean(seeds), np.mean([1.2345 * (2 - seed) for seed in seeds]))
+    )
+    words = {text.get_text() for text in axes.texts}
+    assert {"sf2f-64", "voice2face-64", "another photo 1.00", "chance"} <= words
     assert scatter_figure(groups([record("mean-face", 0.1)])[0]) is None
 
 

@@ -63,22 +63,22 @@ def test_the_lines_of_the_bars_are_what_anchors_reach():
             0.45,
             0.41,
             0.49,
-            "better than guessing (10) and knowing only the gender (20), and worse than a straight line",
+            "better than chance (10) and knowing only the gender (20), and worse than a straight line",
         ),
         (
             0.22,
             0.17,
             0.26,
-            "better than guessing (10), not shown to be better than knowing only the gender (20), and worse than",
+            "better than chance (10), not shown to be better than knowing only the gender (20), and worse than",
         ),
         (
             0.11,
             0.08,
             0.14,
-            "not shown to be better than guessing (10), and worse than knowing only the gender (20)",
+            "not shown to be better than chance (10), and worse than knowing only the gender (20)",
         ),
-        (0.04, 0.02, 0.06, "worse than guessing (10), knowing only the gender (20) and a straight line"),
-        (0.80, 0.75, 0.85, "better than guessing (10), knowing only the gender (20) and a straight line"),
+        (0.04, 0.02, 0.06, "worse than chance (10), knowing only the gender (20) and a straight line"),
+        (0.80, 0.75, 0.85, "better than chance (10), knowing only the gender (20) and a straight line"),
     ],
 )
 def test_the_answer_places_the_best_system_between_the_anchors(value, low, high, words):
@@ -106,7 +106,7 @@ def test_the_last_system_is_placed_by_the_nearest_anchors_alone():
     made = [*anchors(), system(0.45, 0.41, 0.49), system(0.15, 0.12, 0.18, "voice2face-64")]
     (last,) = [text for text in answer(group_of(made)) if text.startswith("voice2face-64")]
     assert last == (
-        "voice2face-64, the last of 2 systems, succeeds for 15 of 100 voices (12 to 18), better than guessing "
+        "voice2face-64, the last of 2 systems, succeeds for 15 of 100 voices (12 to 18), better than chance "
         "(10), and worse than knowing only the gender (20)."
     )
 

@@ -24,9 +24,11 @@ from record_factory import (
 )
 from test_report import NASTY, _line, said, shown
 
+from sf2f_bench.report.curve_plots import lengths_figure
+from sf2f_bench.report.joined import landmarks, systems
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.markdown import markdown, markdown_table
-from sf2f_bench.report.plots import lengths_figure, strata_figure
+from sf2f_bench.report.row_plots import strata_figure
 from sf2f_bench.report.tables import tables
 from sf2f_bench.results.selection import groups
 from sf2f_bench.results.tidy import tidy
@@ -233,39 +235,37 @@ def test_odd_ids_of_networks_survive_markdown_and_latex():
 # ---------------------------------------------------------------- pictures
 
 
-def test_the_picture_of_lengths_shows_systems_between_exact_lines(everything):
-    figure = lengths_figure(everything)
-    (axes,) = figure.axes
-    curves = {container.get_label(): container[0] for container in axes.containers}
-    assert list(curves) == [row.label for row in everything.systems]
-    points = curves["sf2f-64 (width 0.25), seed 0"].get_xydata()
-    np.testing.assert_allclose(points[:, 0], [1.25, 2.5, 5, 10, 25], rtol=0.05)
-    np.testing.assert_allclose(points[:, 1], 0.365 * np.array([0.6, 0.7, 0.8, 0.9, 1.0]))
+def test_the_picture_of_lengths_has_a_line_a_system_between_exact_ones(everything):
+    (axes,) = lengths_figure(everything).axes
     lines = {line.get_label(): line for line in axes.get_lines()}
+    assert {row.name for row in systems(everything)} <= set(lines)
+    np.testing.assert_allclose(lines["sf2f-64"].get_xdata(), [1.25, 2.5, 5, 10, 25])
+    seeds = np.array([[0.365], [0.42]])
+    shares = np.array([0.6, 0.7, 0.8, 0.9, 1.0])
+    np.testing.assert_allclose(lines["sf2f-64"].get_ydata(), (seeds * shares).mean(axis=0))
     assert set(lines["chance"].get_ydata()) == {0.1}
-    assert set(lines["gender-oracle"].get_ydata()) == {0.2}
+    assert set(lines["knowing only the gender"].get_ydata()) == {0.2}
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1.25", "2.5", "5", "10", "25"]
     assert lengths_figure(groups([record()])[0]) is None
 
 
-def test_the_picture_of_strata_has_a_group_of_marks_a_row(everything):
+def test_the_picture_of_strata_has_a_row_a_system_and_a_panel_a_stratum(everything):
     figure = strata_figure(everything)
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
-    (axes,) = figure.axes
-    marks = {container.get_label(): container[0].get_xydata() for container in axes.containers}
-    assert list(marks) == ["everybody", "within gender (G)", "within age (A)", "within all three (GNA)"]
-    rows = [row for row in everything.entries if row.zone != "ablation"]
-    for points in marks.values():
-        assert np.round(points[:, 1]).astype(int).tolist() == list(range(len(rows)))
-    place = [row.label for row in rows].index("sf2f-64 (width 0.25), seed 0")
-    assert marks["within gender (G)"][place, 0] == pytest.approx(0.259)
-    boxes = sorted((label.get_window_extent() for label in axes.texts), key=lambda box: box.y0)
+    titles = [" ".join(axes.get_title(loc="left").split()) for axes in figure.axes]
+    assert titles == ["everybody", "within one gender", "within one age", "within all three"]
+    rows = [row.name for row in (*systems(everything), *landmarks(everything))]
+    names = [text for text in figure.axes[0].texts if text.get_text() in rows]
+    assert [text.get_text() for text in names] == rows
+    boxes = sorted((name.get_window_extent() for name in names), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
+    place = rows.index("sf2f-64")
+    (within,) = [
+        line.get_xdata()[0]
+        for line in figure.axes[1].get_lines()
+        if line.get_marker() == "o" and line.get_ydata()[0] == place
+    ]
+    assert within == pytest.approx((0.259 + 0.292) / 2)
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1
     assert strata_figure(groups([record()])[0]) is None
-
-
-def test_marks_differ_in_colour_and_in_shape(everything):
-    (axes,) = strata_figure(everything).axes
-    looks = [(container[0].get_color(), container[0].get_marker()) for container in axes.containers]
-    assert len({color for color, _ in looks}) == len({marker for _, marker in looks}) == len(looks)

@@ -8,18 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from record_factory import ANCHORS, JUDGE, LOSS, SYSTEMS, benchmark, paper_record, record, saved
+from matplotlib.text import Text
+from record_factory import ANCHORS, JUDGE, KS, LOSS, SYSTEMS, benchmark, paper_record, record, saved
 from test_report import _line, everyone, said, shown
 
 from sf2f_bench.report import write_report
+from sf2f_bench.report.curve_plots import recall_figure
+from sf2f_bench.report.joined import ablations, landmarks, systems
 from sf2f_bench.report.latex import latex_table
 from sf2f_bench.report.markdown import markdown_table
-from sf2f_bench.report.plots import metrics_figure, recall_figure, scatter_figure
-from sf2f_bench.report.style import PANEL
+from sf2f_bench.report.pictures import MESSAGES
+from sf2f_bench.report.row_plots import ablations_figure, metrics_figure
+from sf2f_bench.report.style import GREY, LINE_COLORS, PANEL, inked
 from sf2f_bench.report.tables import tables
-from sf2f_bench.report.training_plots import training_figure
+from sf2f_bench.report.training_plots import stages, training_figure, validation_curves
 from sf2f_bench.results.selection import groups
 
 # ---------------------------------------------------------------- two protocols
@@ -188,119 +191,134 @@ def test_ablations_of_unpaired_data_must_be_at_chance_too():
 
 
 @pytest.mark.parametrize("make", [record, paper_record])
-def test_ten_systems_keep_their_labels_apart(make):
+def test_the_names_of_many_rows_do_not_touch(make):
     (group,) = groups([*(everyone() if make is record else everyone_on_paper())[:4], *many(make)])
     figure = metrics_figure(group)
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
-    axes = figure.axes[0]
-    labels = [text for text in axes.texts]
-    assert len(labels) == len(group.entries)
-    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
+    names = {row.name for row in (*systems(group), *landmarks(group))}
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text() in names]
+    assert len(boxes) == len(names)
+    boxes.sort(key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
 
 
-def test_ten_systems_are_told_apart_in_the_recall_picture():
-    (group,) = groups([record(f"system-{i}", 0.1 + 0.05 * i) for i in range(12)])
+@pytest.mark.parametrize("count", [12, 28])
+def test_many_systems_are_told_apart_in_the_recall_picture(count):
+    (group,) = groups([record(f"system-{i}", 0.1 + 0.02 * i) for i in range(count)])
     axes = recall_figure(group).axes[0]
-    lines = [container[0] for container in axes.containers]
-    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
-    assert len(lines) == len(looks) == 12
-    first = [float(line.get_xdata()[0]) for line in lines]
-    assert max(first) / min(first) < 1.2  # recall@1 still stands at k = 1
-
-
-def test_ablations_have_pale_bars_and_training_curves_of_their_own(tmp_path):
-    names = ("sf2f-64-fuser", "sf2f-64-without-l1", "voice2face-64")
-    (group,) = groups([saved(record(name), tmp_path, curve=True) for name in names])
-    (bars,) = [one for one in metrics_figure(group).axes[0].collections if isinstance(one, PolyCollection)]
-    whole, other, ablation = bars.get_facecolor()[:, :3]
-    np.testing.assert_allclose(ablation, 0.55 + 0.45 * whole)
-    assert not np.allclose(other, whole)
-    titles = [axes.get_title(loc="left") for axes in training_figure(group, group.ablations).axes]
-    assert {title.split("\n")[0] for title in titles} == {"sf2f-64 without L1 loss"}
-    assert len(training_figure(group, group.systems).axes) == 4
-
-
-def test_bars_end_at_the_values_and_stand_in_the_order_of_the_rows():
-    (group,) = groups(everyone())
-    axes = metrics_figure(group).axes[0]
-    (bars,) = [one for one in axes.collections if isinstance(one, PolyCollection)]
-    ends = [path.get_extents() for path in bars.get_paths()]
-    recalls = [row.score("recall@10/g100").value for row in group.entries]
-    np.testing.assert_allclose([end.x1 for end in ends], recalls)
-    np.testing.assert_allclose([(end.y0 + end.y1) / 2 for end in ends], range(len(recalls)))
-    labels = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert labels == {row.label: place for place, row in enumerate(group.entries)}
-
-
-def test_the_seeds_of_a_system_share_its_panels_and_the_first_is_the_darkest(tmp_path):
-    made = [saved(record(seed=seed, key=f"{seed}"), tmp_path, curve=True) for seed in (0, 1, 2)]
-    (group,) = groups([*made, saved(record("voice2face"), tmp_path, curve=True)])
-    figure = training_figure(group, group.systems)
-    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.axison]
-    assert titles == [
-        "sf2f-64 (width 0.25)\ngenerator, seeds 0, 1, 2",
-        "sf2f-64 (width 0.25)\nfuser, seeds 0, 1, 2",
-        "voice2face\ngenerator",
-        "voice2face\nfuser",
-    ]
-    lines = [line for line in figure.axes[0].get_lines() if line.get_label() == "pixel"]
-    for line, one in zip(reversed(lines), made, strict=True):  # the first seed lies on top
-        curve = one.curve()
-        np.testing.assert_array_equal(line.get_ydata(), curve[curve.stage == "generator"]["pixel"])
-    whiteness = [sum(to_rgb(line.get_color())) for line in reversed(lines)]
-    assert whiteness == sorted(whiteness)
-    assert whiteness[0] < whiteness[1] < whiteness[2]
-    entries = dict(
-        zip([t.get_text() for t in figure.legends[0].get_texts()], figure.legends[0].get_lines(), strict=True)
-    )
-    assert to_rgb(entries["pixel"].get_color()) == to_rgb(lines[-1].get_color())
-
-
-def test_systems_and_ablations_have_the_same_colours_for_the_same_losses(tmp_path):
-    made = [saved(record(name), tmp_path, curve=True) for name in ("sf2f-64", "sf2f-64-without-l1")]
-    made += [saved(record("sf2f-64-without-gan"), tmp_path, curve=True)]
-    curve = made[1].curve().drop(columns="pixel")
-    curve.to_csv(made[1].path_of("curve"), index=False)
-    (group,) = groups(made)
-    legends = [training_figure(group, rows).legends[0] for rows in (group.systems, group.ablations)]
-    systems, ablations = (
-        {
-            text.get_text(): line.get_color()
-            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
-        }
-        for legend in legends
-    )
-    assert systems == ablations
+    lines = [line for line in axes.get_lines() if line.get_label().startswith("system-")]
+    looks = {(line.get_color(), line.get_linestyle(), str(line._unscaled_dash_pattern)) for line in lines}
+    assert len(lines) == len(looks) == count
+    for line in lines:
+        assert list(line.get_xdata()) == list(KS)
 
 
 @pytest.mark.parametrize("count", [2, 30])
-def test_a_legend_takes_nothing_from_its_panel(count):
+def test_names_beside_lines_take_nothing_from_their_panel(count):
     (group,) = groups(
         [record(f"a-system-with-a-long-name-{i} (variant)", 0.1 + i / 50) for i in range(count)]
     )
-    for figure in (recall_figure(group), scatter_figure(group)):
-        axes = figure.axes[0]
-        FigureCanvasAgg(figure)
-        figure.draw_without_rendering()
-        panel, legend = axes.get_window_extent(), axes.get_legend().get_window_extent()
-        assert (panel.width / figure.dpi, panel.height / figure.dpi) == pytest.approx(PANEL)
-        assert legend.x0 > panel.x1
-        assert legend.height < 1.2 * panel.height
+    (axes,) = recall_figure(group).axes
+    axes.figure.draw_without_rendering()
+    panel = axes.get_window_extent()
+    assert (panel.width / axes.figure.dpi, panel.height / axes.figure.dpi) == pytest.approx(PANEL)
+    boxes = sorted((Text.get_window_extent(text) for text in axes.texts), key=lambda box: box.y0)
+    assert len(boxes) == count + 1  # chance
+    assert all(box.x0 > panel.x1 for box in boxes)
+    assert boxes[-1].y1 <= panel.y1 + 2  # the title stands above
+    assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
 
 
-def test_the_validation_similarity_has_an_axis_of_its_own(tmp_path):
+def test_names_in_colour_are_dark_enough_to_read():
+    def luminance(color):
+        parts = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)
+        ]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    for color in (*LINE_COLORS, GREY):
+        assert 1.05 / (luminance(inked(color)) + 0.05) >= 4.5, color  # WCAG AA on white
+
+
+def test_ablations_have_a_picture_of_their_own_after_the_whole():
+    (group,) = groups([*everyone(), *many()])
+    names = [row.name.removesuffix(" (width 0.25)") for row in ablations(group)]
+    assert names[:3] == ["sf2f-64-fuser", "sf2f-64 with plain encoder", "sf2f-64 without identity loss"]
+    axes = ablations_figure(group).axes[0]
+    assert [text.get_text() for text in axes.texts][:7] == [row.name for row in ablations(group)]
+    upright = [line.get_xdata()[0] for line in axes.get_lines() if list(line.get_ydata()) == [0, 1]]
+    assert sorted(upright) == [0.1, 0.4]  # chance and the whole
+    shown = {text.get_text() for text in metrics_figure(group).axes[0].texts}
+    assert not shown & {row.name for row in ablations(group)[1:]}
+    assert ablations_figure(groups(everyone())[0]) is None
+
+
+def test_a_true_photo_is_an_arrow_and_squeezes_no_scale():
+    (group,) = groups([*everyone(), record("sf2f-64", 0.365)])
+    axes = metrics_figure(group).axes[0]
+    best = max(
+        row.headline(group).high
+        for row in (*systems(group), *landmarks(group))
+        if row.purpose != "true-photo"
+    )
+    assert best < axes.get_xlim()[1] < 1.0
+    assert "›" in {text.get_text() for text in axes.texts}
+    assert 1.0 not in {line.get_xdata()[0] for line in axes.get_lines()}
+
+
+# ---------------------------------------------------------------- training
+
+
+def test_the_seeds_of_a_system_are_one_line_with_a_band(tmp_path):
+    made = [saved(record(seed=seed, key=f"{seed}"), tmp_path, curve=True) for seed in (0, 1, 2)]
+    (group,) = groups(made)
+    shown, repeated = stages(group)
+    assert [(stage.drawn.name, stage.name) for stage in shown] == [
+        ("sf2f-64", "generator"),
+        ("sf2f-64", "fuser"),
+    ]
+    assert not repeated
+    assert set(shown[0].losses) == {
+        "pixels",
+        "perceptual",
+        "identity",
+    }  # in words, none of an adversarial game
+    curves = [one.curve() for one in made]
+    pixel = np.stack([curve[curve.stage == "generator"]["pixel"].to_numpy() for curve in curves])
+    shares = pixel / pixel[:, :1]
+    np.testing.assert_allclose(shown[0].losses["pixels"].middle, shares.mean(axis=0))
+    np.testing.assert_allclose(shown[0].losses["pixels"].low, shares.min(axis=0))
+    np.testing.assert_allclose(shown[0].losses["pixels"].high, shares.max(axis=0))
+    figure = training_figure(group)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["sf2f-64\ngenerator", "sf2f-64\nfuser"]
+    (line,) = [line for line in figure.axes[0].get_lines() if line.get_label() == "pixels"]
+    np.testing.assert_allclose(line.get_ydata(), shares.mean(axis=0))
+
+
+def test_a_stage_that_two_systems_share_is_shown_once(tmp_path):
+    """A fuser is trained on a generator that has a row of its own."""
+    made = [saved(record(name), tmp_path, curve=True) for name in ("sf2f-64", "sf2f-64-fuser")]
+    whole = made[1].curve()
+    whole[whole.stage == "generator"].to_csv(made[0].path_of("curve"), index=False)
+    (group,) = groups(made)
+    shown, repeated = stages(group)
+    names = {(stage.drawn.name, stage.name) for stage in shown}
+    assert names == {("sf2f-64", "generator"), ("sf2f-64-fuser", "fuser")}
+    assert repeated == ["the generator of sf2f-64-fuser is that of sf2f-64 (width 0.25)"]
+
+
+def test_the_validation_similarity_has_a_panel_of_its_own(tmp_path):
     made = saved(record("sf2f-64"), tmp_path, curve=True)
     curve = pd.read_csv(made.path_of("curve"))
     similar = pd.DataFrame({"stage": "generator", "step": [100, 200], "validation_similarity": [-0.1, 0.2]})
     pd.concat([curve, similar]).to_csv(made.path_of("curve"), index=False)
     (group,) = groups([made])
-    figure = training_figure(group, group.systems)
-    (own,) = [axes for axes in figure.axes if axes.get_ylabel() == "similarity"]
-    (line,) = own.get_lines()
-    assert list(line.get_ydata()) == [-0.1, 0.2]
-    losses = figure.axes[0]
-    assert losses.get_yscale() == "log"
-    assert "validation_similarity" not in {line.get_label() for line in losses.get_lines()}
-    assert "validation_similarity" in {text.get_text() for text in figure.legends[0].get_texts()}
+    (found,) = validation_curves(group).values()
+    np.testing.assert_allclose(found.places, np.array([100, 200]) / (1000 + 990))  # of both stages' steps
+    figure = training_figure(group)
+    (own,) = [axes for axes in figure.axes if "similarity" in axes.get_ylabel()]
+    assert [list(line.get_ydata()) for line in own.get_lines()] == [[-0.1, 0.2]]
+    for axes in figure.axes:
+        assert axes is own or "validation_similarity" not in {line.get_label() for line in axes.get_lines()}
+    assert "sf2f-64 .20" in MESSAGES["training"](group)
