@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.artist import Artist
 
+from sf2f_bench.report.joined import systems
 from sf2f_bench.report.style import DOTS_PER_INCH, new_figure, shifted, wrapped, write_title
-from sf2f_bench.results.selection import Entry, Group
+from sf2f_bench.results.selection import Entry, Group, cached_per_group
 
 if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
     from sf2f_bench.types import ByteArray
 
 FACE = 128  # pixels of a face, about
+PEOPLE, BEST = 8, 4  # people and systems at a glance
 
 
 def faces_figure(group: Group) -> Figure | None:
     """True and generated faces, a column an identity; None where the media may not be shown or none is kept."""
-    if not group.part.media_shareable:
-        return None
-    strips = _strips(group)
-    if not strips:
+    return _drawn(group, face_strips(group), "What was the voice turned into?")
+
+
+def glance_figure(group: Group) -> Figure | None:
+    """The first people's true faces and those of the best systems; None as for `faces_figure`, or without a system."""
+    strips = [(label, faces[:PEOPLE]) for label, faces in glance_strips(group)]
+    return _drawn(group, strips, "What do the best systems generate?") if len(strips) > 1 else None
+
+
+def _drawn(group: Group, strips: list[tuple[str, ByteArray]], title: str) -> Figure | None:
+    if not strips or not group.part.media_shareable:
         return None
     grid = _grid([faces for _, faces in strips])
     height, width, _ = grid.shape
@@ -35,7 +44,13 @@ def faces_figure(group: Group) -> Figure | None:
         middle = 1 - (place + 0.5) / len(strips)
         axes.text(0, middle, wrapped(label), transform=left, ha="right", va="center", fontsize=9)
     axes.set_axis_off()
-    write_title(figure, f"{group.benchmark}: what the voice was turned into", above=0.1)
+    people = "" if group.part.real else ", synthetic people"
+    write_title(
+        figure,
+        title,
+        0.1,
+        f"{group.benchmark}{people}: a column each, the same voice for every row below the first",
+    )
     return figure
 
 
@@ -72,26 +87,32 @@ def face_identities(group: Group) -> tuple[str, ...]:
     return next(filter(None, shown), ())
 
 
-def face_rows(group: Group) -> list[str]:
-    """What the rows of `faces_figure` show, from above."""
-    return [label for label, _ in _strips(group)]
+@cached_per_group
+def face_strips(group: Group) -> list[tuple[str, ByteArray]]:
+    """(label, uint8 ``[K, 3, H, W]``) of the same identities: the truth, the systems, the anchors that draw faces.
 
-
-def _strips(group: Group) -> list[tuple[str, ByteArray]]:
-    """(label, uint8 ``[K, 3, H, W]``) of the same identities: the truth first, then every row that keeps faces.
-
-    Every record that keeps faces keeps the true ones of the same people beside them.
+    A system's faces are those of its first seed, the best system first. Every record that keeps faces keeps the true
+    ones of the same people beside them.
     """
     wanted = face_identities(group)
+    rows = [(drawn.name, drawn.entries[0]) for drawn in systems(group)]
+    rows += [(entry.label, entry) for entry in group.entries if not entry.is_trained]
     generated: list[tuple[str, ByteArray]] = []
     truth: list[tuple[str, ByteArray]] = []
-    for entry in group.entries:
+    for label, entry in rows:
         true_faces, faces = entry.record.faces("true_faces"), entry.record.faces()
         if true_faces is not None:
             truth = [("true face", _in_order(true_faces, entry, wanted))]
         if faces is not None:
-            generated.append((entry.label, _in_order(faces, entry, wanted)))
+            generated.append((label, _in_order(faces, entry, wanted)))
     return [*truth, *generated]
+
+
+def glance_strips(group: Group) -> list[tuple[str, ByteArray]]:
+    """The first rows of `face_strips`: the truth and the best systems."""
+    names = {drawn.name for drawn in systems(group)}
+    strips = face_strips(group)
+    return strips[:1] + [strip for strip in strips[1:] if strip[0] in names][:BEST]
 
 
 def _in_order(faces: ByteArray, entry: Entry, wanted: tuple[str, ...]) -> ByteArray:

@@ -40,7 +40,7 @@ from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Entry, Group
 
 KINDS: dict[Kind, str] = {"system": "systems", "ablation": "ablations", "anchor": "anchors"}
-SECTIONS = {  # the pictures of each part of a chapter; in place of the grid of faces stands the gallery
+SECTIONS = {  # the pictures of each part of a chapter; in place of the grids of faces stand the strip and the gallery
     "curves": ("answer", "recall", "learning", "training", "ablations", "metrics", "scatter", "cmc", "det"),
     "robustness": ("lengths", "disturbances"),
     "subgroups": ("strata",),

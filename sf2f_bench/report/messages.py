@@ -8,7 +8,7 @@ import numpy as np
 
 from sf2f_bench.report import joined
 from sf2f_bench.report.curve_plots import DEEPEST, Curve, by_length, seed_curves
-from sf2f_bench.report.faces import face_identities, face_rows
+from sf2f_bench.report.faces import PEOPLE, face_identities, face_strips, glance_strips
 from sf2f_bench.report.joined import Drawn, Joined, floors, landmarks, measured, systems
 from sf2f_bench.report.learning_plots import floors_of, learnt
 from sf2f_bench.report.row_plots import metric_columns, stratum_in_words
@@ -131,8 +131,17 @@ def scatter(group: Group) -> str:
 
 def faces(group: Group) -> str:
     """Whose faces stand in which order."""
-    count = len(face_identities(group))
-    return f"Faces of {count} test identities, a column each; from above: {', '.join(face_rows(group))}."
+    return _faces(len(face_identities(group)), face_strips(group))
+
+
+def glance(group: Group) -> str:
+    """The same of the first people and the best systems."""
+    return _faces(min(PEOPLE, len(face_identities(group))), glance_strips(group))
+
+
+def _faces(count: int, strips: Sequence[tuple[str, object]]) -> str:
+    rows = ", ".join(label for label, _ in strips)
+    return f"Faces of {count} test identities, a column each; from above: {rows}."
 
 
 def learning(group: Group) -> str:

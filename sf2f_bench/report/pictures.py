@@ -18,7 +18,7 @@ from joblib import cpu_count
 from sf2f_bench.report import messages
 from sf2f_bench.report.answer_plots import answer_figure
 from sf2f_bench.report.curve_plots import cmc_figure, det_figure, lengths_figure, recall_figure
-from sf2f_bench.report.faces import faces_figure
+from sf2f_bench.report.faces import faces_figure, glance_figure
 from sf2f_bench.report.learning_plots import learning_figure
 from sf2f_bench.report.row_plots import ablations_figure, disturbances_figure, metrics_figure, strata_figure
 from sf2f_bench.report.scatter_plots import scatter_figure
@@ -41,12 +41,14 @@ PICTURES = {  # in the order of the report
     "disturbances": "Recall from voices as they are, with noise, by telephone and as MP3, with 95 % intervals",
     "metrics": "Retrieval, similarity and quality, with 95 % intervals",
     "faces": "True and generated faces, a column for each test identity",
+    "glance": "True faces and those of the best systems, for the first test identities",
     "learning": "Recall on the validation split against samples and minutes of training",
     "training": "Losses in training",
     "ablations": "What each part is worth: ablations beside the whole system, with 95 % intervals",
 }
 FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest first
     "faces": faces_figure,
+    "glance": glance_figure,
     "metrics": metrics_figure,
     "training": training_figure,
     "strata": strata_figure,
@@ -71,11 +73,15 @@ MESSAGES: dict[str, Callable[[Group], str]] = {  # what each says, for those who
     "disturbances": messages.disturbances,
     "metrics": messages.metrics,
     "faces": messages.faces,
+    "glance": messages.glance,
     "learning": messages.learning,
     "training": messages.training,
     "ablations": messages.ablations,
 }
-ENDINGS = {"faces": ("png",)}  # of pictures that are photos in any format; the others are PNG and SVG
+ENDINGS = {
+    "faces": ("png",),
+    "glance": ("png",),
+}  # of pictures that are photos in any format; the others are PNG and SVG
 RECORDS_A_PROCESS = 10  # a further process is started for so many
 # A copy of this process has everything imported and read, which takes a new one two seconds. Linux alone copies
 # safely: elsewhere this process draws everything.

@@ -22,7 +22,7 @@ CSS = Path(sf2f_bench.__file__).parent / "report" / "templates" / "page.css"
 HALF, WHOLE = 640, 1000  # CSS pixels of a picture in one of two columns, and of one across both
 SMALLEST = 8.0  # points
 TOUCH = 1.0  # pixels that two boxes may share: boxes are taller than their letters
-NAMES = [name for name in FIGURES if name != "faces"]
+NAMES = [name for name in FIGURES if name not in ("faces", "glance")]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from record_factory import ANCHORS, record, saved
 from rich.console import Console
 
 from sf2f_bench.report import pictures, summary, write_report
-from sf2f_bench.report.faces import _grid, _strips, faces_figure
+from sf2f_bench.report.faces import _grid, face_strips, faces_figure
 from sf2f_bench.report.notes import notes
 from sf2f_bench.report.pictures import Drawing, PicturePlan, worthwhile
 from sf2f_bench.report.tables import tables
@@ -134,7 +134,7 @@ def test_the_grid_of_faces_keeps_every_pixel(size, times):
 def test_the_faces_stand_in_the_picture_pixel_by_pixel(two_groups, alone):
     with Image.open(alone[0] / "first-faces.png") as image:
         picture = np.asarray(image.convert("RGB"))
-    grid = _grid([faces for _, faces in _strips(two_groups[0])])
+    grid = _grid([faces for _, faces in face_strips(two_groups[0])])
     height, width, _ = grid.shape
     first = np.argwhere((picture[:, :, None] == grid[None, None, 0, 0]).all(axis=-1).squeeze(-1))
     assert any(np.array_equal(picture[y : y + height, x : x + width], grid) for y, x in first)
@@ -143,16 +143,16 @@ def test_the_faces_stand_in_the_picture_pixel_by_pixel(two_groups, alone):
 def test_labels_of_faces_stand_beside_their_strips(two_groups):
     axes = faces_figure(two_groups[0]).axes[0]
     places = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert places == pytest.approx(
-        {"true face": 5 / 6, "sf2f-64 (width 0.25)": 3 / 6, "real-photo-oracle": 1 / 6}
-    )
+    assert places == pytest.approx({"true face": 5 / 6, "sf2f-64": 3 / 6, "real-photo-oracle": 1 / 6})
 
 
 def test_faces_are_drawn_as_png_alone_and_all_else_as_both(alone):
     _, (first, second) = alone
     for drawn in (first, second):
         for name, paths in drawn.items():
-            assert [path.suffix for path in paths] == ([".png"] if name == "faces" else [".png", ".svg"])
+            assert [path.suffix for path in paths] == (
+                [".png"] if name in ("faces", "glance") else [".png", ".svg"]
+            )
             with Image.open(paths[0]) as image:
                 assert min(image.size) > 200
     assert "faces" in first
