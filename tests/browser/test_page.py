@@ -352,7 +352,7 @@ def test_on_paper_there_are_no_tools_and_the_details_are_open(browser):
     hidden = "return [...document.querySelectorAll('#side, audio, .unfold')].filter(item => item.offsetHeight).length"
     assert browser.execute_script(hidden) == 0
     closed = (
-        "return document.querySelectorAll('.provenance > details:not([open]), .light:not([open])').length"
+        "return document.querySelectorAll('.provenance > details:not([open])').length"
     )
     assert browser.execute_script(closed) == 0
     assert background(browser) == "rgb(255, 255, 255)"

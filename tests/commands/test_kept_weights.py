@@ -90,12 +90,12 @@ def test_reference_weights_draw_the_faces_of_the_committed_record(file):
     (record,) = [one for one in records if one.key == facts["record"]]
     assert file.stat().st_size <= MOST_BYTES
     benchmark = benchmark_named("synthetic-64")
-    world = SyntheticWorld(DatasetSource(world_seed=benchmark.world_seed, shared=benchmark.shared))
+    world = SyntheticWorld(DatasetSource(seed=benchmark.world_seed, shared=benchmark.shared))
     system = build(f"{facts['model']}@{file}", ModelSettings(64))
     load_weights(system)
     segments = [
         evaluation_segments(
-            [spoken.log_filterbank(system.frontend) for spoken in world.utterances(name)],
+            [spoken.log_filterbank(system.frontend).T for spoken in world.utterances(name)],
             system.frontend.segment_frames,
         )
         for name in record.files.face_identities
