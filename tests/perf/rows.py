@@ -35,11 +35,11 @@ ROWS = (
     Row("train-128-facenet", "training step sf2f-128, batch 32, with FaceNet", "samples/s"),
     *(
         Row(
-            f"train-quarter-{batch}",
-            f"training step sf2f-64 (width 0.25), batch {batch}, with embedded-perceptual",
+            f"train-quarter-{size}-{batch}",
+            f"training step sf2f-{size} (width 0.25), batch {batch}, with embedded-perceptual",
             "samples/s",
         )
-        for batch in (16, 32, 64)
+        for size, batch in ((64, 16), (64, 32), (64, 64), (128, 16))
     ),
     Row(
         "train-64-facenet-bf16",

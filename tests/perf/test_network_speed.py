@@ -56,13 +56,13 @@ def test_training(measure, size, seen):
     measure(f"train-{size}{seen}", ours, theirs, items=TRAINED, rounds=ROUNDS)
 
 
-@pytest.mark.parametrize("batch", [16, 32, 64])
-def test_training_at_a_quarter_of_the_width(measure, batch):
+@pytest.mark.parametrize(("size", "batch"), [(64, 16), (64, 32), (64, 64), (128, 16)])
+def test_training_at_a_quarter_of_the_width(measure, size, batch):
     """The step of the default and the long budget, with ours against the official way in what both have."""
     perceptual = EmbeddedExtractor("embedded-perceptual").module
-    ours = step_of(FirstStage, 64, frozen(deepcopy(perceptual)), budget="long", batch=batch)
-    theirs = step_of(as_official.FirstStage, 64, perceptual, budget="long", batch=batch)
-    measure(f"train-quarter-{batch}", ours, theirs, items=batch, rounds=10)
+    ours = step_of(FirstStage, size, frozen(deepcopy(perceptual)), budget="long", batch=batch)
+    theirs = step_of(as_official.FirstStage, size, perceptual, budget="long", batch=batch)
+    measure(f"train-quarter-{size}-{batch}", ours, theirs, items=batch, rounds=10)
 
 
 def test_training_in_bf16(measure):
