@@ -33,6 +33,7 @@ CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 COMMENT = re.compile(r"(?:^|\s)#\s.*$", re.MULTILINE)
 STEP = re.compile(r"^\s*(?:- )?run: (\S.*)$", re.MULTILINE)
 LOOP = re.compile(r"^(?:do|then) ")
+INTO_FILE = re.compile(r" > \S+$")
 NOT_SHELL = ("python", "toml", "yaml", "json", "text", "xml", "html")  # languages of blocks
 
 
@@ -77,7 +78,7 @@ def commands(page: str) -> Iterator[CommandLine]:
     for text in blocks(page):
         for line in COMMENT.sub("", text.replace("\\\n", " ")).splitlines():
             for step in re.split(r"\s*(?:&&|\|\||;)\s+|\s+\|\s+", line.strip().removeprefix("$ ")):
-                part = LOOP.sub("", step)
+                part = INTO_FILE.sub("", LOOP.sub("", step))
                 if _program(part) in PROGRAMS:
                     yield CommandLine(page, part, whole=True)
     for code in inline_code(page):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import inspect
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,9 +12,13 @@ from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
+import yaml
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from mkdocs.exceptions import PluginError
+
+import sf2f_bench
+from sf2f_bench import testing, types
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +80,29 @@ def test_every_link_leads_to_a_page_and_a_place(site):
             reached = reached / "index.html" if reached.is_dir() else reached
             assert reached.exists(), f"{path.relative_to(folder)} links to {target}"
             assert reached not in pages or unquote(anchor) in pages[reached].anchors, f"{path.name}: {target}"
+
+
+def test_the_api_has_every_public_name_with_what_its_docstring_says(site):
+    folder, pages, _ = site
+    path = folder / "api.html"
+    shown = {anchor.rpartition(".")[2] for anchor in pages[path].anchors if anchor.startswith("sf2f_bench.")}
+    contracts = {name for name, thing in vars(types).items() if getattr(thing, "_is_protocol", False)}
+    public = {*sf2f_bench.__all__, *testing.__all__, *contracts} - {"__version__"}
+    assert not public - shown
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", "", path.read_text(encoding="utf-8"))).split())
+    for name in public:
+        home = next(room for room in (sf2f_bench, testing, types) if hasattr(room, name))
+        if callable(thing := getattr(home, name)):
+            summary = inspect.cleandoc(thing.__doc__).partition("\n")[0]
+            assert summary.replace("`", "") in text, name
+
+
+def test_ci_keeps_the_site_that_is_built():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    steps = jobs["site"]["steps"]
+    assert "tox -e docs" in [step.get("run") for step in steps]
+    (kept,) = [step["with"] for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert ROOT / kept["path"] == Path(load_config(str(ROOT / "mkdocs.yml")).site_dir)
 
 
 def test_nothing_is_loaded_from_elsewhere(site):
