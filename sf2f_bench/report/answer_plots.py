@@ -29,8 +29,8 @@ WIDTH, ROW = 4.7, 0.25  # inches of the panel, and of a row in it
 def answer_figure(group: Group) -> Figure | None:
     """A row a system with its headline score, all seeds in one; None without systems that have one.
 
-    A dot is the mean over the training seeds, a thin dot a seed; the bar is the seeds' common 95 % interval for other
-    people (from the lowest lower bound to the highest upper bound). Lines are what the anchors reach.
+    A dot is the mean over the training seeds, a thin dot a seed; the bar is the interval of `Joined`. Lines are what
+    the anchors reach.
     """
     rows = [(drawn, score) for drawn in systems(group) if (score := drawn.headline(group))]
     if not rows:

@@ -15,6 +15,8 @@ import numpy as np
 from scipy import stats
 
 from sf2f_bench.files import seed_of
+from sf2f_bench.report.tables import NOT_CONVERGED, WARNED
+from sf2f_bench.report.verdicts import warnings_of
 from sf2f_bench.results.convergence import unconverged
 from sf2f_bench.results.numbers import NOTHING, number
 from sf2f_bench.results.records import NO_CARD, ScoreRecord
@@ -85,8 +87,14 @@ class Finding:
 
     @property
     def answer(self) -> str:
-        """The verdict, with the reason where there is none: ``cannot be told: at n = 300 and 3 seeds``."""
-        return f"{self.verdict}: {self.reason}" if self.reason else self.verdict
+        """The verdict, with the reason where there is none: ``cannot be told at n = 300 and 3 seeds``."""
+        return self.verdict + self.because
+
+    @property
+    def because(self) -> str:
+        """What stands behind the verdict: `` at n = 300 and 3 seeds``, or a reason after a colon."""
+        between = "" if not self.reason else " " if self.reason.startswith("at ") else ": "
+        return between + self.reason
 
     @property
     def measured(self) -> str:
@@ -238,13 +246,22 @@ def _paired(
     def shown(side: Measured) -> str:
         return number(card.factor * float(side.values.mean()), card.format, 3)
 
-    rival = f"{shown(pair[1])} of {b.name}" if b is not a else shown(pair[1])
+    rival = f"{shown(pair[1])} of {b.name}{_marks(trial, b)}" if b is not a else shown(pair[1])
     factor = f"{times:g} x " if times != 1 else ""
-    compared = f"{card.term or card.heading} {shown(pair[0])} against {factor}{rival}"
+    compared = f"{card.term or card.heading} {shown(pair[0])}{_marks(trial, a)} against {factor}{rival}"
     counts = [len(side.seeds) for side in (a, b) if side.seeds]
     seeds = f"{min(counts)} seed{'s' if min(counts) > 1 else ''}" if counts else "no seeds"
     p = None if missing else found.p
     return Effect(found.effect, found.interval, compared, found.n, seeds, p, missing, card)
+
+
+def _marks(trial: Trial, runs: SeedRuns) -> str:
+    """`` † !`` behind a system that was trained too briefly, and one that a warning is about."""
+    names = [name for name, found in systems_of(trial.group).items() if found is runs]
+    entries = [entry for name in names for entry in trial.group.by_system[name]]
+    is_rising = any(name in unconverged(trial.group) for name in names)
+    is_warned = any(note.alarm for entry in entries for note in warnings_of(trial.group, entry))
+    return f" {NOT_CONVERGED}" * is_rising + f" {WARNED}" * is_warned
 
 
 def _more_audio(trial: Trial) -> Effect | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sf2f_bench.report.joined import joined
+from sf2f_bench.report.joined import Drawn
 from sf2f_bench.results.numbers import NOTHING, value_and_error
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.selection import Entry, Group
@@ -25,9 +25,14 @@ class ShortColumn:
         """The entry's score by the network of the verdicts; None where it has none."""
         return entry.score(self.metric, group.protocol.headline_role)
 
-    def pooled(self, group: Group, entries: Sequence[Entry]) -> ScoreRecord | None:
-        """One score for all training seeds of a system: see `pooled`; None where none of them has one."""
-        return pooled([score for entry in entries if (score := self.score(group, entry))])
+    def pooled(self, group: Group, drawn: Drawn) -> ScoreRecord | None:
+        """One score for all training seeds of a system: their mean, with the interval of `Joined`, if all have one."""
+        found = [score for entry in drawn.entries if (score := self.score(group, entry))]
+        one = drawn.score(group, self.metric, group.protocol.headline_role)
+        if one is None or len(found) < 2:
+            return next(iter(found), None)
+        interval = (one.low, one.high) if all(score.interval for score in found) else None
+        return found[0].model_copy(update={"value": one.value, "interval": interval, "spread": None})
 
     def text(self, score: ScoreRecord | None) -> str:
         """As a cell shows it; a dash for None."""
@@ -44,15 +49,3 @@ def short_columns(group: Group, families: Sequence[str] = FAMILIES) -> list[Shor
     of_families = ([name for name, card in cards.items() if card.family == family] for family in families)
     names = [*filter(None, [group.headline]), *heard, *(names[0] for names in of_families if names)]
     return [ShortColumn(name, cards[name].heading or name, name == group.headline) for name in names]
-
-
-def pooled(scores: Sequence[ScoreRecord]) -> ScoreRecord | None:
-    """The scores of a system's training seeds as one, as `joined` gives them; no interval where a seed has none.
-
-    The interval is for other people; one for new seeds too needs three of them (`sf2f_bench.statistics.paired`).
-    """
-    if len(scores) < 2:
-        return next(iter(scores), None)
-    one = joined(scores)
-    interval = (one.low, one.high) if all(score.interval for score in scores) else None
-    return scores[0].model_copy(update={"value": one.value, "interval": interval, "spread": None})

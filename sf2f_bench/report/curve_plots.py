@@ -27,7 +27,7 @@ MOST_FALSE_ACCEPTS, FEWEST_FALSE_REJECTS = 0.5, 0.01  # beyond them nobody sets 
 NEVER = 1e-6  # a rate that lies off a normal deviate scale
 DEEPEST = 3  # a CMC curve ends at this fraction of the gallery, where lines still lie apart
 BAND = 0.11  # opacity
-OF_INTERVALS = "lines: means over training seeds; bands: the seeds' common 95 % interval"
+OF_INTERVALS = "lines: means over training seeds; bands: 95 % intervals (of three seeds: for new seeds too)"
 OF_SEEDS = "lines: means over training seeds; bands: from the lowest to the highest seed"
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from sf2f_bench.files import write_flac
 from sf2f_bench.report.faces import face_identities
+from sf2f_bench.report.joined import ablations, common_width, systems, without_width
 from sf2f_bench.report.tables import Kind, kind_of
 from sf2f_bench.results.parts import own_column_of
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
@@ -34,6 +35,7 @@ class Picture:
     label: str
     kind: Kind | None  # None: the true face
     source: str  # data URI
+    entry: Entry | None = None  # who generated it
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def gallery(group: Group) -> Gallery:
     voices: dict[str, str] = {}
     generated: dict[str, list[tuple[Entry, ByteArray]]] = {name: [] for name in face_identities(group)}
     several: dict[str, list[tuple[Entry, ByteArray]]] = {name: [] for name in generated}
-    for entry in sorted(group.entries, key=lambda entry: not entry.is_trained):
+    labels = _labels(group)
+    for entry in labels:
         record, names = entry.record, entry.record.files.face_identities
         wanted = not all(name in true for name in names)  # every record keeps the true faces again
         truth = record.faces("true_faces") if wanted else None
@@ -113,17 +116,26 @@ def gallery(group: Group) -> Gallery:
     made = (*generated.values(), *several.values())
     exact = sum(faces.size for of_person in made for _, faces in of_person) <= EXACT_PIXELS
     people = (
-        _person(name, voices, true, faces_of, several[name], exact) for name, faces_of in generated.items()
+        _person(name, voices, true, faces_of, several[name], exact, labels)
+        for name, faces_of in generated.items()
     )
     return Gallery(tuple(people), exact)
+
+
+def _labels(group: Group) -> dict[Entry, str]:
+    """Every entry with its label, without what all systems share: systems best first, ablations, anchors."""
+    drawn = [*systems(group), *ablations(group)]
+    trained = dict.fromkeys(entry for one in drawn for entry in one.entries)
+    width = common_width(group)
+    return {entry: without_width(entry.label, width) for entry in (*trained, *group.entries)}
 
 
 def cases(group: Group) -> list[Cases]:
     """Of each system's first training seed; none of those whose record keeps none (`RunRecord.cases`)."""
     made = []
-    for entries in group.by_system.values():
+    for entries in (drawn.entries for drawn in systems(group)):
         record = entries[0].record
-        faces = record.cases() if entries[0].zone == "system" and record.benchmark.media_shareable else None
+        faces = record.cases() if record.benchmark.media_shareable else None
         if faces is None:
             continue
         exact, names = gallery(group).exact, record.files.case_identities
@@ -134,7 +146,7 @@ def cases(group: Group) -> list[Cases]:
         ]
         each = len(shown) // len(PARTS)
         parts = {part: tuple(shown[i * each : (i + 1) * each]) for i, part in enumerate(PARTS)}
-        made.append(Cases(entries[0].label, kind_of(entries[0].zone), parts))
+        made.append(Cases(_labels(group)[entries[0]], kind_of(entries[0].zone), parts))
     return made
 
 
@@ -155,14 +167,15 @@ def _person(
     generated: Sequence[tuple[Entry, ByteArray]],
     several: Sequence[tuple[Entry, ByteArray]],
     exact: bool,
+    labels: Mapping[Entry, str],
 ) -> Person:
     truth = Picture("true face", None, _webp(true[name], exact)) if name in true else None
     pictures = tuple(
-        Picture(entry.label, kind_of(entry.zone), _webp(face, exact)) for entry, face in generated
+        Picture(labels[entry], kind_of(entry.zone), _webp(face, exact), entry) for entry, face in generated
     )
     drawn = tuple(
         Several(
-            entry.label,
+            labels[entry],
             kind_of(entry.zone),
             tuple(
                 Picture(f"draw {number}", kind_of(entry.zone), _webp(face, exact))

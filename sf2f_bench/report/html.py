@@ -163,7 +163,7 @@ def _cost(entry: Entry) -> str:
     cost = entry.record.cost
     parameters, operations, seconds = costs_of_a_face(cost)
     parts = [
-        f"{cost.wall_seconds:.0f} s, of it training {cost.train_seconds:.0f} s; the process's memory until then "
+        f"this run {cost.wall_seconds:.0f} s; training, perhaps in an earlier run, {cost.train_seconds:.0f} s; memory "
         f"{cost.peak_memory_mb:.0f} MB at most",
         f"{parameters} parameters" if parameters else "",
         f"a face: {', '.join(filter(None, (operations, seconds)))}" if operations or seconds else "",

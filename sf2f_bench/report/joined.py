@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sf2f_bench.report.verdicts import headline
 from sf2f_bench.results.records import ScoreRecord
+from sf2f_bench.results.seed_runs import interval_over_seeds, systems_of
 from sf2f_bench.results.selection import Entry, Group, Zone, cached_per_group
 from sf2f_bench.types import Purpose, with_width
+
+if TYPE_CHECKING:
+    from sf2f_bench.statistics.intervals import Interval
 
 LANDMARKS: dict[Purpose, str] = {  # the anchors that pictures show, and what they stand for
     "chance": "chance",
@@ -26,8 +32,9 @@ LANDMARKS: dict[Purpose, str] = {  # the anchors that pictures show, and what th
 class Joined:
     """One number of a system over its training seeds.
 
-    value: the mean over the seeds; low, high: from the lowest lower to the highest upper bound of their 95 % intervals,
-    and over the values of seeds that have none; seeds: the value of each.
+    value: the mean over the seeds; low, high: the 95 % interval for new people and new seeds where there are three
+    seeds that are known well enough, else from the lowest to the highest bound of the seeds' own intervals, which are
+    for new people alone; seeds: the value of each.
     """
 
     value: float
@@ -41,10 +48,10 @@ class Joined:
         return Joined(factor * self.value, low, high, tuple(factor * value for value in self.seeds))
 
 
-def joined(scores: Sequence[ScoreRecord]) -> Joined:
-    """The seeds' scores of one metric as one number; at least one score."""
+def joined(scores: Sequence[ScoreRecord], over_seeds: Interval | None = None) -> Joined:
+    """The seeds' scores of one metric as one number; at least one score. over_seeds: their interval, if it is known."""
     values = tuple(score.value for score in scores)
-    bounds = [end for score in scores for end in score.interval or (score.value,)]
+    bounds = over_seeds or [end for score in scores for end in score.interval or (score.value,)]
     return Joined(float(np.mean(values)), min(bounds), max(bounds), values)
 
 
@@ -68,7 +75,11 @@ class Drawn:
         guess = group.metrics[metric].chance if self.purpose == "chance" else None
         if not found and guess is not None:
             return Joined(guess, guess, guess, (guess,))
-        return joined(found) if found else None
+        if not found:
+            return None
+        runs = systems_of(group)[self.label] if self.label and len(found) == len(self.entries) else None
+        key = (found[0].metric, found[0].extractor)
+        return joined(found, interval_over_seeds(runs, key) if runs else None)
 
     def headline(self, group: Group) -> Joined | None:
         """The headline score by the protocol's network."""
@@ -98,7 +109,8 @@ def _trained(group: Group, zone: Zone) -> tuple[Drawn, ...]:
         return float(np.mean(values)) if values else -inf
 
     def name(label: str) -> str:
-        return without_width(label, width).removesuffix(f", budget {common_budget(group)}")
+        short = without_width(label, width).removesuffix(f", budget {common_budget(group)}")
+        return re.sub(r", budget (\w+)$", r" (\1)", short)  # "sf2f-64 (long)"
 
     order = sorted(found, key=lambda label: -score(found[label]))
     return tuple(

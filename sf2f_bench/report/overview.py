@@ -27,7 +27,7 @@ State = Literal["good", "doubtful", "bad"]
 
 PEOPLE, SYSTEMS = 5, 4  # of the faces that are shown first
 FAMILIES = ("quality",)  # of the metrics beside the headline and what of it was heard
-HUNDRED = 100  # voices, of which a sentence counts how many
+PERCENT = 100
 NAMED = 3  # rivals that a sentence names
 MARKS = {WARNED: "see the warnings", NOT_CONVERGED: "trained too briefly: its validation still rose"}
 ABOVE, BELOW, NOT_ABOVE = "better than", "worse than", "not shown to be better than"
@@ -118,7 +118,7 @@ def leaderboard(group: Group) -> Leaderboard:
     scores = {
         drawn: score
         for drawn in systems(group)
-        if drawn.headline(group) and (score := columns[0].pooled(group, drawn.entries))
+        if drawn.headline(group) and (score := columns[0].pooled(group, drawn))
     }
     if not scores:
         return Leaderboard((), (), ())
@@ -136,7 +136,7 @@ def leaderboard(group: Group) -> Leaderboard:
                 seeds=len(drawn.entries),
                 score=score,
                 bar=bar_of(score, None, [line.value for line in lines], (min(0.0, *ends), max(ends))),
-                cells=tuple(column.text(column.pooled(group, drawn.entries)) for column in columns[1:]),
+                cells=tuple(column.text(column.pooled(group, drawn)) for column in columns[1:]),
                 trust=tuple((mark, MARKS[mark]) for mark in marks),
                 is_unjudged=drawn.label in unjudged(group),
                 entry=drawn.entries[0],
@@ -168,8 +168,10 @@ def answer(group: Group) -> list[str]:
         return ["Voices and faces are paired at random here: a system that is not at chance shows a leak."]
     told = [_measured(group, rows[0]), f"This is {_beside_anchors(group, rows[0])}."]
     if len(rows) > 1:
-        last = f"{rows[-1].name}, the last of {len(rows)} systems, {_reaches(group, rows[-1])}"
-        told += [_best(group), f"{last}, {_beside_anchors(group, rows[-1], nearest=True)}."]
+        last = (
+            f"{rows[-1].name} has the lowest value of {len(rows)} systems, {_with_interval(group, rows[-1])}"
+        )
+        told += [_best(group), f"{last}: {_beside_anchors(group, rows[-1], nearest=True)}."]
     if doubted := [row.name for row in rows if row.is_doubted]:
         told.append(f"Do not trust {_and(doubted)} before the warnings about them are resolved.")
     if not group.part.real:
@@ -180,27 +182,24 @@ def answer(group: Group) -> list[str]:
 
 
 def _measured(group: Group, row: Standing) -> str:
-    """``With sf2f-64, the right person is among the 10 nearest of 100 for 45 of 100 voices (41 to 50).``"""
+    """The headline score of the first system, in words where it is a recall."""
     card = group.headline_card
     k, size = card.parameters.get("k"), card.parameters.get("gallery")
     if card.quantity != "recall" or k is None or size is None:
         return f"{row.name} has the best {card.term or card.heading}: {f'{row.value} {row.error}'.strip()}."
     return (
-        f"With {row.name}, the right person is among the {k} nearest of {size} for {_reached_by(group, row)}."
+        f"From the faces of {row.name}, the right person is among the {k} nearest of {size} people for "
+        f"{_with_interval(group, row)} of the voices."
     )
 
 
-def _reached_by(group: Group, row: Standing) -> str:
-    interval = row.score.interval
-    bounds = f" ({_amount(group, interval[0])} to {_amount(group, interval[1])})" if interval else ""
-    return f"{_amount(group, row.score.value)} of {HUNDRED} voices{bounds}"
-
-
-def _reaches(group: Group, row: Standing) -> str:
-    """``finds 16 (14 to 19)``, where the number is one of a hundred voices; else ``has .163 [.14, .19]``."""
-    if group.headline_card.quantity != "recall":
-        return f"has {f'{row.value} {row.error}'.strip()}"
-    return f"succeeds for {_reached_by(group, row)}"
+def _with_interval(group: Group, row: Standing) -> str:
+    """``57 % (95 % interval 52 to 61 %)``, or ``.163 (.14 to .19)``."""
+    value, interval = _amount(group, row.score.value), row.score.interval
+    if not interval:
+        return value
+    low, high = (_amount(group, end) for end in interval)
+    return f"{value} (95 % interval {low.removesuffix(' %')} to {high})"
 
 
 def _beside_anchors(group: Group, row: Standing, nearest: bool = False) -> str:
@@ -231,23 +230,32 @@ def _side(row: Standing, value: float) -> str:
 
 
 def _amount(group: Group, value: float) -> str:
-    """Of a hundred voices where the metric is a recall; else the number."""
+    """A recall as a percentage; any other number as the tables have it."""
     card = group.headline_card
     if card.quantity == "recall":
-        return f"{HUNDRED * value:.0f}"
+        return f"{PERCENT * value:.0f} %"
     return number(card.factor * value, card.format, 3)
 
 
 def _best(group: Group) -> str:
-    """Whether one system can be called the best."""
+    """Whether one system can be called the best, of those with seeds enough to be ranked."""
     rows = leaderboard(group).rows
-    rivals = [row.name for row in rows[1:] if row.rank.startswith("1")]
-    if not rivals:
-        return f"{rows[0].name} is shown to be better than every other system."
-    few = sum(row.seeds < MIN_SEEDS for row in rows)
-    why = f" {few} of {len(rows)} systems have fewer than three training seeds." if few else ""
-    who = _and(rivals) if len(rivals) <= NAMED else f"{len(rivals)} other systems"
-    return f"Which system is best cannot be told: {who} may be as good.{why}"
+    ranked = [row for row in rows if row.rank != NOTHING]
+    first = [row.name for row in ranked if row.rank.startswith("1")]
+    rest = len(rows) - len(ranked)
+    few = (
+        f" {rest} of {len(rows)} systems have fewer than three training seeds and are not ranked."
+        if rest
+        else ""
+    )
+    if not ranked:
+        return "Which system is best is undecided: none has three training seeds."
+    if len(ranked) == 1:
+        return f"Only {ranked[0].name} has three training seeds, so systems cannot be ranked."
+    if len(first) == 1:
+        return f"Of {len(ranked)} systems with three training seeds, {first[0]} is shown to be the best.{few}"
+    who = _and(first) if len(first) <= NAMED else f"{len(first)} systems"
+    return f"Of {len(ranked)} systems with three training seeds, {who} may be the best.{few}"
 
 
 def _and(words: Sequence[str], last: str = " and ") -> str:
@@ -266,7 +274,7 @@ def first_faces(group: Group) -> tuple[tuple[Person, ...], tuple[Strip, ...]]:
     strips = [Strip("true face", tuple(one.true for one in people))]
     for row in leaderboard(group).rows:
         faces = tuple(
-            next((face for face in one.generated if face.label == row.entry.label), None) for one in people
+            next((face for face in one.generated if face.entry is row.entry), None) for one in people
         )
         if any(faces) and len(strips) <= SYSTEMS:
             strips.append(Strip(row.name, faces))
@@ -297,7 +305,11 @@ def _warned(group: Group) -> Light:
     alarms = tuple(note.text for note in main_notes(group) if note.alarm and note not in audit)
     if alarms:
         return Light("rows", "bad", _count(len(alarms), "warning"), alarms)
-    return Light("rows", "good", "no warning", ("No check of the metrics rings for a system.",))
+    cards = (score.card for row in leaderboard(group).rows for score in row.entry.record.scores)
+    if not any(card.alarm for card in cards):
+        reason = "No metric of this protocol can tell whether a system has collapsed or copies its training photos."
+        return Light("rows", "doubtful", "not checked", (reason,))
+    return Light("rows", "good", "no warning", ("No metric gives a warning for any system.",))
 
 
 def _seeded(group: Group) -> Light:
@@ -308,8 +320,8 @@ def _seeded(group: Group) -> Light:
             "seeds", "good", "three or more", (f"Every system has {MIN_SEEDS} training seeds or more.",)
         )
     reason = (
-        f"Another training seed gives another model. These systems have fewer than {MIN_SEEDS}, so no difference from "
-        f"another system is shown: {', '.join(few)}."
+        f"Another training seed gives another model. With fewer than {MIN_SEEDS} seeds these systems are not ranked: "
+        f"{', '.join(few)}."
     )
     return Light("seeds", "doubtful", f"too few for {len(few)} of {len(rows)}", (reason,))
 
@@ -320,8 +332,8 @@ def _converged(group: Group) -> Light:
     unseen = [row.name for row in rows if row.is_unjudged]
     if rising:
         reason = (
-            "The validation of these systems still rose when their training ended, so a longer one would score higher: "
-            f"{', '.join(rising)}."
+            "The validation of these systems still rose when their training ended, so a longer one would probably "
+            f"score higher: {', '.join(rising)}."
         )
         return Light("training", "doubtful", f"too short for {len(rising)} of {len(rows)}", (reason,))
     if unseen:

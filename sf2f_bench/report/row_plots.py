@@ -40,7 +40,7 @@ ORIGIN_WIDTH = 115  # characters
 KIND_WIDTH = 14  # characters above a panel of a shared scale
 BEYOND = "‹›"
 EVERYBODY = "everybody"
-OF_BARS = "dots: training seeds and their mean; bars: their common 95 % interval"
+OF_BARS = "dots: training seeds and their mean; bars: 95 % intervals (of three seeds: for new seeds too)"
 
 
 class Panel(NamedTuple):

@@ -39,7 +39,10 @@ MARK = 5.0  # pixels, half a mark
 NEVER = 100.0  # how much worse it is to cover a name, or to leave the panel, than a mark
 FURTHER = 4.0  # square pixels of a mark that may be covered rather than take the next place
 FAR = 2.0  # heights of a name: further up or down a line leads to it
-OF_MARKS = "large marks: means over training seeds; dots: seeds; bars: their common 95 % interval"
+OF_MARKS = (
+    "large marks: means over training seeds; dots: seeds; "
+    "bars: 95 % intervals (of three seeds: for new seeds too)"
+)
 BESIDE = 8.0  # points between a mark and its name
 
 

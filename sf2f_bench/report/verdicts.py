@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from scipy.special import logit
 
 from sf2f_bench.report.tables import tables
 from sf2f_bench.results.numbers import exceeds, number, value_and_error, with_interval
 from sf2f_bench.results.records import ScoreRecord
-from sf2f_bench.results.seed_runs import systems_of
-from sf2f_bench.results.selection import Entry, Group, cached_per_group
-from sf2f_bench.statistics.paired import seeds_interval
+from sf2f_bench.results.seed_runs import interval_over_seeds, systems_of
+from sf2f_bench.results.selection import Entry, Group
 
 if TYPE_CHECKING:
     from sf2f_bench.statistics.intervals import Interval
@@ -131,21 +129,7 @@ def within_gender(group: Group, entry: Entry) -> str | None:
     )
 
 
-# ---------------------------------------------------------------- per identity
-
-
-@cached_per_group
-def _headline_per_identity(group: Group) -> dict[Entry, pd.Series]:
-    """The headline score of every identity that has one, by identity; of systems with seeds that keep them."""
-    found = {}
-    for name, entries in group.by_system.items():
-        runs = systems_of(group)[name]
-        if runs.seeds and runs.are_saved:
-            for entry, frame in zip(entries, runs.frames, strict=True):
-                score = headline(group, entry)
-                if score and score.column in frame:
-                    found[entry] = frame[score.column].dropna()
-    return found
+# ---------------------------------------------------------------- over seeds
 
 
 def over_seeds(group: Group) -> Iterator[str]:
@@ -158,20 +142,17 @@ def over_seeds(group: Group) -> Iterator[str]:
         each = ", ".join(
             f"{share(score.value)} (seed {entry.record.seed})" for entry, score in scores.items()
         )
-        interval = _interval_over_seeds(group, list(scores))
+        interval = _interval_over_seeds(group, name)
         term = group.headline_card.term
         yield f"{name}: {term} {mean} on average over {len(scores)} seeds{interval}: {each}."
 
 
-def _interval_over_seeds(group: Group, entries: list[Entry]) -> str:
+def _interval_over_seeds(group: Group, name: str) -> str:
     """`` (.12 to .67 for new seeds and new identities)``; nothing where the records hold other identities."""
-    known = _headline_per_identity(group)
-    runs = [known[entry] for entry in entries if entry in known]
-    if len(runs) < len(entries) or any(set(run.index) != set(runs[0].index) for run in runs):
-        return ""
-    values = np.array([run[runs[0].index] for run in runs])  # [seeds, identities]
-    low, high = seeds_interval(values, (0.0, 1.0))[1]
-    return f" ({share(low)} to {share(high)} for new seeds and new identities)"
+    runs = systems_of(group)[name]
+    score = headline(group, group.by_system[name][0])
+    found = interval_over_seeds(runs, (score.metric, score.extractor), at_least=2) if score else None
+    return f" ({share(found[0])} to {share(found[1])} for new seeds and new identities)" if found else ""
 
 
 # ---------------------------------------------------------------- reasons not to trust a row

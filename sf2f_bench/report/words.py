@@ -39,7 +39,8 @@ CLAIMS_READING = (
     "told otherwise: that nothing was shown does not mean that there is nothing. Differences are paired by identity "
     "and hold for new people and new training seeds (three seeds a side, Student's t); q is corrected for the number "
     "of claims after Benjamini and Hochberg. With fewer seeds the interval is for new people alone, and there is no "
-    "answer."
+    "answer. † is behind the number of a system that was trained too briefly, ! behind that of one with a warning: a "
+    "longer training might change such an answer."
 )
 CLAIMS_ELSEWHERE = (
     "The same page for real people: train SF2F, voice2face and the ablations on hq-voxceleb-64 with the paper budget "

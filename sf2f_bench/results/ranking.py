@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from sf2f_bench.files import seed_of
-from sf2f_bench.results.seed_runs import Key, SeedRuns, missing_seeds, other_identities, pair_of, systems_of
+from sf2f_bench.results.seed_runs import MIN_SEEDS, Key, SeedRuns, other_identities, pair_of, systems_of
 from sf2f_bench.results.selection import Group, cached_per_group
 from sf2f_bench.statistics.paired import SIGNIFICANT, compare_scores
 
@@ -27,16 +27,17 @@ class Ranks(NamedTuple):
 
 @cached_per_group
 def ranks(group: Group) -> dict[str, Ranks]:
-    """Of every system that has the headline metric, by its name in `Group.by_system`; anchors and ablations have none.
+    """Of every system with the headline metric and three training seeds, by its name in `Group.by_system`.
 
-    Every pair of systems with three training seeds each is compared, paired by identity, for new people and new seeds
+    Every pair of them is compared, paired by identity, for new people and new seeds
     (`sf2f_bench.statistics.paired`), and all pairs are corrected together after Benjamini and Hochberg. Of N systems,
     one has at best the rank 1 + (number of systems shown to be better, q < .05), and at worst the rank N - (number of
-    systems shown to be worse); so a system with fewer seeds may have every rank. Ranks from pairwise differences:
+    systems shown to be worse). Ranks from pairwise differences:
     Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks".
     """
     keys = {name: key for name in group.by_system if (key := _headline_key(group, name))}
-    systems = {name: runs for name, runs in systems_of(group).items() if name in keys}
+    enough = {name for name, runs in systems_of(group).items() if len(runs.seeds) >= MIN_SEEDS}
+    systems = {name: runs for name, runs in systems_of(group).items() if name in keys and name in enough}
     pairs = {
         (a, b): _difference(systems[a], systems[b], keys[a], keys[b]) for a, b in combinations(systems, 2)
     }
@@ -63,8 +64,8 @@ def _headline_key(group: Group, name: str) -> Key | None:
 
 
 def _difference(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> tuple[float, float] | None:
-    """How much better a is than b, and its p; None with too few seeds, and where the two do not pair."""
-    if missing_seeds(a, b) or not (a.are_saved and b.are_saved) or other_identities(a, b):
+    """How much better a is than b, and its p; None where the two do not pair."""
+    if not (a.are_saved and b.are_saved) or other_identities(a, b):
         return None
     pair = pair_of(a, b, left, right)
     if isinstance(pair, str):

@@ -13,10 +13,12 @@ import pandas as pd
 from sf2f_bench.results.records import RunRecord, ScoreRecord
 from sf2f_bench.results.selection import Group, cached_per_group, is_trained
 from sf2f_bench.statistics.intervals import FEWEST_PAIRED
-from sf2f_bench.statistics.paired import Basis, Measured
+from sf2f_bench.statistics.paired import Basis, Measured, interval_of_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from sf2f_bench.statistics.intervals import Interval
 
     Array = NDArray[np.float64]
 
@@ -129,6 +131,31 @@ def pair_of(a: SeedRuns, b: SeedRuns, left: Key, right: Key) -> tuple[Measured, 
     if (found := min(n, int(finite.sum()))) < FEWEST_PAIRED:
         return f"{found} identities have it on both sides, an interval that covers needs {FEWEST_PAIRED}"
     return _measured(a, one, mine[:, finite], basis, n), _measured(b, other, yours[:, finite], basis, n)
+
+
+def interval_over_seeds(runs: SeedRuns, key: Key, at_least: int = MIN_SEEDS) -> Interval | None:
+    """95 % interval of a metric's mean over the training seeds, for new people and new seeds.
+
+    None with fewer seeds, and where the records keep too little, or other people, to know it.
+    """
+    if (
+        len(runs.seeds) < at_least
+        or key not in runs.scores
+        or not runs.are_saved
+        or other_identities(runs, runs)
+    ):
+        return None
+    scores, found = runs.scores[key], _parts_of(runs, key)
+    if isinstance(found, str) or len({score.n for score in scores}) > 1:
+        return None
+    basis, parts = found
+    finite = np.isfinite(parts).all(axis=0)
+    n = scores[0].n if basis == "replicates" else int(finite.sum())
+    if n < FEWEST_PAIRED or not (np.isfinite(parts) == finite).all():
+        return None
+    low, high = scores[0].card.bounds
+    bounds = (-np.inf if low is None else low, np.inf if high is None else high)
+    return interval_of_mean(_measured(runs, scores, parts[:, finite], basis, n), bounds)
 
 
 def _parts_of(runs: SeedRuns, key: Key) -> tuple[Basis, Array] | str:

@@ -142,8 +142,13 @@ def seeds_interval(values: ArrayLike, bounds: Interval | None = None) -> tuple[f
     if array.ndim != 2 or len(array) < 2:
         raise BenchError(f"an interval over seeds needs values [seeds >= 2, N], got {list(array.shape)}.")
     sample = Measured(array.mean(axis=1), array, "mean", array.shape[1], tuple(range(len(array))))
-    mean = float(array.mean())
-    return mean, around(mean, reach(_errors(sample), (1 - LEVEL) / 2), bounds)
+    return float(array.mean()), interval_of_mean(sample, bounds)
+
+
+def interval_of_mean(side: Measured, bounds: Interval | None = None) -> Interval:
+    """Of a metric's mean over two seeds or more, whatever its basis, as `seeds_interval` gives it."""
+    side = _with_replicates(side)
+    return around(float(side.values.mean()), reach(_errors(side), (1 - LEVEL) / 2), bounds)
 
 
 def _by_exchange(a: Measured, b: Measured) -> bool:

@@ -22,7 +22,7 @@ from sf2f_bench.types.curve import CHANCE, GENDER, RECALL, SIMILARITY
 from tests.unit.record_factory import record, saved
 
 FLAT = [0.181, 0.249, 0.298, 0.294, 0.315, 0.307, 0.348, 0.348, 0.345, 0.351]  # sf2f-64 over 5,500 steps
-SF2F = "sf2f-64 (width 0.25)"
+SF2F = "sf2f-64"
 RISING = [0.095, 0.133, 0.180, 0.204, 0.208, 0.250, 0.255, 0.277, 0.281, 0.301]  # over 1,600
 
 

@@ -410,14 +410,14 @@ def test_the_page_shows_draws_beside_voice_and_true_face(tmp_path):
     people = gallery(group).people
     assert [len(person.several) for person in people] == [1, 1, 1, 0]
     (several,) = people[0].several
-    assert several.label == made.system.label
+    assert several.label == "sf2f-64"
     source = several.draws[1].source.partition(",")[2]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB"))
     np.testing.assert_array_equal(pixels, images[0, 1].transpose(1, 2, 0))
     page = html_page([group], [{}])
     assert page.count("Several faces for this voice by") == 3
     for name in FACES[:3]:
-        assert f'alt="draw 5 of 5 for the voice of {name} by {made.system.label}"' in page
+        assert f'alt="draw 5 of 5 for the voice of {name} by sf2f-64"' in page
     assert page.count(f'alt="true face of {FACES[0]}"') == 2
     closed = made.model_copy(update={"benchmark": benchmark(media_shareable=False)})
     assert "Several faces for this voice" not in html_page(groups([closed]), [{}])

@@ -202,7 +202,9 @@ def test_every_person_has_the_true_face_and_one_of_every_row_that_draws(written)
     (group,) = groups(written[0])
     people = gallery(group).people
     assert [one.name for one in people] == list(FACES)
-    drawing = {entry.label for entry in group.entries if entry.record.files.faces}
+    drawing = {
+        entry.label.removesuffix(" (width 0.25)") for entry in group.entries if entry.record.files.faces
+    }
     for place, one in enumerate(people):
         assert one.true is not None
         assert {face.label for face in one.generated} == drawing

@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from record_factory import ANCHORS, KS, full_bench, full_record, record, saved
+from record_factory import ANCHORS, JUDGE, KS, full_bench, full_record, record, saved
 
 from sf2f_bench.report import write_report
 from sf2f_bench.report.curve_plots import Curve, _of_det, recall_figure, seed_curves
 from sf2f_bench.report.joined import Joined, joined, landmarks, measured, systems
 from sf2f_bench.report.pictures import FIGURES, MESSAGES
 from sf2f_bench.results.records import ScoreRecord, load, save
+from sf2f_bench.results.seed_runs import systems_of
 from sf2f_bench.results.selection import groups
+from sf2f_bench.statistics.paired import seeds_interval
+from tests.unit.test_marks import trained
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def test_widths_that_differ_stay_in_the_names():
 def test_a_budget_is_named_where_it_is_not_that_of_most():
     made = [record("sf2f-64", seed=seed, key=f"{seed}") for seed in (0, 1)]
     (group,) = groups([*made, record("sf2f-64", 0.5, budget="long", key="long")])
-    assert {row.name: len(row.entries) for row in systems(group)} == {"sf2f-64, budget long": 1, "sf2f-64": 2}
+    assert {row.name: len(row.entries) for row in systems(group)} == {"sf2f-64 (long)": 1, "sf2f-64": 2}
     (axes,) = recall_figure(group).axes
     assert "of budget default where no other is named" in axes.figure.texts[1].get_text().replace("\n", " ")
 
@@ -197,3 +200,18 @@ def test_the_page_and_the_files_say_the_message(tmp_path):
         assert words in (tmp_path / "out" / f"synthetic-64-{name}.svg").read_text(encoding="utf-8")
         with Image.open(tmp_path / "out" / f"synthetic-64-{name}.png") as image:
             assert image.text["Title"] == words
+
+
+def test_three_seeds_have_an_interval_for_new_seeds_and_two_the_hull_of_theirs(tmp_path):
+    made = [trained(tmp_path, "a", 0.0, seed) for seed in range(3)]
+    (group,) = groups(made)
+    (row,) = systems(group)
+    one = row.headline(group)
+    runs = systems_of(group)["a"]
+    values = np.stack([frame[f"recall@10/g100|{JUDGE}"] for frame in runs.values])
+    assert (one.low, one.high) == pytest.approx(seeds_interval(values, (0.0, 1.0))[1])
+    (group,) = groups(made[:2])
+    (row,) = systems(group)
+    bounds = [score.interval for entry in row.entries if (score := entry.score("recall@10/g100"))]
+    two = row.headline(group)
+    assert (two.low, two.high) == (min(low for low, _ in bounds), max(high for _, high in bounds))

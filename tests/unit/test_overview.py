@@ -14,6 +14,7 @@ from tests.unit.record_factory import (
     full_bench,
     full_record,
     full_run,
+    paper_record,
     record,
     with_scores,
 )
@@ -44,7 +45,7 @@ def test_a_system_stands_once_with_all_its_seeds():
     assert first.score.value == pytest.approx((0.365 + 0.42) / 2)
     assert first.score.interval == pytest.approx((0.365 - 0.065, 0.42 + 0.065))
     assert board.headings[0] == "recall@10 g100"
-    assert [first.rank, second.rank] == ["1–2", "1–2"]
+    assert [first.rank, second.rank] == ["–", "–"]
 
 
 def test_the_lines_of_the_bars_are_what_anchors_reach():
@@ -63,51 +64,61 @@ def test_the_lines_of_the_bars_are_what_anchors_reach():
             0.45,
             0.41,
             0.49,
-            "better than chance (10) and knowing only the gender (20), and worse than a straight line",
+            "better than chance (10 %) and knowing only the gender (20 %), and worse than a straight line",
         ),
         (
             0.22,
             0.17,
             0.26,
-            "better than chance (10), not shown to be better than knowing only the gender (20), and worse than",
+            "better than chance (10 %), not shown to be better than knowing only the gender (20 %), and worse than",
         ),
         (
             0.11,
             0.08,
             0.14,
-            "not shown to be better than chance (10), and worse than knowing only the gender (20)",
+            "not shown to be better than chance (10 %), and worse than knowing only the gender (20 %)",
         ),
-        (0.04, 0.02, 0.06, "worse than chance (10), knowing only the gender (20) and a straight line"),
-        (0.80, 0.75, 0.85, "better than chance (10), knowing only the gender (20) and a straight line"),
+        (0.04, 0.02, 0.06, "worse than chance (10 %), knowing only the gender (20 %) and a straight line"),
+        (0.80, 0.75, 0.85, "better than chance (10 %), knowing only the gender (20 %) and a straight line"),
     ],
 )
 def test_the_answer_places_the_best_system_between_the_anchors(value, low, high, words):
     told = answer(group_of([*anchors(), system(value, low, high)]))
-    number = f"{100 * value:.0f} of 100 voices ({100 * low:.0f} to {100 * high:.0f})"
-    assert told[0] == f"With sf2f-64, the right person is among the 10 nearest of 100 for {number}."
+    number = f"{100 * value:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f} %) of the voices"
+    assert (
+        told[0]
+        == f"From the faces of sf2f-64, the right person is among the 10 nearest of 100 people for {number}."
+    )
     assert words in told[1]
     assert "synthetic" in told[-1]
 
 
 def test_the_answer_says_that_few_seeds_rank_nobody():
     told = " ".join(answer(group_of(full_bench())))
-    assert "Which system is best cannot be told: voice2face-64 may be as good." in told
-    assert "2 of 2 systems have fewer than three training seeds." in told
+    assert "Which system is best is undecided: none has three training seeds." in told
 
 
 def test_the_answer_names_a_best_system_where_it_is_shown(tmp_path):
     made = [
         trained(tmp_path, name, level, seed) for name, level in (("a", 0.0), ("b", 1.0)) for seed in range(3)
     ]
-    assert "b is shown to be better than every other system." in answer(group_of(made))
+    assert "Of 2 systems with three training seeds, b is shown to be the best." in answer(group_of(made))
+    alone = [*made, trained(tmp_path, "c", 2.0)]
+    told = (
+        "b is shown to be the best. 1 of 3 systems have fewer than three training seeds and are not ranked."
+    )
+    assert told in " ".join(answer(group_of(alone)))
+    equal = [one for one in made if one.system.name == "b"]
+    equal += [trained(tmp_path, "d", 1.0, seed) for seed in range(3)]
+    assert "d and b may be the best." in " ".join(answer(group_of(equal))).replace("b and d", "d and b")
 
 
 def test_the_last_system_is_placed_by_the_nearest_anchors_alone():
     made = [*anchors(), system(0.45, 0.41, 0.49), system(0.15, 0.12, 0.18, "voice2face-64")]
     (last,) = [text for text in answer(group_of(made)) if text.startswith("voice2face-64")]
     assert last == (
-        "voice2face-64, the last of 2 systems, succeeds for 15 of 100 voices (12 to 18), better than chance "
-        "(10), and worse than knowing only the gender (20)."
+        "voice2face-64 has the lowest value of 2 systems, 15 % (95 % interval 12 to 18 %): better than chance (10 %), "
+        "and worse than knowing only the gender (20 %)."
     )
 
 
@@ -132,6 +143,8 @@ def test_lights_are_good_doubtful_or_bad_with_reasons(tmp_path):
     assert states(audited)["data"] == ("bad", "1 warning")
     clean = [full_record(audit=(Finding(check="overlap", text="nobody", alarm=False),))]
     assert states(clean)["data"] == ("good", "audited")
+    unchecked = [paper_record("sf2f-64", 0.2, "average")]
+    assert states(unchecked)["rows"] == ("doubtful", "not checked")
     collapsed = {"effective-faces": (1.2, 1.1, 1.3)}
     alarmed = [*anchors(), with_scores(full_record(), collapsed)]
     assert states(alarmed)["rows"][0] == "bad"

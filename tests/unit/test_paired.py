@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 
 from sf2f_bench.metrics.verification import verification_auc, verification_auc_leave_one_out
 from sf2f_bench.statistics.intervals import half_samples, pseudo_values
-from sf2f_bench.statistics.paired import Measured, compare_scores, seeds_interval
+from sf2f_bench.statistics.paired import Measured, compare_scores, interval_of_mean, seeds_interval
 from sf2f_bench.types import BenchError
 
 
@@ -211,3 +211,19 @@ def test_scores_of_pairs_know_which_identities_they_share():
 def test_wrong_values_are_refused(call, message):
     with pytest.raises(BenchError, match=message):
         call()
+
+
+def test_the_interval_of_a_mean_is_that_of_seeds_interval_whatever_the_basis():
+    """Pseudo-values of a mean are the values themselves; a median goes by its half-samples."""
+    values = np.random.default_rng(5).normal(0.4, 0.1, (3, 60)) + np.array([[0.0], [0.02], [-0.01]])
+    seeds = (0, 1, 2)
+    _, expected = seeds_interval(values)
+    for basis in ("mean", "pseudo-values"):
+        side = Measured(values.mean(axis=1), values, basis, 60, seeds)
+        assert interval_of_mean(side) == pytest.approx(expected)
+    medians = Measured(np.median(values, axis=1), values, "median", 60, seeds)
+    low, high = interval_of_mean(medians)
+    assert low < np.median(values, axis=1).mean() < high
+    assert interval_of_mean(side, (0.39, 0.41)) == pytest.approx(
+        (max(expected[0], 0.39), min(expected[1], 0.41))
+    )

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.measure import Measurement
 
 from sf2f_bench.report import summary, write_report
-from sf2f_bench.report.faces import _strips, faces_figure
+from sf2f_bench.report.faces import face_strips, faces_figure
 from sf2f_bench.report.latex import latex, latex_table
 from sf2f_bench.report.markdown import markdown, markdown_table
 from sf2f_bench.report.notes import notes
@@ -413,9 +413,9 @@ def written(tmp_path_factory):
 
 def test_report_files_are_whole_and_readable(written):
     _, folder, paths = written
-    kinds = ("answer", "recall", "metrics", "scatter", "faces", "training")
+    kinds = ("answer", "recall", "metrics", "scatter", "faces", "glance", "training")
     pictures = {f"synthetic-64-{kind}.{ending}" for kind in kinds for ending in ("png", "svg")}
-    pictures -= {"synthetic-64-faces.svg"}  # photos in any format
+    pictures -= {"synthetic-64-faces.svg", "synthetic-64-glance.svg"}  # photos in any format
     other = {f"null-pairs-{kind}.{ending}" for kind in kinds[:4] for ending in ("png", "svg")}
     names = {path.name for path in paths}
     assert names == pictures | other | {
@@ -448,17 +448,17 @@ def test_grid_puts_the_truth_first_and_keeps_identities_aligned(tmp_path):
     mean = mean.model_copy(update={"files": fewer})
     mean._folder = tmp_path
     (group,) = groups([mean, sf2f, oracle])
-    strips = _strips(group)
+    strips = face_strips(group)
     assert [label for label, _ in strips] == [
         "true face",
+        "sf2f-64",
         "mean-face",
-        "sf2f-64 (width 0.25)",
         "real-photo-oracle",
     ]
-    np.testing.assert_array_equal(strips[2][1], sf2f.faces())
+    np.testing.assert_array_equal(strips[1][1], sf2f.faces())
     np.testing.assert_array_equal(strips[0][1], oracle.faces("true_faces"))
-    np.testing.assert_array_equal(strips[1][1][[0, 1, 2]], mean.faces()[[1, 3, 2]])
-    assert (strips[1][1][3] == 255).all()
+    np.testing.assert_array_equal(strips[2][1][[0, 1, 2]], mean.faces()[[1, 3, 2]])
+    assert (strips[2][1][3] == 255).all()
 
 
 def test_faces_that_may_not_be_shown_are_not_drawn(tmp_path):

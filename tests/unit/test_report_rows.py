@@ -305,7 +305,7 @@ def test_a_stage_that_two_systems_share_is_shown_once(tmp_path):
     shown, repeated = stages(group)
     names = {(stage.drawn.name, stage.name) for stage in shown}
     assert names == {("sf2f-64", "generator"), ("sf2f-64-fuser", "fuser")}
-    assert repeated == ["the generator of sf2f-64-fuser is that of sf2f-64 (width 0.25)"]
+    assert repeated == ["the generator of sf2f-64-fuser is that of sf2f-64"]
 
 
 def test_the_validation_similarity_has_a_panel_of_its_own(tmp_path):
