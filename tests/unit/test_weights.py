@@ -26,6 +26,7 @@ from sf2f_bench.extractors.weights import (
     sha256_of,
     weights_file,
 )
+from sf2f_bench.files import Damaged, header_of
 from sf2f_bench.types import BenchError, Unavailable
 
 NAME = "toy.pt"
@@ -305,3 +306,20 @@ def test_weights_of_another_network_are_refused(change, message: str) -> None:
     change(tensors)
     with pytest.raises(BenchError, match=f"file: not the weights of Sequential: {message}"):
         load_checked(network(), tensors, Path("file"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x89PNG\r\n\x1a\n0123",
+        (10**12).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+    ],
+    ids=["empty", "picture", "long", "list"],
+)
+def test_a_file_without_the_header_of_weights_is_named(tmp_path, content):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match="is no file of trained weights"):
+        header_of(path)
