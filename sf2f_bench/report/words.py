@@ -35,8 +35,8 @@ PUBLISHED = (
 CLAIMS_HEADINGS = ("claim", "answer", "difference [95 %]", "what was compared", "made in")
 CLAIMS_READING = (
     "Each claim says that a difference is above zero. It is supported where the difference is above zero with "
-    "q < .05 and a 95 % interval that does not hold zero, contradicted where it is below zero as surely, and cannot be "
-    "told otherwise: that nothing was shown does not mean that there is nothing. Differences are paired by identity "
+    "q < .05 and a 95 % interval without zero, and contradicted where it is below zero in the same way. Otherwise it "
+    "cannot be told, which does not mean that there is no difference. Differences are paired by identity "
     "and hold for new people and new training seeds (three seeds a side, Student's t); q is corrected for the number "
     "of claims after Benjamini and Hochberg. With fewer seeds the interval is for new people alone, and there is no "
     "answer. † is behind the number of a system that was trained too briefly, ! behind that of one with a warning: a "

@@ -351,6 +351,8 @@ def test_on_paper_there_are_no_tools_and_the_details_are_open(browser):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     hidden = "return [...document.querySelectorAll('#side, audio, .unfold')].filter(item => item.offsetHeight).length"
     assert browser.execute_script(hidden) == 0
-    closed = "return document.querySelectorAll('.provenance > details:not([open])').length"
+    closed = (
+        "return document.querySelectorAll('.provenance > details:not([open]), .notes:not([open])').length"
+    )
     assert browser.execute_script(closed) == 0
     assert background(browser) == "rgb(255, 255, 255)"

@@ -104,7 +104,7 @@
   // ---- one voice at a time; everything open on paper
   document.addEventListener("play", (event) => all("audio").forEach((audio) => { if (audio !== event.target) audio.pause(); }), true);
   addEventListener("beforeprint", () => {
-    all(".provenance > details").forEach((details) => { details.open = true; });
+    all(".provenance > details, .notes").forEach((details) => { details.open = true; });
     all(".unfold").forEach((button) => fold(button, false));
   });
 
