@@ -23,7 +23,7 @@ from sf2f_bench.report.markdown import costs_of_a_face, facts_of, weights_of
 from sf2f_bench.report.marks import marked_tables
 from sf2f_bench.report.notes import audit_notes, caption, notes
 from sf2f_bench.report.overview import State, answer, first_faces, leaderboard, lights
-from sf2f_bench.report.pictures import MESSAGES, PICTURES
+from sf2f_bench.report.pictures import MESSAGES, PICTURES, SECTIONS
 from sf2f_bench.report.published import NUMBERS, published
 from sf2f_bench.report.style import PALETTE
 from sf2f_bench.report.tables import Kind, kind_of
@@ -40,11 +40,6 @@ from sf2f_bench.results.records import RunRecord
 from sf2f_bench.results.selection import Entry, Group
 
 KINDS: dict[Kind, str] = {"system": "systems", "ablation": "ablations", "anchor": "anchors"}
-SECTIONS = {  # the pictures of each part of a chapter; in place of the grids of faces stand the strip and the gallery
-    "curves": ("answer", "recall", "learning", "training", "ablations", "metrics", "scatter", "cmc", "det"),
-    "robustness": ("lengths", "disturbances"),
-    "subgroups": ("strata",),
-}
 PARTS = {  # of a chapter, as the contents name them
     "claims": "Claims",
     "tables": "Tables",

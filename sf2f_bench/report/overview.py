@@ -182,10 +182,10 @@ def answer(group: Group) -> list[str]:
 
 
 def _measured(group: Group, row: Standing) -> str:
-    """The headline score of the first system, in words where it is a recall."""
+    """The headline score of the first system, in words where it is a share found among the k nearest of a gallery."""
     card = group.headline_card
     k, size = card.parameters.get("k"), card.parameters.get("gallery")
-    if card.quantity != "recall" or k is None or size is None:
+    if card.format != "share" or k is None or size is None:
         return f"{row.name} has the best {card.term or card.heading}: {f'{row.value} {row.error}'.strip()}."
     return (
         f"From the faces of {row.name}, the right person is among the {k} nearest of {size} people for "
@@ -230,9 +230,9 @@ def _side(row: Standing, value: float) -> str:
 
 
 def _amount(group: Group, value: float) -> str:
-    """A recall as a percentage; any other number as the tables have it."""
+    """A share as a percentage; any other number as the tables have it."""
     card = group.headline_card
-    if card.quantity == "recall":
+    if card.format == "share":
         return f"{PERCENT * value:.0f} %"
     return number(card.factor * value, card.format, 3)
 

@@ -46,6 +46,11 @@ PICTURES = {  # in the order of the report
     "training": "Losses in training",
     "ablations": "What each part is worth: ablations beside the whole system, with 95 % intervals",
 }
+SECTIONS = {  # those of each part of the page; in place of the grids of faces stand the strip and the gallery
+    "curves": ("answer", "recall", "learning", "training", "ablations", "metrics", "scatter", "cmc", "det"),
+    "robustness": ("lengths", "disturbances"),
+    "subgroups": ("strata",),
+}
 FIGURES: dict[str, Callable[[Group], Figure | None]] = {  # what takes longest first
     "faces": faces_figure,
     "glance": glance_figure,
