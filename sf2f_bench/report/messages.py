@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from sf2f_bench.report.row_plots import metric_columns, stratum_in_words
 from sf2f_bench.report.scatter_plots import points_of
 from sf2f_bench.report.training_plots import stages, validation_curves
 from sf2f_bench.results.convergence import unconverged
-from sf2f_bench.results.numbers import NOTHING, number
+from sf2f_bench.results.numbers import NOTHING, and_list, number
 from sf2f_bench.results.selection import Group
 
 AT_FALSE_ACCEPTS = (0.01, 0.1)
@@ -41,14 +41,14 @@ def cmc(group: Group) -> str:
     found = seed_curves(group, "rank", "identified")
     deepest = max((curve.places[-1] for curve in found.values()), default=0.0) / DEEPEST
     ranks = [*(rank for rank in AT_RANKS if rank < deepest), float(round(deepest))]
-    words = _and(f"{rank:g}" for rank in ranks)
+    words = and_list(f"{rank:g}" for rank in ranks)
     return f"Share of identities found up to rank {words} of all: {_heights(found, ranks)}."
 
 
 def det(group: Group) -> str:
     """The false rejects at a few rates of false accepts."""
     found = seed_curves(group, "false_accepts", "false_rejects")
-    rates = _and(_share(rate) for rate in AT_FALSE_ACCEPTS)
+    rates = and_list(_share(rate) for rate in AT_FALSE_ACCEPTS)
     return f"False reject rate at a false accept rate of {rates}: {_heights(found, AT_FALSE_ACCEPTS)}."
 
 
@@ -84,7 +84,7 @@ def strata(group: Group) -> str:
                 f"from {_share(subgroups[low].value)} ({low}) to {_share(subgroups[high].value)} ({high})"
             )
         parts.append(", ".join(words))
-    kinds = _and(
+    kinds = and_list(
         [
             "everybody",
             *within,
@@ -209,11 +209,11 @@ def _lists(group: Group, metrics: Mapping[str, str], rows: Sequence[Drawn]) -> s
     """``after 1.25 s and after 25 s: sf2f-64 .42 and .45; ...``; a dash for what one row lacks."""
     found = {row.name: _scores(group, row, metrics) for row in rows}
     lines = [
-        f"{name} {_and(_share(scores[kind].value) if kind in scores else NOTHING for kind in metrics)}"
+        f"{name} {and_list(_share(scores[kind].value) if kind in scores else NOTHING for kind in metrics)}"
         for name, scores in found.items()
         if scores
     ]
-    return f"{_and(metrics)}: {'; '.join(lines)}"
+    return f"{and_list(metrics)}: {'; '.join(lines)}"
 
 
 def _heights(found: Mapping[Drawn, Curve], places: Sequence[float]) -> str:
@@ -221,10 +221,4 @@ def _heights(found: Mapping[Drawn, Curve], places: Sequence[float]) -> str:
         (row.name, [float(np.interp(place, curve.places, curve.middle)) for place in places])
         for row, curve in found.items()
     )
-    return "; ".join(f"{name} {_and(map(_share, heights))}" for name, heights in lines)
-
-
-def _and(words: Iterable[str]) -> str:
-    """``a, b and c``."""
-    *first, last = list(words) or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    return "; ".join(f"{name} {and_list(map(_share, heights))}" for name, heights in lines)

@@ -5,7 +5,6 @@ Everything here is about systems; each stands once, with all of its training see
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,8 +16,8 @@ from sf2f_bench.report.notes import audit_notes, main_notes
 from sf2f_bench.report.tables import NOT_CONVERGED, WARNED, Bar
 from sf2f_bench.report.verdicts import warnings_of
 from sf2f_bench.results.convergence import unconverged, unjudged
-from sf2f_bench.results.numbers import NOTHING, exceeds, number, value_and_error
-from sf2f_bench.results.ranking import ranks
+from sf2f_bench.results.numbers import and_list, exceeds, number, value_and_error
+from sf2f_bench.results.ranking import Ranks, ranks
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.results.seed_runs import MIN_SEEDS
 from sf2f_bench.results.selection import Entry, Group, cached_per_group
@@ -51,7 +50,7 @@ class Standing:
     """
 
     name: str
-    rank: str
+    rank: Ranks | None
     seeds: int
     score: ScoreRecord
     bar: Bar | None
@@ -132,7 +131,7 @@ def leaderboard(group: Group) -> Leaderboard:
         rows.append(
             Standing(
                 name=drawn.name,
-                rank=str(rank[drawn.label]) if drawn.label in rank else NOTHING,
+                rank=rank.get(drawn.label),
                 seeds=len(drawn.entries),
                 score=score,
                 bar=bar_of(score, None, [line.value for line in lines], (min(0.0, *ends), max(ends))),
@@ -173,7 +172,7 @@ def answer(group: Group) -> list[str]:
         )
         told += [_best(group), f"{last}: {_beside_anchors(group, rows[-1], nearest=True)}."]
     if doubted := [row.name for row in rows if row.is_doubted]:
-        told.append(f"Do not trust {_and(doubted)} before the warnings about them are resolved.")
+        told.append(f"Do not trust {and_list(doubted)} before the warnings about them are resolved.")
     if not group.part.real:
         told.append(
             "The people are synthetic: nothing here shows how much real voices tell about real faces."
@@ -218,7 +217,7 @@ def _beside_anchors(group: Group, row: Standing, nearest: bool = False) -> str:
     sides: dict[str, list[str]] = {}
     for side, words in found:
         sides.setdefault(side, []).append(words)
-    return _and([f"{side} {_and(words)}" for side, words in sides.items()], ", and ")
+    return and_list([f"{side} {and_list(words)}" for side, words in sides.items()], ", and ")
 
 
 def _side(row: Standing, value: float) -> str:
@@ -240,8 +239,8 @@ def _amount(group: Group, value: float) -> str:
 def _best(group: Group) -> str:
     """Whether one system can be called the best, of those with seeds enough to be ranked."""
     rows = leaderboard(group).rows
-    ranked = [row for row in rows if row.rank != NOTHING]
-    first = [row.name for row in ranked if row.rank.startswith("1")]
+    ranked = [row for row in rows if row.rank]
+    first = [row.name for row in ranked if row.rank and row.rank.best == 1]
     rest = len(rows) - len(ranked)
     few = (
         f" {rest} of {len(rows)} systems have fewer than three training seeds and are not ranked."
@@ -254,13 +253,8 @@ def _best(group: Group) -> str:
         return f"Only {ranked[0].name} has three training seeds, so systems cannot be ranked."
     if len(first) == 1:
         return f"Of {len(ranked)} systems with three training seeds, {first[0]} is shown to be the best.{few}"
-    who = _and(first) if len(first) <= NAMED else f"{len(first)} systems"
+    who = and_list(first) if len(first) <= NAMED else f"{len(first)} systems"
     return f"Of {len(ranked)} systems with three training seeds, {who} may be the best.{few}"
-
-
-def _and(words: Sequence[str], last: str = " and ") -> str:
-    """``a, b and c``."""
-    return last.join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 # ---------------------------------------------------------------- faces

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sf2f_bench.results.records import ScoreRecord
 from sf2f_bench.types import Format
@@ -71,6 +71,12 @@ def with_interval(score: ScoreRecord) -> str:
 def listed(labels: Sequence[str]) -> str:
     """Labels in one line, told apart also where one of them holds a comma."""
     return ("; " if any("," in label for label in labels) else ", ").join(labels)
+
+
+def and_list(words: Iterable[str], last: str = " and ") -> str:
+    """``a, b and c``."""
+    *first, end = list(words) or [""]
+    return f"{', '.join(first)}{last}{end}" if first else end
 
 
 def _exponent(value: float) -> int:

@@ -45,7 +45,7 @@ def test_a_system_stands_once_with_all_its_seeds():
     assert first.score.value == pytest.approx((0.365 + 0.42) / 2)
     assert first.score.interval == pytest.approx((0.365 - 0.065, 0.42 + 0.065))
     assert board.headings[0] == "recall@10 g100"
-    assert [first.rank, second.rank] == ["–", "–"]
+    assert [first.rank, second.rank] == [None, None]
 
 
 def test_the_lines_of_the_bars_are_what_anchors_reach():
@@ -179,3 +179,12 @@ def test_the_first_faces_are_those_of_the_best_systems(tmp_path):
     people, strips = first_faces(group)
     assert [strip.label for strip in strips] == ["true face", *(row.name for row in leaderboard(group).rows)]
     assert all(len(strip.faces) == len(people) for strip in strips)
+
+
+def test_the_tenth_is_not_taken_for_the_first(tmp_path):
+    names = [f"s{place:02d}" for place in range(11)]
+    made = [
+        trained(tmp_path, name, float(place), seed) for place, name in enumerate(names) for seed in range(3)
+    ]
+    told = " ".join(answer(group_of(made)))
+    assert "Of 11 systems with three training seeds, s10 is shown to be the best." in told
